@@ -1,0 +1,127 @@
+"""Settings, and the only place that reads the environment.
+
+A value comes from the constructor (a CLI flag), else the environment, else the default below.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Self
+
+from octomil.errors import ConfigurationError
+
+
+def parse_aliases(text: str) -> dict[str, str]:
+    """Read ``name=target,name=target`` into a mapping.
+
+    Raises:
+        ConfigurationError: an item has no ``=`` or an empty side.
+    """
+    aliases = {}
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, target = (piece.strip() for piece in item.partition("="))
+        if not (name and equals and target):
+            msg = f"{item!r} is not an alias; write NAME=TARGET, separated by commas"
+            raise ConfigurationError(msg)
+        aliases[name] = target
+    return aliases
+
+
+def _default_cache_dir(environ: Mapping[str, str]) -> Path:
+    base = environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "octomil"
+
+
+def _variable(name: str, default: Any, doc: str) -> Any:  # noqa: ANN401 - stands for any field type
+    metadata = {"variable": name, "doc": doc}
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the environment decides. Immutable; build one with :meth:`from_env`."""
+
+    cache_dir: Path = _variable(
+        "OCTOMIL_CACHE_DIR",
+        Path("~/.cache/octomil"),
+        "Folder for downloaded models.",
+    )
+    model_aliases: Mapping[str, str] = _variable(
+        "OCTOMIL_MODEL_ALIASES",
+        {},
+        "`NAME=TARGET,…`: serve one model under another's name.",
+    )
+    hf_endpoint: str = _variable(
+        "HF_ENDPOINT", "https://huggingface.co", "Hugging Face hub or a mirror of it."
+    )
+    hf_token: str | None = _variable("HF_TOKEN", None, "Token for gated models on the hub.")
+    ollama_base_url: str = _variable(
+        "OLLAMA_BASE_URL", "http://localhost:11434", "Where `ollama:NAME` models run."
+    )
+    openai_api_endpoint: str = _variable(
+        "OPENAI_API_ENDPOINT",
+        "",
+        "Base URL of the OpenAI-compatible endpoint behind `openai:NAME` models.",
+    )
+    openai_api_key: str | None = _variable(
+        "OPENAI_API_KEY", None, "Key for the OpenAI-compatible endpoint."
+    )
+    backend_timeout_s: float = _variable(
+        "LLM_BACKEND_TIMEOUT",
+        30.0,
+        "Seconds an upstream may take to connect, and to send its next byte.",
+    )
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ, **overrides: Any) -> Self:
+        """Build settings from `environ`; keyword arguments win over it.
+
+        Raises:
+            ConfigurationError: a variable cannot be read, or a keyword is no setting.
+        """
+        known = {f.name: f for f in fields(cls)}
+        for name in overrides:
+            if name not in known:
+                near = get_close_matches(name, known, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise ConfigurationError(f"unknown setting {name!r}{hint}")
+        values: dict[str, Any] = {"cache_dir": _default_cache_dir(environ)}
+        for name, spec in known.items():
+            variable = spec.metadata["variable"]
+            if environ.get(variable):
+                values[name] = _READERS.get(name, str)(environ[variable])
+        return cls(**(values | overrides))
+
+
+def _read_seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise ConfigurationError(f"{text!r} is not a number of seconds") from None
+    if not 0 < seconds < float("inf"):
+        raise ConfigurationError(f"a timeout must be above 0 seconds, got {text!r}")
+    return seconds
+
+
+_READERS: dict[str, Any] = {
+    "cache_dir": lambda text: Path(text).expanduser(),
+    "model_aliases": parse_aliases,
+    "backend_timeout_s": _read_seconds,
+}
+
+
+def variable_table() -> list[tuple[str, str, str]]:
+    """Rows of (variable, default, meaning) for the generated documentation."""
+    return [
+        (
+            spec.metadata["variable"],
+            "" if spec.default in (None, "") or not isinstance(spec.default, str | float | Path)
+            else str(spec.default),
+            spec.metadata["doc"],
+        )
+        for spec in fields(Settings)
+    ]

@@ -1,0 +1,1 @@
+"""The one HTTP core that the SDK, the device agent, models and engines share."""

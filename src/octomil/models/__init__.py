@@ -1,0 +1,1 @@
+"""Names to verified files: the catalog, and the sources models are pulled from."""

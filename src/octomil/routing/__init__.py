@@ -1,0 +1,1 @@
+"""Which model answers a query: pure policy, no I/O."""

@@ -1,0 +1,1 @@
+"""`octomil serve`: the OpenAI-compatible, auto-routing node."""

@@ -1,0 +1,1 @@
+"""JSON shapes that clients and servers share, as frozen dataclasses."""
