@@ -34,7 +34,7 @@ def _default_cache_dir(environ: Mapping[str, str]) -> Path:
     return Path(base).expanduser() / "octomil"
 
 
-def _variable(name: str, default: Any, doc: str) -> Any:  # noqa: ANN401 - stands for any field type
+def _variable(name: str, default: Any, doc: str) -> Any:
     metadata = {"variable": name, "doc": doc}
     if isinstance(default, dict):
         return field(default_factory=dict, metadata=metadata)
@@ -119,7 +119,8 @@ def variable_table() -> list[tuple[str, str, str]]:
     return [
         (
             spec.metadata["variable"],
-            "" if spec.default in (None, "") or not isinstance(spec.default, str | float | Path)
+            ""
+            if spec.default in (None, "") or not isinstance(spec.default, str | float | Path)
             else str(spec.default),
             spec.metadata["doc"],
         )

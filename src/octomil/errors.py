@@ -2,25 +2,25 @@
 
 ```
 OctomilError
-├ ConfigurationError (ValueError)        a setting, flag or variable makes no sense
-├ MissingDependencyError (ImportError)   an optional package is needed; the message has the line to type
+├ ConfigurationError (ValueError)       a setting, flag or variable makes no sense
+├ MissingDependencyError (ImportError)  an optional package is needed; the message names it
 ├ ModelError
-│ ├ UnknownModelError (LookupError)      no model of that name; the nearest names are suggested
-│ ├ ModelUnavailableError                its files cannot be had now (network, index, hub, permission)
-│ ├ DigestMismatchError                  what arrived is not what was promised
-│ ├ InvalidModelFileError                the file is not what its name says
-│ └ InsufficientSpaceError (OSError)     disk or memory is too small
+│ ├ UnknownModelError (LookupError)     no model of that name; the nearest are suggested
+│ ├ ModelUnavailableError               its files cannot be had now (network, hub, permission)
+│ ├ DigestMismatchError                 what arrived is not what was promised
+│ ├ InvalidModelFileError               the file is not what its name says
+│ └ InsufficientSpaceError (OSError)    disk or memory is too small
 ├ QueueError
-│ ├ QueueFullError                       too many requests wait already
-│ └ QueueTimeoutError (TimeoutError)     the request waited too long for its turn
+│ ├ QueueFullError                      too many requests wait already
+│ └ QueueTimeoutError (TimeoutError)    the request waited too long for its turn
 ├ RoutingError
-│ └ NoModelAvailableError                no model can take this request
+│ └ NoModelAvailableError               no model can take this request
 └ EngineError
-  ├ EngineUnavailableError               the engine is loading, restarting or unreachable
-  ├ EngineCrashedError                   the engine died while it worked on this request
-  ├ InvalidRequestError                  the engine refuses the request as it is
-  │ └ ContextLengthError                 the prompt does not fit the model's context
-  └ GenerationError                      the engine failed while generating
+  ├ EngineUnavailableError              the engine is loading, restarting or unreachable
+  ├ EngineCrashedError                  the engine died while it worked on this request
+  ├ InvalidRequestError                 the engine refuses the request as it is
+  │ └ ContextLengthError                the prompt does not fit the model's context
+  └ GenerationError                     the engine failed while generating
 ```
 
 Messages name the value at fault and the next step.

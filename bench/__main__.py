@@ -1,0 +1,61 @@
+"""``python -m bench [NAME ...] [--quick]``: run benches, print tables, store results."""
+
+import argparse
+import importlib
+import sys
+import traceback
+
+from bench.cpu import calibrate
+from bench.report import ROOT, print_table, stale_results, store
+
+CATALOG = {
+    "start": "bench.start",
+    "gateway": "bench.gateway",
+    "llama_cpp": "bench.llama_cpp",
+}
+"""Name to module. A new bench is one file and one line here."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    names = [*CATALOG, "campaign"]
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}")
+    parser.add_argument("--quick", action="store_true", help="one short round; stored elsewhere")
+    parser.add_argument("--stale", action="store_true", help="list results older than their code")
+    options = parser.parse_args()
+    if options.stale:
+        stale = stale_results()
+        print("\n".join(stale) or "no stale results")
+        return bool(stale)
+    if unknown := sorted(set(options.names) - set(names)):
+        parser.error(f"unknown bench {', '.join(unknown)}; there are {', '.join(names)}")
+    if options.names == ["campaign"]:
+        print("There is no campaign yet.")
+        return 0
+    wanted = [name for name in CATALOG if not options.names or name in options.names]
+    failed = [name for name in wanted if not _run(name, options.quick)]
+    if failed:
+        print(f"\nfailed: {', '.join(failed)}")
+    return bool(failed)
+
+
+def _run(name: str, quick: bool) -> bool:
+    """Run one bench; a failure is printed and does not keep the others from running."""
+    module = importlib.import_module(CATALOG[name])
+    calibration_ms = [calibrate() for _ in range(5)]
+    try:
+        rows = module.run(quick)
+    except Exception:  # noqa: BLE001 - the other benches are independent of it
+        print(f"\n{name}")
+        traceback.print_exc(file=sys.stdout)
+        return False
+    calibration_ms += [calibrate() for _ in range(5)]
+    print_table(name, rows)
+    path = store(name, rows, covers=module.COVERS, calibration_ms=calibration_ms, quick=quick)
+    low_ms, high_ms = min(calibration_ms), max(calibration_ms)
+    print(f"  calibration {low_ms:.1f} to {high_ms:.1f} ms; {path.relative_to(ROOT)}", flush=True)
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

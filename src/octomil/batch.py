@@ -1,0 +1,188 @@
+"""A FIFO queue in front of an engine: bounded, cancellation-safe, with a deadline for waiting.
+
+One caller at a time reaches the engine (or `max_concurrency` of them, for an engine with that many
+slots). The queue has no worker task: a caller runs its own request once it is its turn, so a lone
+request costs two counter updates, and a cancelled caller cannot take another's answer with it.
+"""
+
+import asyncio
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from octomil.errors import ConfigurationError, QueueError, QueueFullError, QueueTimeoutError
+
+__all__ = ["QueueFullError", "QueueStats", "QueueTimeoutError", "RequestQueue"]
+
+RequestT = TypeVar("RequestT")
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStats:
+    """A snapshot of a queue.
+
+    Attributes:
+        pending: requests waiting for their turn.
+        active: requests the engine works on.
+        max_depth: how many may wait.
+        max_concurrency: how many the engine works on at once.
+        completed: requests that had their turn and left.
+        rejected: requests refused because `max_depth` were waiting.
+        timed_out: requests that waited longer than the timeout.
+    """
+
+    pending: int
+    active: int
+    max_depth: int
+    max_concurrency: int
+    completed: int
+    rejected: int
+    timed_out: int
+
+
+class RequestQueue:
+    """Serialise requests to an engine, first come, first served.
+
+    Args:
+        max_depth: how many requests may wait; the next one raises `QueueFullError`.
+        timeout: seconds a request may *wait*; a request that runs is never failed by it.
+        max_concurrency: how many requests may run at once.
+
+    Example:
+        >>> async def main():
+        ...     queue = RequestQueue(max_depth=32, timeout=60.0)
+        ...     queue.start()
+        ...     async def double(x):
+        ...         return 2 * x
+        ...     print(await queue.submit_generate(21, generate_fn=double))
+        ...     await queue.stop()
+        >>> asyncio.run(main())
+        42
+    """
+
+    def __init__(
+        self, max_depth: int = 32, timeout: float = 60.0, *, max_concurrency: int = 1
+    ) -> None:
+        if max_depth < 0:
+            raise ConfigurationError(f"max_depth must be 0 or more, got {max_depth}")
+        if not timeout > 0:
+            raise ConfigurationError(f"timeout must be above 0 seconds, got {timeout}")
+        if max_concurrency < 1:
+            raise ConfigurationError(f"max_concurrency must be 1 or more, got {max_concurrency}")
+        self.max_depth = max_depth
+        self.timeout = timeout
+        self.max_concurrency = max_concurrency
+        self._accepting = False
+        self._active = 0
+        self._waiting: dict[asyncio.Future[None], asyncio.TimerHandle] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._completed = self._rejected = self._timed_out = 0
+
+    def start(self) -> None:
+        """Begin to take requests. Starting twice is harmless."""
+        self._accepting = True
+
+    async def stop(self) -> None:
+        """Take no more requests, fail those that wait, and return when those that run have left."""
+        self._accepting = False
+        for turn in list(self._waiting):
+            self._fail(turn, QueueError("the queue was stopped before this request had its turn"))
+        await self._idle.wait()
+
+    def stats(self) -> QueueStats:
+        """Tell how busy the queue is."""
+        return QueueStats(
+            pending=len(self._waiting),
+            active=self._active,
+            max_depth=self.max_depth,
+            max_concurrency=self.max_concurrency,
+            completed=self._completed,
+            rejected=self._rejected,
+            timed_out=self._timed_out,
+        )
+
+    async def submit_generate(
+        self, request: RequestT, generate_fn: Callable[[RequestT], Awaitable[ResultT] | ResultT]
+    ) -> ResultT:
+        """Run `generate_fn(request)` when it is its turn, and return what it returns.
+
+        Raises:
+            QueueFullError: `max_depth` requests wait already.
+            QueueTimeoutError: the turn did not come in time; `generate_fn` was not called.
+            QueueError: the queue is not started, or was stopped meanwhile.
+        """
+        await self.acquire()
+        try:
+            result = generate_fn(request)
+            return await result if inspect.isawaitable(result) else result
+        finally:
+            self.release()
+
+    async def submit_generate_stream(
+        self, request: RequestT, generate_stream_fn: Callable[[RequestT], AsyncIterator[ResultT]]
+    ) -> AsyncIterator[ResultT]:
+        """Yield from `generate_stream_fn(request)` when it is its turn.
+
+        The turn ends with the stream: when it is exhausted, fails, or is closed by its reader.
+        Raises what `submit_generate` raises.
+        """
+        await self.acquire()
+        try:
+            chunks = generate_stream_fn(request)
+            try:
+                async for chunk in chunks:
+                    yield chunk
+            finally:
+                if isinstance(chunks, AsyncGenerator):
+                    await chunks.aclose()
+        finally:
+            self.release()
+
+    async def acquire(self) -> None:
+        """Wait for a turn; whoever got one calls :meth:`release` once.
+
+        Raises what `submit_generate` raises.
+        """
+        if not self._accepting:
+            raise QueueError("the queue takes no requests; call start() first")
+        if self._active < self.max_concurrency and not self._waiting:
+            self._active += 1
+            self._idle.clear()
+            return
+        if len(self._waiting) >= self.max_depth:
+            self._rejected += 1
+            raise QueueFullError(f"{self.max_depth} requests are waiting already; try again later")
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        self._waiting[turn] = loop.call_later(self.timeout, self._expire, turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if self._waiting.pop(turn, None) is None and not turn.cancelled():
+                self.release()  # the turn had been granted, and nobody is left to take it
+            raise
+
+    def release(self) -> None:
+        """End a turn and hand it to the request that has waited longest."""
+        self._completed += 1
+        self._active -= 1
+        while self._waiting and self._active < self.max_concurrency:
+            turn = next(iter(self._waiting))
+            self._waiting.pop(turn).cancel()
+            if not turn.done():
+                turn.set_result(None)
+                self._active += 1
+        if not self._active:
+            self._idle.set()
+
+    def _expire(self, turn: asyncio.Future[None]) -> None:
+        self._timed_out += 1
+        self._fail(turn, QueueTimeoutError(f"no turn within {self.timeout:g} s; try again later"))
+
+    def _fail(self, turn: asyncio.Future[None], error: QueueError) -> None:
+        self._waiting.pop(turn).cancel()
+        if not turn.done():
+            turn.set_exception(error)

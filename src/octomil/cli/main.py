@@ -1,0 +1,90 @@
+"""The dispatcher: knows the commands' names and lines, and imports only the one that is chosen.
+
+`octomil --help` needs no library at all, so it answers in the time Python takes to start.
+"""
+
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+
+from octomil._version import __version__
+
+COMMANDS = {
+    "serve": "Serve models behind one OpenAI-compatible, auto-routing endpoint.",
+    "pull": "Fetch models by name, verified, ready to serve.",
+    "models": "List the models that can be served, and which are here.",
+    "doctor": "Tell what is missing or slow on this machine.",
+}
+
+_HELP = """\
+Usage: octomil COMMAND [OPTIONS]
+
+  Run AI models on your own machines.
+
+Commands:
+{commands}
+
+Options:
+  --version  Show the version.
+  --help     Show this message; `octomil COMMAND --help` tells about one command.
+
+Try:
+  octomil serve --models smollm2-135m,qwen2.5-coder-1.5b --auto-route
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("--help", "-h", "help"):
+        print(help_text(), end="")
+        return 0
+    if words[0] in ("--version", "-V"):
+        print(f"octomil {__version__}")
+        return 0
+    name, *rest = words
+    if name not in COMMANDS:
+        near = get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean `octomil {near[0]}`?" if near else "`octomil --help` lists them."
+        return _complain(f"there is no command {name!r}; {hint}", status=2)
+    return _run(name, rest)
+
+
+def help_text() -> str:
+    """Return what `octomil --help` shows."""
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:<{width}}  {line}" for name, line in COMMANDS.items())
+    return _HELP.format(commands=commands)
+
+
+def _run(name: str, arguments: list[str]) -> int:
+    import click
+
+    from octomil.errors import OctomilError
+
+    command: click.Command = import_module(f"octomil.cli.{name}").command
+    try:
+        status = command.main(arguments, prog_name=f"octomil {name}", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return 130
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output left, as `head` does
+        return 0
+    except OctomilError as error:
+        return _complain(str(error))
+    return status if isinstance(status, int) else 0
+
+
+def _complain(message: str, *, status: int = 1) -> int:
+    red, plain = ("\033[31m", "\033[0m") if sys.stderr.isatty() else ("", "")
+    print(f"{red}error:{plain} {message}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""`octomil serve`: models behind one OpenAI-compatible endpoint."""
+
+import sys
+from typing import Any
+
+import click
+
+from octomil.cli.pull import open_progress
+from octomil.compose import build_node, fetch_models
+from octomil.config import Settings
+from octomil.models.references import split_names
+from octomil.routing.router import STRATEGIES
+from octomil.serve.options import ServeOptions
+from octomil.serve.server import listen, run
+
+_DEFAULTS = ServeOptions(models=())
+_ENGINE_PREFIXES = ("ollama", "openai", "echo")
+
+_EXAMPLES = """
+Try:
+  curl {url}/v1/chat/completions -H "Content-Type: application/json" -d '{{"model": "auto", \
+"messages": [{{"role": "user", "content": "What is the capital of France?"}}]}}'
+  curl {url}/v1/chat/completions -H "Content-Type: application/json" -d '{{"model": "auto", \
+"messages": [{{"role": "user", "content": "Write a Python function that reverses a string."}}]}}'
+  curl -i {url}/v1/chat/completions -H "Content-Type: application/json" -d '{{"model": "auto", \
+"messages": [{{"role": "user", "content": "What is 15% of 240?"}}]}}'
+"""
+
+
+@click.command("serve")
+@click.argument("model", required=False)
+@click.option("--models", metavar="A,B,C", help="Models to serve, smallest first.")
+@click.option(
+    "--auto-route", is_flag=True, help='Send `model: "auto"` to the cheapest model able to answer.'
+)
+@click.option(
+    "--route-strategy",
+    type=click.Choice(STRATEGIES),
+    default=_DEFAULTS.route_strategy,
+    show_default=True,
+    help="How the router decides.",
+)
+@click.option(
+    "--fallback", is_flag=True, help="Try the next model when one is not sure of its answer."
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=_DEFAULTS.port, show_default=True)
+@click.option("--host", default=_DEFAULTS.host, show_default=True)
+@click.option(
+    "--engine",
+    type=click.Choice(_ENGINE_PREFIXES),
+    help="Who runs the models that name no engine themselves; the default is this machine.",
+)
+@click.option(
+    "--api-key",
+    metavar="KEY",
+    help="Ask clients for this bearer token.",
+    envvar="OCTOMIL_SERVE_KEY",
+)
+@click.option(
+    "--max-queue",
+    type=click.IntRange(0),
+    default=_DEFAULTS.max_queue,
+    show_default=True,
+    help="Requests that may wait for each model; more get 429.",
+)
+@click.option(
+    "--queue-timeout",
+    "queue_timeout_s",
+    type=click.FloatRange(0, min_open=True),
+    default=_DEFAULTS.queue_timeout_s,
+    show_default=True,
+    help="Seconds a request may wait for its turn; then it gets 504.",
+)
+@click.option(
+    "--cache-size",
+    "cache_mib",
+    type=click.IntRange(0),
+    default=_DEFAULTS.cache_mib,
+    show_default=True,
+    help="MiB each local model may use for prompts it has read before.",
+)
+@click.option(
+    "--threads", type=click.IntRange(1), help="CPU threads for each local model.  [default: shared]"
+)
+@click.option(
+    "--slots",
+    type=click.IntRange(1, 64),
+    default=_DEFAULTS.slots,
+    show_default=True,
+    help="Requests each local model works on at once.",
+)
+@click.option(
+    "--ctx-size",
+    "context_tokens",
+    type=click.IntRange(64),
+    help="Tokens of prompt and answer per request.  [default: 4096, or the model's]",
+)
+@click.option(
+    "--cors-origin",
+    "cors_origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Let pages of this origin call the node; repeatable.  [default: none]",
+)
+@click.option(
+    "--drain-timeout",
+    "drain_s",
+    type=click.FloatRange(0),
+    default=_DEFAULTS.drain_s,
+    show_default=True,
+    help="Seconds running requests get to finish after SIGTERM.",
+)
+@click.option(
+    "--allow-overcommit", is_flag=True, help="Load the models even if memory looks too small."
+)
+@click.option("--quiet", is_flag=True, help="Write no line per request.")
+@click.option("--examples", is_flag=True, help="Print requests to try once the node is ready.")
+def command(
+    model: str | None,
+    models: str | None,
+    *,
+    engine: str | None,
+    quiet: bool,
+    examples: bool,
+    **flags: Any,
+) -> None:
+    """Serve MODEL, or several --models, behind one OpenAI-compatible endpoint.
+
+    A model is a name from `octomil models`, a .gguf file, hf:OWNER/REPO/FILE.gguf, ollama:NAME,
+    openai:NAME or echo. What is not on this machine yet is fetched first.
+    """
+    names = split_names([name for name in (model, models) if name])
+    if engine is not None:
+        names = [name if ":" in name else f"{engine}:{name}" for name in names]
+    options = ServeOptions(models=tuple(names), **flags)
+    settings = Settings.from_env()
+    with open_progress() as progress:
+        found = fetch_models(settings, options, progress)
+    listener = listen(options.host, options.port)
+    node = build_node(settings, options, found, log=None if quiet else sys.stderr)
+    run(node, options, listener, _say, lambda url: _show_examples(url) if examples else None)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _show_examples(url: str) -> None:
+    _say(_EXAMPLES.format(url=url))

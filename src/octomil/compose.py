@@ -1,0 +1,139 @@
+"""The composition root: settings and options in, a wired node out. Nothing else picks parts."""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+from octomil.config import Settings
+from octomil.engines.catalog import (
+    EngineOptions,
+    EngineRequest,
+    context_tokens,
+    create_engine,
+    engine_name,
+)
+from octomil.engines.memory import MemoryNeed, free_memory_bytes, require_memory
+from octomil.engines.pool import EnginePool, thread_shares
+from octomil.errors import ConfigurationError
+from octomil.models.catalog import SHORT_NAMES
+from octomil.models.gguf import estimate_memory_bytes, read_metadata
+from octomil.models.local import LocalModel
+from octomil.models.pull import ModelStore
+from octomil.models.references import ModelRef, parse_reference
+from octomil.models.sources.base import ProgressSink
+from octomil.routing.router import QueryRouter
+from octomil.routing.tiers import assign_tiers
+from octomil.serve.node import Node, ServedModel
+from octomil.serve.observation import Recorder
+from octomil.serve.options import ServeOptions
+from octomil.serve.stats import RoutingStats
+
+_WORKER_BYTES = 64 * 2**20  # an ONNX session beside its weights
+
+
+def fetch_models(
+    settings: Settings, options: ServeOptions, progress: ProgressSink | None = None
+) -> list[tuple[ModelRef, LocalModel | None]]:
+    """Read the references and fetch the files that are not here yet.
+
+    Raises:
+        OctomilError: a reference makes no sense, or its files cannot be had.
+    """
+    if not options.models:
+        raise ConfigurationError("name a model to serve, for example: octomil serve smollm2-135m")
+    store = ModelStore(settings)
+    refs = [parse_reference(name, settings.model_aliases) for name in options.models]
+    return [(ref, store.pull(ref, progress) if ref.has_files else None) for ref in refs]
+
+
+def build_node(
+    settings: Settings,
+    options: ServeOptions,
+    models: Sequence[tuple[ModelRef, LocalModel | None]],
+    *,
+    log: TextIO | None = sys.stderr,
+) -> Node:
+    """Wire a serving node.
+
+    Args:
+        settings: from the environment.
+        options: from the command line.
+        models: what to serve, with their files (see `fetch_models`).
+        log: where request lines go; None writes none.
+
+    Raises:
+        InsufficientSpaceError: the models will not fit into memory.
+        ConfigurationError: the options contradict one another.
+    """
+    in_process = [files for _, files in models if files is not None]
+    engine_options = EngineOptions(
+        threads=thread_shares(len(in_process), os.cpu_count() or 1, options.threads),
+        slots=options.slots,
+        context_tokens=options.context_tokens,
+        cache_mib=options.cache_mib,
+    )
+    if not options.allow_overcommit:
+        needs = [_memory_need(files, engine_options) for files in in_process]
+        require_memory(needs, free_memory_bytes())
+    names = [ref.name for ref, _ in models]
+    if len(set(names)) < len(names):
+        raise ConfigurationError(f"two models would be served under one name: {', '.join(names)}")
+    writers = {
+        ref.name: (files.parameters or 0) / 1e9 if files else 0.0
+        for ref, files in models
+        if not _is_embedder(files)
+    }
+    router = None
+    if options.auto_route:
+        tiers = assign_tiers(list(writers), params_b=writers)
+        router = QueryRouter(tiers, options.route_strategy)
+    recorder = Recorder(RoutingStats(list(writers)), log)
+    pool = EnginePool(logging.getLogger("octomil.engines").warning)
+    served = {}
+    for ref, files in models:
+        pool.add(ref.name, create_engine(EngineRequest(ref, files, engine_options, settings)))
+        served[ref.name] = _served(ref, files)
+    embedder = next((ref.name for ref, files in models if _is_embedder(files)), None)
+    if embedder is None and options.embedder is not None:
+        ref = parse_reference(options.embedder, settings.model_aliases)
+        embedder = ref.name
+        if embedder not in served:
+            engine = create_engine(EngineRequest(ref, None, engine_options, settings))
+            pool.add(embedder, engine, lazy=True)
+            served[embedder] = _served(ref, None)
+    return Node(
+        models=served,
+        pool=pool,
+        recorder=recorder,
+        router=router,
+        embedder=embedder,
+        short_names={short: name for short, name in SHORT_NAMES.items() if name in served},
+        max_queue=options.max_queue,
+        queue_timeout_s=options.queue_timeout_s,
+        fallback=options.fallback,
+    )
+
+
+def _is_embedder(files: LocalModel | None) -> bool:
+    return files is not None and files.kind == "embedding"
+
+
+def _memory_need(files: LocalModel, options: EngineOptions) -> MemoryNeed:
+    if files.format != "gguf":
+        return MemoryNeed(files.name, files.size_bytes + _WORKER_BYTES)
+    tokens = context_tokens(files, options) * options.slots
+    weights = estimate_memory_bytes(
+        read_metadata(files.path), file_size_bytes=files.size_bytes, context_tokens=tokens
+    )
+    return MemoryNeed(files.name, weights + options.cache_mib * 2**20)
+
+
+def _served(ref: ModelRef, files: LocalModel | None) -> ServedModel:
+    return ServedModel(
+        name=ref.name,
+        parameters=files.parameters if files else None,
+        owned_by=engine_name(ref, files),
+        local=ref.has_files or ref.kind == "echo",
+    )

@@ -1,0 +1,153 @@
+"""The port every engine implements, and the values that cross it.
+
+Requests and answers cross the port in OpenAI's wire form: most engines are servers that speak it
+already, so that relaying a token costs no parsing.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+Endpoint = Literal["chat/completions", "completions"]
+
+Progress = Callable[[str], None]
+"""Called with one line for people while an engine loads."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What an engine can do with its model.
+
+    Attributes:
+        chat: answers conversations.
+        completions: continues raw text.
+        embeddings: turns texts into vectors.
+        tools: its template has a place for tools.
+        logprobs: reports token log-probabilities.
+        structured_output: constrains its answer to JSON or a JSON schema.
+        context_tokens: tokens of prompt and answer together; None where unknown.
+        max_concurrency: requests it works on at once.
+    """
+
+    chat: bool = True
+    completions: bool = True
+    embeddings: bool = False
+    tools: bool = True
+    logprobs: bool = True
+    structured_output: bool = True
+    context_tokens: int | None = None
+    max_concurrency: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One request for text.
+
+    Attributes:
+        endpoint: which of OpenAI's two shapes `body` has.
+        body: the validated request; its `model` and `stream` are the engine's to set.
+    """
+
+    endpoint: Endpoint
+    body: dict[str, Any]
+
+    @property
+    def wants_usage(self) -> bool:
+        """Whether the client asked for a usage chunk at the end of the stream."""
+        options = self.body.get("stream_options")
+        return isinstance(options, dict) and bool(options.get("include_usage"))
+
+
+@dataclass(slots=True)
+class Usage:
+    """Tokens of one answer; the engine fills it in by the end of the answer."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    finish_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A whole answer: the JSON body as it goes to the client, and what it used."""
+
+    body: bytes
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class EventStream:
+    """An answer as it is made.
+
+    Attributes:
+        events: blocks of one or more whole server-sent events, without the final `[DONE]`.
+            Closing the generator stops the generation.
+        usage: complete once `events` is exhausted.
+    """
+
+    events: AsyncGenerator[bytes, None]
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """Vectors for a list of texts, in its order; `prompt_tokens` counts all of them."""
+
+    vectors: Sequence[Sequence[float]]
+    prompt_tokens: int
+
+
+class Engine(Protocol):
+    """Runs one model.
+
+    Every method but `load` needs a loaded engine and raises `EngineUnavailableError` without one.
+    Requests run concurrently up to `capabilities.max_concurrency`; the caller keeps to it.
+    """
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the engine can do; final once it is loaded."""
+        ...
+
+    async def load(self, progress: Progress) -> None:
+        """Make the model ready; never blocks the event loop.
+
+        Raises:
+            EngineError: the model cannot be loaded; the message says why.
+        """
+        ...
+
+    async def generate(self, request: GenerationRequest) -> Completion:
+        """Answer in one piece; cancelling the call stops the generation.
+
+        Raises:
+            InvalidRequestError: the request cannot be answered as it is.
+            EngineCrashedError: the engine died meanwhile.
+            GenerationError: the engine failed.
+        """
+        ...
+
+    def stream(self, request: GenerationRequest) -> EventStream:
+        """Answer piece by piece. Errors as in `generate`, raised while iterating."""
+        ...
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """Turn texts into vectors of unit length."""
+        ...
+
+    async def tokens(self, text: str) -> int:
+        """Count the tokens of `text`."""
+        ...
+
+    async def busy(self) -> int:
+        """Tell how many requests the engine itself works on now."""
+        ...
+
+    async def failure(self) -> str:
+        """Return, with the reason, once the loaded engine has died; else never."""
+        ...
+
+    async def close(self) -> None:
+        """Free everything; closing twice is harmless."""
+        ...

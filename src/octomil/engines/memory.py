@@ -1,0 +1,57 @@
+"""Whether the models will fit, asked before any of them is loaded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from octomil.errors import InsufficientSpaceError
+
+_CGROUP_LIMITS = (
+    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
+    (
+        Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+        Path("/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryNeed:
+    """What one model is estimated to take."""
+
+    name: str
+    bytes: int
+
+
+def free_memory_bytes() -> int:
+    """Return the memory that can be had without swapping, within the container's limit."""
+    import psutil
+
+    free = int(psutil.virtual_memory().available)
+    for limit, used in _CGROUP_LIMITS:
+        try:
+            free = min(free, int(limit.read_text()) - int(used.read_text()))
+        except (OSError, ValueError):  # no such limit: "max", or another system
+            continue
+    return max(0, free)
+
+
+def require_memory(needs: Sequence[MemoryNeed], free_bytes: int) -> None:
+    """Refuse models that will not fit together.
+
+    Raises:
+        InsufficientSpaceError: they need more than is free; the message has a table and the way
+            out.
+    """
+    total = sum(need.bytes for need in needs)
+    if total <= free_bytes:
+        return
+    rows = [(need.name, need.bytes) for need in needs]
+    rows += [("together", total), ("free", free_bytes)]
+    width = max(len(name) for name, _ in rows)
+    table = "\n".join(f"  {name:<{width}}  {size / 2**20:>9,.0f} MiB" for name, size in rows)
+    raise InsufficientSpaceError(
+        f"the models are estimated to need more memory than is free:\n{table}\n"
+        "Serve fewer or smaller models, lower --ctx-size, --slots or --cache-size, free some "
+        "memory, or pass --allow-overcommit to try all the same."
+    )

@@ -1,0 +1,188 @@
+"""Relaying a server's event stream to a client: pure, fed with whatever bytes arrive.
+
+Blocks pass as they are; only one that carries usage, an error, progress or the end is taken apart.
+"""
+
+from typing import Any
+
+import msgspec
+
+from octomil.engines.base import Usage
+from octomil.errors import (
+    ContextLengthError,
+    EngineUnavailableError,
+    GenerationError,
+    InvalidRequestError,
+)
+from octomil.http.sse import SseFramer, encode_event, event_data
+
+_MARKS = (
+    *(b'"usage":{', b'"usage": {'),
+    *(b'"finish_reason":"', b'"finish_reason": "'),
+    *(b"[DONE]", b'"error":', b'"prompt_progress"'),
+)
+"""Marks of a block that is more than text; JSON escapes quotes, so text rarely forges one."""
+
+
+class _WireDetails(msgspec.Struct):
+    cached_tokens: int | None = 0
+
+
+class _WireUsage(msgspec.Struct):
+    prompt_tokens: int | None = 0
+    completion_tokens: int | None = 0
+    prompt_tokens_details: _WireDetails | None = None
+
+
+class _WireChoice(msgspec.Struct):
+    finish_reason: str | None = None
+
+
+class _WireAnswer(msgspec.Struct):
+    usage: _WireUsage | None = None
+    choices: list[_WireChoice] = []
+
+
+_decode_answer = msgspec.json.Decoder(_WireAnswer).decode
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+class EventRelay:
+    """Turns the bytes of one upstream stream into events for the client.
+
+    Args:
+        model: named in errors.
+        usage: filled in as the stream tells.
+        wants_usage: whether the client asked for a usage chunk; it gets exactly one, at the end.
+        usage_per_choice: whether the server reports each choice on its own, so that counts add up.
+    """
+
+    def __init__(
+        self, model: str, usage: Usage, *, wants_usage: bool, usage_per_choice: bool = False
+    ) -> None:
+        self._model = model
+        self._usage = usage
+        self._wants_usage = wants_usage
+        self._usage_per_choice = usage_per_choice
+        self._framer = SseFramer()
+        self._ended = False
+        self._last: dict[str, Any] = {}
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return the events that `chunk` completes, as the client gets them; may be empty.
+
+        Raises:
+            EngineError: the server reports an error inside the stream.
+        """
+        block = self._framer.feed(chunk)
+        for mark in _MARKS:
+            if mark in block:
+                return self._open(block)
+        return block
+
+    def finish(self) -> bytes:
+        """Return what is left to say once the server closed the stream: the usage chunk.
+
+        Raises:
+            GenerationError: the stream broke off before its end.
+        """
+        if not self._ended and self._usage.finish_reason is None:
+            raise GenerationError(f"the stream of model {self._model!r} broke off before its end")
+        if not (self._wants_usage and self._last):
+            return b""
+        head = {k: self._last[k] for k in ("id", "object", "created", "model") if k in self._last}
+        usage = usage_json(self._usage)
+        return encode_event(_encode({**head, "choices": [], "usage": usage}))
+
+    def _open(self, block: bytes) -> bytes:
+        kept = []
+        for data in event_data(block):
+            if data == b"[DONE]":
+                self._ended = True
+                continue
+            event = _decode(data)
+            if event.get("error"):
+                raise error_from(_error_status(event), data, self._model)
+            if "prompt_progress" in event:
+                continue
+            if event.get("choices"):
+                self._usage.finish_reason = (
+                    event["choices"][0].get("finish_reason") or self._usage.finish_reason
+                )
+            if isinstance(event.get("usage"), dict):
+                self._count(data)
+                self._last = event
+                del event["usage"]
+                event.pop("timings", None)
+                if not event.get("choices"):
+                    continue
+                data = _encode(event)  # noqa: PLW2901 - the event as the client gets it
+            kept.append(encode_event(data))
+        return b"".join(kept)
+
+    def _count(self, data: bytes) -> None:
+        before = self._usage.completion_tokens if self._usage_per_choice else 0
+        read_usage(data, self._usage)
+        self._usage.completion_tokens += before
+
+
+def usage_json(usage: Usage) -> dict[str, Any]:
+    """Return `usage` in OpenAI's form."""
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+    }
+
+
+def read_usage(body: bytes, usage: Usage) -> Usage:
+    """Fill `usage` from a JSON answer or chunk that carries one."""
+    answer = _decode_answer(body)
+    if answer.usage is not None:
+        usage.prompt_tokens = answer.usage.prompt_tokens or 0
+        usage.completion_tokens = answer.usage.completion_tokens or 0
+        if answer.usage.prompt_tokens_details is not None:
+            usage.cached_tokens = answer.usage.prompt_tokens_details.cached_tokens or 0
+    if answer.choices and answer.choices[0].finish_reason:
+        usage.finish_reason = answer.choices[0].finish_reason
+    return usage
+
+
+def error_from(
+    status: int, body: bytes, model: str, retry_after_s: float | None = None
+) -> Exception:
+    """Turn a server's refusal into the error that says what happened, and to which model."""
+    message, code, param = _error_parts(body)
+    if code in ("exceed_context_size_error", "context_length_exceeded"):
+        return ContextLengthError(f"{message} (model {model!r})")
+    if status in (401, 403):
+        return EngineUnavailableError(f"the server of model {model!r} refuses our key: {message}")
+    if status == 404:
+        return EngineUnavailableError(f"the server has no model {model!r}: {message}")
+    if status in (408, 429, 503):
+        text = f"the server of model {model!r} is busy: {message}"
+        return EngineUnavailableError(text, retry_after_s=retry_after_s or 1.0)
+    if 400 <= status < 500:
+        return InvalidRequestError(message, param=param, code=code, status=status)
+    return GenerationError(f"model {model!r} failed with status {status}: {message}")
+
+
+def _error_status(event: dict[str, Any]) -> int:
+    error = event["error"]
+    code = error.get("code") if isinstance(error, dict) else None
+    return code if isinstance(code, int) and 400 <= code < 600 else 500
+
+
+def _error_parts(body: bytes) -> tuple[str, str | None, str | None]:
+    try:
+        error = _decode(body)["error"]
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return body[:300].decode(errors="replace") or "no reason given", None, None
+    if not isinstance(error, dict):
+        return str(error), None, None
+    code, kind, param = error.get("code"), error.get("type"), error.get("param")
+    name = code if isinstance(code, str) else kind if isinstance(kind, str) else None
+    message = str(error.get("message") or "no reason given")
+    return message, name, param if isinstance(param, str) else None

@@ -1,0 +1,61 @@
+"""Server-sent events as this project relays and reads them: whole events, as bytes."""
+
+from collections.abc import Iterator
+
+DONE = b"data: [DONE]\n\n"
+"""The event that ends an OpenAI-style stream."""
+
+
+_ENDS = (b"\n\n", b"\r\n\r\n")
+
+
+class SseFramer:
+    r"""Cut a byte stream at event boundaries, whatever the chunks it arrives in.
+
+    Example:
+        >>> framer = SseFramer()
+        >>> framer.feed(b"data: 1\n\ndata:"), framer.feed(b" 2\n\n")
+        (b'data: 1\n\n', b'data: 2\n\n')
+    """
+
+    __slots__ = ("_rest",)
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return the complete events so far, possibly none; keep the rest for later."""
+        if self._rest:
+            chunk = self._rest + chunk
+            self._rest = b""
+        if chunk.endswith(b"\n\n"):  # the usual case: a server writes whole events
+            return chunk
+        ends = [at + len(end) for end in _ENDS if (at := chunk.rfind(end)) >= 0]
+        cut = max(ends, default=0)
+        self._rest = chunk[cut:]
+        return chunk[:cut]
+
+    @property
+    def rest(self) -> bytes:
+        """What came after the last complete event; not empty at the end means a cut-off stream."""
+        return self._rest
+
+
+def event_data(events: bytes) -> Iterator[bytes]:
+    r"""Yield the data of each event; comments and other fields are left out.
+
+    Example:
+        >>> list(event_data(b": ping\n\ndata: a\ndata: b\n\n"))
+        [b'a\nb']
+    """
+    for event in events.replace(b"\r\n", b"\n").split(b"\n\n"):
+        lines = [
+            line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")
+        ]
+        if lines:
+            yield b"\n".join(lines)
+
+
+def encode_event(data: bytes) -> bytes:
+    """Return one event that carries `data`, which holds no line break."""
+    return b"data: " + data + b"\n\n"

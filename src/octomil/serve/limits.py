@@ -1,0 +1,154 @@
+"""What a client may send: how much, how slowly, and with which key."""
+
+import asyncio
+import hmac
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from octomil.serve.answers import send_answer
+from octomil.serve.errors import HttpError, error_answer
+from octomil.wire.constraints import violation
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+BODY_DEADLINE_S = 30.0
+
+_OPEN_PATHS = frozenset({"/health", "/ready"})
+
+RequestT = TypeVar("RequestT")
+
+
+class ClientGoneError(Exception):
+    """The client hung up before its request was complete."""
+
+
+async def read_body(
+    scope: Scope,
+    receive: Receive,
+    *,
+    max_bytes: int = MAX_BODY_BYTES,
+    deadline_s: float = BODY_DEADLINE_S,
+) -> bytes:
+    """Read a request's body, as long as it is small and quick enough.
+
+    Raises:
+        HttpError: 413 for a body above `max_bytes`, 408 for one slower than `deadline_s`.
+        ClientGoneError: the client hung up.
+    """
+    announced = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
+    if announced.isdigit() and int(announced) > max_bytes:
+        raise _too_large(max_bytes)
+    message = await _next_part(receive, deadline_s)
+    if not message.get("more_body"):
+        return _within(message.get("body", b""), max_bytes)
+    parts = [message.get("body", b"")]
+    size = len(parts[0])
+    try:
+        async with asyncio.timeout(deadline_s):
+            while message.get("more_body"):
+                message = await _part(receive)
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                if size > max_bytes:
+                    raise _too_large(max_bytes)
+    except TimeoutError:
+        raise _too_slow(deadline_s) from None
+    return b"".join(parts)
+
+
+async def _next_part(receive: Receive, deadline_s: float) -> Message:
+    """Read the first part; a body that came with its headers costs no timer."""
+    try:
+        async with asyncio.timeout(deadline_s):
+            return await _part(receive)
+    except TimeoutError:
+        raise _too_slow(deadline_s) from None
+
+
+async def _part(receive: Receive) -> Message:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGoneError
+    return message
+
+
+def _within(body: bytes, max_bytes: int) -> bytes:
+    if len(body) > max_bytes:
+        raise _too_large(max_bytes)
+    return body
+
+
+def _too_large(max_bytes: int) -> HttpError:
+    return HttpError(
+        413,
+        f"the body is larger than {max_bytes / 2**20:g} MiB",
+        code="request_too_large",
+        headers=((b"connection", b"close"),),
+    )
+
+
+def _too_slow(deadline_s: float) -> HttpError:
+    return HttpError(
+        408,
+        f"the body did not arrive within {deadline_s:g} s",
+        code="request_timeout",
+        headers=((b"connection", b"close"),),
+    )
+
+
+def parse(body: bytes, kind: type[RequestT]) -> tuple[dict[str, Any], RequestT]:
+    """Decode JSON once; return it as it came and as the checked `kind`.
+
+    Raises:
+        HttpError: 400 that names the field and what it must be.
+    """
+    try:
+        raw = msgspec.json.decode(body)
+        checked = msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).partition(" - at `$")
+        param = path.rstrip("`").lstrip(".") or None
+        where = f"{param}: " if param else ""
+        raise HttpError(400, f"{where}{text}", code="invalid_type", param=param) from None
+    except msgspec.DecodeError as error:
+        raise HttpError(400, f"the body is not valid JSON: {error}", code="invalid_json") from None
+    except RecursionError:
+        raise HttpError(400, "the JSON is nested too deeply", code="invalid_json") from None
+    broken = violation(checked)
+    if broken is not None:
+        param, text = broken
+        raise HttpError(400, text, code="invalid_value", param=param)
+    return raw, checked
+
+
+class ApiKeyMiddleware:
+    """Ask for a bearer token on every path but the probes'.
+
+    Args:
+        app: what to protect.
+        api_key: the token.
+    """
+
+    def __init__(self, app: ASGIApp, api_key: str) -> None:
+        self._app = app
+        self._expected = f"Bearer {api_key}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 401 before its body is read."""
+        if scope["type"] != "http" or scope["path"] in _OPEN_PATHS or self._is_known(scope):
+            await self._app(scope, receive, send)
+            return
+        error = HttpError(
+            401,
+            "a valid API key is needed: send `Authorization: Bearer KEY` with the key that the "
+            "server was started with",
+            code="invalid_api_key",
+            kind="authentication_error",
+            headers=((b"www-authenticate", b"Bearer"),),
+        )
+        await send_answer(send, error_answer(error))
+
+    def _is_known(self, scope: Scope) -> bool:
+        given = next((v for k, v in scope["headers"] if k == b"authorization"), b"")
+        return hmac.compare_digest(given, self._expected)

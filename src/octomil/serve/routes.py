@@ -1,0 +1,146 @@
+"""The node's other endpoints: embeddings, models, statistics, health."""
+
+import base64
+import logging
+from array import array
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from octomil._version import __version__
+from octomil.engines.pool import PooledEngine
+from octomil.errors import OctomilError
+from octomil.serve.answers import send_answer, send_json
+from octomil.serve.errors import error_answer
+from octomil.serve.limits import ClientGoneError, parse, read_body
+from octomil.serve.node import AUTO, Node
+from octomil.serve.observation import Observation
+from octomil.wire.openai import EmbeddingRequest
+
+_log = logging.getLogger("octomil.serve")
+_encode = msgspec.json.Encoder().encode
+
+
+class EmbeddingsEndpoint:
+    """`POST /v1/embeddings`."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Turn texts into vectors."""
+        seen = Observation()
+        try:
+            _, request = parse(await read_body(scope, receive), EmbeddingRequest)
+            body = await self._embed(request, seen)
+            await send_json(send, body)
+        except ClientGoneError:
+            seen.outcome = "cancelled"
+        except OctomilError as error:
+            answer = error_answer(error)
+            seen.outcome = f"error:{answer.code}"
+            await send_answer(send, answer)
+        finally:
+            self._node.recorder.record_embedding(seen)
+
+    async def _embed(self, request: EmbeddingRequest, seen: Observation) -> bytes:
+        name = seen.model = self._node.embedding_model(request.model)
+        engine = await self._node.pool.ready(name)
+        turnstile = self._node.turnstile(name)
+        texts = [request.input] if isinstance(request.input, str) else request.input
+        asked = perf_counter()
+        await turnstile.queue.acquire()
+        seen.queue_s = perf_counter() - asked
+        try:
+            result = await engine.embed(texts)
+        finally:
+            turnstile.queue.release()
+        seen.usage.prompt_tokens, seen.outcome = result.prompt_tokens, "stop"
+        width = request.dimensions
+        rows = [
+            {
+                "object": "embedding",
+                "index": index,
+                "embedding": _as_asked(vector[:width], request.encoding_format),
+            }
+            for index, vector in enumerate(result.vectors)
+        ]
+        usage = {"prompt_tokens": result.prompt_tokens, "total_tokens": result.prompt_tokens}
+        return _encode({"object": "list", "data": rows, "model": name, "usage": usage})
+
+
+def _as_asked(vector: Sequence[float], encoding: str | None) -> Sequence[float] | str:
+    """Return the vector as numbers, or as base64 of little-endian float32."""
+    if encoding != "base64":
+        return vector
+    floats = array("f", vector)
+    if floats.itemsize != 4 or array("H", b"\1\0")[0] != 1:
+        floats.byteswap()
+    return base64.b64encode(floats.tobytes()).decode()
+
+
+class NodeRoutes:
+    """The endpoints that only read."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def models(self, _request: Request) -> Response:
+        """`GET /v1/models`: `auto`, and every model by name."""
+        created = int(self._node.started_at.timestamp())
+        names = [(AUTO, "octomil")] if self._node.router else []
+        names += [(model.name, model.owned_by) for model in self._node.models.values()]
+        data = [_model(name, created, owner) for name, owner in names]
+        return _json({"object": "list", "data": data})
+
+    async def model(self, request: Request) -> Response:
+        """`GET /v1/models/{name}`."""
+        name = request.path_params["name"]
+        model = self._node.models.get(self._node.short_names.get(name, name))
+        if model is None:
+            message = f"no model {name!r} is served here"
+            error = {"message": message, "type": "invalid_request_error", "param": "model"}
+            return _json({"error": {**error, "code": "model_not_found"}}, status=404)
+        return _json(_model(model.name, int(self._node.started_at.timestamp()), model.owned_by))
+
+    async def routing_stats(self, _request: Request) -> Response:
+        """`GET /v1/routing/stats`."""
+        return _json(self._node.recorder.stats.snapshot())
+
+    async def queue_stats(self, _request: Request) -> Response:
+        """`GET /v1/queue/stats`."""
+        return _json(self._node.queue_stats())
+
+    async def health(self, _request: Request) -> Response:
+        """`GET /health`: the process answers; says how each model fares."""
+        models = {name: _fares(entry) for name, entry in self._node.pool}
+        return _json({"status": "ok", "version": __version__, "models": models})
+
+    async def ready(self, _request: Request) -> Response:
+        """`GET /ready`: 200 once every model can answer, 503 until then."""
+        ready = self._node.is_ready()
+        models = {name: str(entry.state) for name, entry in self._node.pool if not entry.lazy}
+        return _json({"ready": ready, "models": models}, status=200 if ready else 503)
+
+    async def metrics(self, _request: Request) -> Response:
+        """`GET /metrics`, in Prometheus' text format."""
+        text = await self._node.metrics_text()
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+
+
+def _model(name: str, created: int, owner: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": created, "owned_by": owner}
+
+
+def _fares(entry: PooledEngine) -> dict[str, Any]:
+    fares = {"state": str(entry.state), "restarts": entry.restarts}
+    return fares | ({"detail": entry.detail} if entry.detail else {})
+
+
+def _json(body: object, *, status: int = 200) -> Response:
+    return Response(_encode(body), status_code=status, media_type="application/json")

@@ -1,0 +1,114 @@
+"""Running the application: listen first, load meanwhile, drain at the end."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import AsyncGenerator, Callable, Generator
+
+import uvicorn
+
+from octomil.errors import ConfigurationError, OctomilError
+from octomil.serve.app import build_app
+from octomil.serve.node import Node
+from octomil.serve.options import ServeOptions
+from octomil.serve.startup import load_models
+
+_KEEP_ALIVE_S = 75
+_BACKLOG = 2048
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the listening socket, before anything that takes time.
+
+    Raises:
+        ConfigurationError: the address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError) as error:
+        raise ConfigurationError(
+            f"cannot listen on {host}:{port}: {error}; choose another with --host and --port"
+        ) from error
+
+
+def run(
+    node: Node,
+    options: ServeOptions,
+    listener: socket.socket,
+    say: Callable[[str], None],
+    when_ready: Callable[[str], None],
+) -> None:
+    """Serve until SIGTERM or SIGINT, then drain and return.
+
+    Args:
+        node: what answers.
+        options: how to serve.
+        listener: an open listening socket.
+        say: called with each start-up line.
+        when_ready: called with the node's URL once every model can answer.
+
+    Raises:
+        OctomilError: a model could not be loaded.
+    """
+    host = "localhost" if options.host in ("127.0.0.1", "::1") else options.host
+    url = f"http://{host}:{listener.getsockname()[1]}"
+    failures: list[OctomilError] = []
+
+    async def load() -> None:
+        try:
+            await load_models(node, say)
+        except OctomilError as error:
+            failures.append(error)
+            server.should_exit = True
+        else:
+            say(f"[serve] Listening on {url}")
+            when_ready(url)
+
+    @contextlib.asynccontextmanager
+    async def loading() -> AsyncGenerator[None]:
+        task = asyncio.create_task(load(), name="load models")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await node.close()
+
+    app = build_app(
+        node, api_key=options.api_key, cors_origins=options.cors_origins, on_start=loading
+    )
+    logging.basicConfig(format="[%(name)s] %(message)s", level=logging.WARNING)
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            loop="auto",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=round(options.drain_s),
+        )
+    )
+    server.run(sockets=[listener])
+    if failures:
+        raise failures[0]
+
+
+class _Server(uvicorn.Server):
+    """A server that returns after a signal, instead of dying of it once it has drained."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        handled = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self.handle_exit) for number in handled}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

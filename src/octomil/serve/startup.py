@@ -1,0 +1,84 @@
+"""What the node says while it starts, and how fast each model turns out to be."""
+
+from collections.abc import Callable
+from contextlib import aclosing
+from time import perf_counter
+
+from octomil.engines.base import Engine, GenerationRequest
+from octomil.models.catalog import format_parameters
+from octomil.routing.router import QueryRouter
+from octomil.routing.tiers import TIER_NUMBERS
+from octomil.serve.node import Node
+
+_WARM_UP_TOKENS = 24
+_WARM_UP_PROMPT = "Once upon a time, in a village by the sea, there lived"
+
+
+async def measure_speed(engine: Engine) -> float | None:
+    """Return an engine's decode speed in tokens per millisecond, or None if it writes no text.
+
+    Short on purpose: it also warms the model's caches, and the first answer does not pay for it.
+    """
+    if not engine.capabilities.completions:
+        return None
+    body = {"prompt": _WARM_UP_PROMPT, "max_tokens": _WARM_UP_TOKENS, "temperature": 0}
+    stream = engine.stream(GenerationRequest("completions", body))
+    first = last = 0.0
+    async with aclosing(stream.events) as events:
+        async for _ in events:
+            last = perf_counter()
+            first = first or last
+    tokens = stream.usage.completion_tokens - 1
+    return tokens / (last - first) / 1000 if tokens > 0 and last > first else None
+
+
+def tier_line(router: QueryRouter, name: str, size: str) -> str:
+    """Return the documented line about one routed model."""
+    tier = router.models[name].tier
+    return f"  Tier {TIER_NUMBERS[tier]} ({tier}): {name} ({size})"
+
+
+def describe(parameters: int | None, tokens_per_ms: float | None, owned_by: str) -> str:
+    """Return a model's size and speed, as far as they are known.
+
+    Example:
+        >>> describe(360_000_000, 2.04, "octomil")
+        '360M params, ~2 tok/ms'
+    """
+    parts = [f"{format_parameters(parameters)} params"] if parameters else []
+    if tokens_per_ms:
+        parts.append(f"~{_short(tokens_per_ms)} tok/ms")
+    return ", ".join(parts) or owned_by
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.1g}"
+
+
+async def load_models(node: Node, say: Callable[[str], None]) -> None:
+    """Load every model, measure it, and say what the documents promise.
+
+    Raises:
+        OctomilError: a model cannot be loaded.
+    """
+    router = node.router
+    if router is not None:
+        plural = "s" if len(router.models) != 1 else ""
+        say(f"[routing] Loading {len(router.models)} model{plural}:")
+
+    async def loaded(name: str, engine: Engine) -> None:
+        model = node.models[name]
+        speed = await measure_speed(engine) if model.local else None
+        if speed:
+            node.recorder.stats.observe_speed(name, 1000, 1 / speed)
+        size = describe(model.parameters, speed, model.owned_by)
+        if router is not None and name in router.models:
+            say(tier_line(router, name, size))
+        else:
+            say(f"[serve] Loaded {name} ({size})")
+
+    await node.pool.start(loaded)
+    if router is not None:
+        say("[routing] Auto-routing enabled. Queries routed by complexity.")
+        if router.deterministic is not None:
+            say("[routing] Tier-0 (deterministic): arithmetic, unit conversions")

@@ -1,0 +1,90 @@
+"""Routing statistics, in the documented shape."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_SMOOTHING = 0.2
+
+
+class RoutingStats:
+    """Counts requests by model and works out what routing saved.
+
+    Args:
+        models: names of the routed models, smallest first; the last is what everything would have
+            run on without a router.
+    """
+
+    def __init__(self, models: Sequence[str] = ()) -> None:
+        self._models = list(models)
+        self._counts: dict[str, int] = {}
+        self._tokens: dict[str, int] = {}
+        self._seconds_per_token: dict[str, float] = {}
+        self._routing_s = 0.0
+
+    def count(self, model: str, routing_s: float, completion_tokens: int) -> None:
+        """Count one answered request."""
+        self._counts[model] = self._counts.get(model, 0) + 1
+        self._tokens[model] = self._tokens.get(model, 0) + completion_tokens
+        self._routing_s += routing_s
+
+    def observe_speed(self, model: str, tokens: int, seconds: float) -> None:
+        """Take in how long a model needed for `tokens` tokens."""
+        if tokens <= 0 or seconds <= 0:
+            return
+        sample = seconds / tokens
+        before = self._seconds_per_token.get(model, sample)
+        self._seconds_per_token[model] = before + _SMOOTHING * (sample - before)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the document's `/v1/routing/stats`.
+
+        `estimated_savings` is null until the largest model's speed has been seen.
+        """
+        counts = {"tier0_deterministic": self._counts.get("tier0", 0)}
+        counts |= {name: self._counts.get(name, 0) for name in self._models}
+        counts |= {n: c for n, c in self._counts.items() if n not in counts and n != "tier0"}
+        total = sum(counts.values())
+        shares = percentages(counts)
+        return {
+            "total_requests": total,
+            "routing_distribution": {
+                name: {"count": count, "percentage": shares[name]} for name, count in counts.items()
+            },
+            "avg_routing_latency_us": round(self._routing_s / total * 1e6) if total else 0,
+            "estimated_savings": self._savings(),
+        }
+
+    def _savings(self) -> dict[str, Any] | None:
+        """Compare with the same answers written by the largest model, token for token."""
+        largest = self._seconds_per_token.get(self._models[-1]) if self._models else None
+        requests = sum(self._counts.values())
+        if not largest or not requests:
+            return None
+        all_tokens = sum(self._tokens.values())
+        spent = sum(
+            tokens * self._seconds_per_token.get(model, 0.0)
+            for model, tokens in self._tokens.items()
+        )
+        instead = all_tokens * largest
+        saved = 1 - spent / instead if instead else 0.0
+        return {
+            "vs_largest_model_only": f"{saved * 100:.0f}% fewer compute-seconds",
+            "avg_latency_reduction_ms": round((instead - spent) / requests * 1000),
+        }
+
+
+def percentages(counts: Mapping[str, int]) -> dict[str, float]:
+    """Return shares in percent with one decimal that add up to 100, by largest remainder.
+
+    Example:
+        >>> percentages({"a": 1, "b": 1, "c": 1})
+        {'a': 33.4, 'b': 33.3, 'c': 33.3}
+    """
+    total = sum(counts.values())
+    if not total:
+        return dict.fromkeys(counts, 0.0)
+    tenths = {name: count * 1000 // total for name, count in counts.items()}
+    by_remainder = sorted(counts, key=lambda name: -(counts[name] * 1000 % total))
+    for name in by_remainder[: 1000 - sum(tenths.values())]:
+        tenths[name] += 1
+    return {name: value / 10 for name, value in tenths.items()}

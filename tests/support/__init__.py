@@ -1,0 +1,1 @@
+"""What several test folders share: small real servers and files, no mocks."""
