@@ -13,6 +13,9 @@ import aiohttp
 from octomil.errors import EngineUnavailableError, GenerationError
 
 
+_KEEP_ALIVE_S = 4.0  # below the 5 s after which common servers close a kept connection
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """An HTTP answer: status, body, and how long to wait before another try, if it says so."""
@@ -80,13 +83,13 @@ class AiohttpUpstream:
     async def request(self, method: str, path: str, body: bytes | None = None) -> Reply:
         """Send a request and read the whole answer."""
         with _naming(self.base_url):
-            async with self._open(method, path, body) as response:
+            async with await self._open(method, path, body) as response:
                 return Reply(response.status, await response.read(), _retry_after_s(response))
 
     async def stream(self, path: str, body: bytes) -> AsyncGenerator[bytes | Reply, None]:
         """Post `body` and yield the answer as it arrives."""
         with _naming(self.base_url):
-            async with self._open("POST", path, body) as response:
+            async with await self._open("POST", path, body) as response:
                 if response.status != 200:
                     yield Reply(response.status, await response.read(), _retry_after_s(response))
                     return
@@ -99,23 +102,32 @@ class AiohttpUpstream:
             await self._session.close()
             self._session = None
 
-    def _open(
-        self, method: str, path: str, body: bytes | None
-    ) -> "aiohttp.client._RequestContextManager":
-        if self._session is None:
-            connector = (
-                aiohttp.UnixConnector(self._unix_socket, limit=0)
-                if self._unix_socket
-                else aiohttp.TCPConnector(limit=0, ttl_dns_cache=60)
+    async def _open(self, method: str, path: str, body: bytes | None) -> aiohttp.ClientResponse:
+        """Send a request, once more if a kept connection turns out to have been closed."""
+        session = self._session or self._connect()
+        try:
+            return await session.request(method, self.base_url + path, data=body)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            if self._unix_socket or isinstance(error, aiohttp.ClientConnectorError):
+                raise
+            return await session.request(method, self.base_url + path, data=body)
+
+    def _connect(self) -> aiohttp.ClientSession:
+        connector: aiohttp.BaseConnector
+        if self._unix_socket:
+            # A new connection costs 50 µs here, and a worker closes kept ones when it pleases.
+            connector = aiohttp.UnixConnector(self._unix_socket, limit=0, force_close=True)
+        else:
+            connector = aiohttp.TCPConnector(
+                limit=0, ttl_dns_cache=60, keepalive_timeout=_KEEP_ALIVE_S
             )
-            self._session = aiohttp.ClientSession(
-                connector=connector,
-                headers=self._headers,
-                timeout=self._timeout,
-                auto_decompress=True,
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        return self._session.request(method, self.base_url + path, data=body)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            headers=self._headers,
+            timeout=self._timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        return self._session
 
 
 class _naming:  # noqa: N801 - reads as the context manager it is

@@ -118,6 +118,7 @@ def _parse_hub(text: str, rest: str) -> ModelRef:
     owner, _, tail = path.partition("/")
     repo, _, file = tail.partition("/")
     well_formed = all((owner, repo, file)) and ".." not in PurePath(path).parts
+    well_formed = well_formed and rest.isprintable()  # bytes that are no text cannot be an address
     if not (well_formed and file.endswith(FILE_SUFFIXES)):
         raise ConfigurationError(
             f"{text!r} is not a hub file; write hf:OWNER/REPO/FILE.gguf or "

@@ -58,6 +58,8 @@ _NEVER = re.compile(
     r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}|[0-9]{1,2}[-/][0-9]{1,2}[-/](?:19|20)[0-9]{2}\b"
     r"|[0-9]{3}-[0-9]{3}-[0-9]{4}|\b0x|^- |--|\+\+"
 )
+# `one plus 12` is a telephone.
+_PRODUCT = re.compile(r"one plus [0-9]+")
 _ADDITIVE = frozenset({"+", "-", MINUS})
 _NEGATIVE = frozenset({"-", MINUS})
 _TIMES = frozenset({"*", "x", CROSS})
@@ -85,6 +87,8 @@ def evaluate(expression: str, intent: Intent) -> Evaluation | None:
     factorial = _FACTORIAL.fullmatch(expression)
     if factorial:
         return _factorial(int(factorial[1] or factorial[2]), expression, intent)
+    if intent is not Intent.CALCULATE and _PRODUCT.fullmatch(expression):
+        return None
     symbols = to_symbols(expression)
     if symbols is None or _NEVER.search(symbols):
         return None

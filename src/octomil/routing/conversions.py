@@ -10,7 +10,7 @@ from fractions import Fraction
 from octomil.routing.numerals import NUMBER_WORDS, NUMERAL, read_number
 from octomil.routing.units import UNIT_NAMES, Unit, convert, find_units, write_quantity
 
-_TO = re.compile(r"(?:from )?(.*\S) (?:to|into|in|as) (?:an? )?(\S.*)", re.IGNORECASE)
+_TO = re.compile(r"(?:from )?(.*\S) (?:to|into|in|as) (\S.*)", re.IGNORECASE)
 _IS_HOW_MANY = re.compile(r"(.*\S) (?:is|equals?|are|make|makes|in) how many (\S.*)", re.IGNORECASE)
 _HOW_MANY = re.compile(
     r"how many (\S.*?)(?: are| is)?(?: there)? (?:in|is|are|equals?|make|makes|per) (\S.*)",

@@ -23,7 +23,8 @@ _OPENING = re.compile(
     r"(?:(?:hi|hey|hello|ok|okay|so|now|then|also|and|please|pls)\b[ ,!:]*)*"
     r"(?:(?:can|could|would|will) you (?:please )?)?"
     r"(?:(?:tell|show|give) me |do you know |help me )?(?:please )?"
-    r"(?:(?P<verb>calculate|compute|evaluate|solve|work out|figure out|convert)\b(?: |: ?)"
+    r"(?:(?P<verb>calculate|compute|evaluate|solve|work out|figure out)\b(?: |: ?)"
+    r"|convert\b(?: |: ?)"
     r"|(?P<ask>what(?:'?s| is| are| does|(?= (?!per ?cent|%)))|find"
     r"|how (?:much|far|long|tall|heavy|hot|cold|big|fast) (?:is|are))"
     r"(?: |: ?)(?:do you get (?:when|if) you )?)?"
@@ -33,11 +34,15 @@ _OPENING = re.compile(
 _CLOSING = re.compile(
     r"(?:[ ,?.!]+(?:please|pls|thanks|thank you|thx|for me)\b)+[ .!?]*$", re.IGNORECASE
 )
-_EQUALS = re.compile(r" *(?:=|\b(?:is equal to|equals?(?: to)?|is))(?: *\?| what| how much)?$")
+# `is` asks for the value as well, but `what 24/7 is` may ask for the meaning.
+_EQUALS = re.compile(
+    r" *(?:(?P<sign>=|\b(?:is )?equal to|\bequals?)|\bis)(?: *\?| what| how much)?$", re.IGNORECASE
+)
 _TIMES_AND_DIVIDED = "\N{MULTIPLICATION SIGN}\N{DIVISION SIGN}"
 _TOKEN = re.compile(rf"[a-z]+|[^a-z0-9 +\-*/^().,?!=%:'°√²³µμ{_TIMES_AND_DIVIDED}]")
 _TYPOGRAPHY = str.maketrans({"\N{MINUS SIGN}": "-", "\N{RIGHT SINGLE QUOTATION MARK}": "'"})
 _LINK = re.compile(" (?:to|into|in|as) |how many ")
+_SPACES = re.compile(" +")
 _DIGIT = re.compile("[0-9]")
 
 _POLITE_WORDS_TEXT = """
@@ -96,6 +101,8 @@ def check_deterministic(text: str) -> DeterministicAnswer | None:
     if len(text) > MAX_QUERY_CHARS:
         return None
     text = text.strip()
+    if "  " in text:
+        text = _SPACES.sub(" ", text)
     if not text.isascii():
         text = text.translate(_TYPOGRAPHY)
     if not _may_be_exact(text):
@@ -142,12 +149,13 @@ def _read_query(text: str) -> tuple[str, Intent]:
     query = query.rstrip(" ?").rstrip(".")
     equals = _EQUALS.search(query) if query[-1:] == "=" or query[-1:].isalpha() else None
     if equals:
-        query, intent = query[: equals.start()], Intent.CALCULATE
+        query = query[: equals.start()]
+        intent = Intent.CALCULATE if equals["sign"] else intent
     return query.strip(), intent
 
 
 def _answer_arithmetic(query: str, intent: Intent) -> str | None:
-    named = compute_operation(query)
+    named = compute_operation(query, intent)
     if named is not None:
         return write_number(named)
     evaluation = evaluate(query, intent)

@@ -88,7 +88,7 @@ def words_to_digits(text: str) -> str | None:
         The text with digits, or None when words of numbers stand together without forming one
         (`nine eleven`, `nineteen eighty four`).
     """
-    text, failed = _scales_to_digits(text)
+    text, failed = _SCALED.sub(_scale_to_digits, text), False
     pieces: list[str] = []
     end = 0
     for run in _WORD_RUN.finditer(text):
@@ -99,17 +99,11 @@ def words_to_digits(text: str) -> str | None:
     return None if failed else "".join(pieces) + text[end:]
 
 
-def _scales_to_digits(text: str) -> tuple[str, bool]:
-    scaled = _SCALED.search(text)
-    failed = False
-    while scaled:
-        literal = read_literal(scaled[1])
-        value = None if literal is None else simplified(Fraction(literal) * _SCALES[scaled[2]])
-        # A fraction of a thousandth (1.2345 thousand) is nobody's way to write a number.
-        failed = failed or not isinstance(value, int)
-        text = f"{text[: scaled.start()]}{value}{text[scaled.end() :]}"
-        scaled = _SCALED.search(text)
-    return text, failed
+def _scale_to_digits(match: re.Match[str]) -> str:
+    literal = read_literal(match[1])
+    value = None if literal is None else simplified(Fraction(literal) * _SCALES[match[2]])
+    # Nobody writes 1.2345 thousand; left as it is, the scale stands alone and is refused.
+    return str(value) if isinstance(value, int) else match[0]
 
 
 def _read_words(run: str) -> int | None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from fractions import Fraction
 
+from octomil.routing.arithmetic import Intent
 from octomil.routing.numerals import Number, read_number, simplified
 from octomil.routing.rationals import bounded, divide, power
 
@@ -56,7 +57,6 @@ _PAIRS: tuple[tuple[re.Pattern[str], Callable[[Number, Number], Number]], ...] =
     (re.compile(pattern), compute)
     for pattern, compute in (
         (r"add (.+) to (.+)", lambda a, b: bounded(a + b)),
-        (r"difference between (.+) and (.+)", lambda a, b: bounded(abs(a - b))),
         (r"subtract (.+) from (.+)", lambda a, b: bounded(b - a)),
         (r"multiply (.+) (?:by|and|with|times) (.+)", lambda a, b: bounded(a * b)),
         (r"divide (.+) by (.+)", divide),
@@ -66,6 +66,7 @@ _PAIRS: tuple[tuple[re.Pattern[str], Callable[[Number, Number], Number]], ...] =
         (r"(.+) mod(?:ulo)? (.+)", _modulo),
     )
 )
+_DIFFERENCE = re.compile(r"difference between (.+) and (.+)")
 _SINGLES: tuple[tuple[re.Pattern[str], Callable[[Number], Number]], ...] = tuple(
     (re.compile(pattern), compute)
     for pattern, compute in (
@@ -90,14 +91,28 @@ remainder a one half twice square cube
 _OPENERS = frozenset(_OPENERS_TEXT.split())
 
 
-def compute_operation(query: str) -> Number | None:
-    """Compute a whole lower-case query that names its operation, else return None."""
+def compute_operation(query: str, intent: Intent) -> Number | None:
+    """Compute a whole lower-case query that names its operation, else return None.
+
+    Args:
+        query: The query without polite words, e.g. `sum of 2 and 3`.
+        intent: How the query introduced it.
+    """
     if query.partition(" ")[0] not in _OPENERS and " mod" not in query:
         return None
     try:
+        if _DIFFERENCE.fullmatch(query):
+            return _difference(query, intent)
         return _compute(query)
     except ArithmeticError:
         return None
+
+
+def _difference(query: str, intent: Intent) -> Number | None:
+    # `What is the difference between 3.5 and 4?` asks about versions of something.
+    match = _DIFFERENCE.fullmatch(query) if intent is Intent.CALCULATE else None
+    pair = (read_number(match[1]), read_number(match[2])) if match else (None, None)
+    return None if pair[0] is None or pair[1] is None else bounded(abs(pair[0] - pair[1]))
 
 
 def _compute(query: str) -> Number | None:

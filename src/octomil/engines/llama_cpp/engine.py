@@ -54,6 +54,11 @@ class LlamaCppEngine(OpenAIWireEngine):
         self.spec = spec
         self._worker: WorkerProcess | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id, while there is one."""
+        return self._worker.pid if self._worker else None
+
     async def load(self, progress: Progress) -> None:
         """Start the worker and learn what its model can do."""
         await self.close()

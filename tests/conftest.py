@@ -1,0 +1,40 @@
+"""Fixtures every test may use."""
+
+from collections.abc import Iterator
+
+import pytest
+from support.models import model_cache_dir
+from support.serving import ServeProcess, serving
+
+
+@pytest.fixture(scope="session")
+def echo_server() -> Iterator[ServeProcess]:
+    """A node that serves two echo models with auto-routing; shared, so leave it as it was."""
+    with serving("--models", "echo:small,echo:large", "--auto-route") as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def model_cache(monkeypatch_session: pytest.MonkeyPatch) -> None:
+    """Real models are kept between runs, outside the repository."""
+    monkeypatch_session.setenv("OCTOMIL_CACHE_DIR", str(model_cache_dir()))
+
+
+@pytest.fixture(scope="session")
+def monkeypatch_session() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(scope="session")
+def smollm_server(model_cache: None) -> Iterator[ServeProcess]:
+    """A node with one real model; shared, so leave it as it was."""
+    with serving("smollm2-135m", "--threads", "1") as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def routed_server(model_cache: None) -> Iterator[ServeProcess]:
+    """A node that routes between two real models; shared, so leave it as it was."""
+    with serving("--models", "smollm2-135m,qwen2.5-coder-1.5b", "--auto-route") as served:
+        yield served

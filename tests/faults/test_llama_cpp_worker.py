@@ -1,0 +1,254 @@
+"""The worker process under fire: crashes, orphans, bad files, and cancelled requests."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from octomil.config import Settings
+from octomil.engines.base import GenerationRequest
+from octomil.engines.llama_cpp.engine import LlamaCppEngine
+from octomil.engines.llama_cpp.process import WorkerProcess
+from octomil.engines.llama_cpp.spec import WorkerSpec
+from octomil.engines.pool import EnginePool, EngineState
+from octomil.errors import (
+    ConfigurationError,
+    EngineCrashedError,
+    EngineError,
+    EngineUnavailableError,
+)
+from octomil.models.pull import ModelStore
+from support.models import model_cache_dir
+from support.serving import serving
+
+LONG_TEXT = "The quick brown fox jumps over the lazy dog and runs into the wood. "
+
+
+@pytest.fixture(scope="module")
+def gguf() -> Path:
+    return ModelStore(Settings(cache_dir=model_cache_dir())).pull("smollm2-135m").path
+
+
+def spec(gguf: Path, name: str = "smollm2-135m", **more) -> WorkerSpec:
+    return WorkerSpec(name=name, path=gguf, slots=2, context_tokens=2048, cache_mib=0, **more)
+
+
+@pytest.fixture
+async def engine(gguf: Path) -> AsyncIterator[LlamaCppEngine]:
+    engine = LlamaCppEngine(spec(gguf))
+    await engine.load(lambda line: None)
+    yield engine
+    await engine.close()
+
+
+def endless(content: str = "Count for ever.") -> GenerationRequest:
+    messages = [{"role": "user", "content": content}]
+    body = {"messages": messages, "max_tokens": 1500, "logit_bias": {"2": -100}}
+    return GenerationRequest("chat/completions", body)
+
+
+def worker_pids(parent: int) -> set[int]:
+    """Living workers below a process; a zombie is no worker any more."""
+    return {
+        child.pid
+        for child in psutil.Process(parent).children(recursive=True)
+        if child.status() != psutil.STATUS_ZOMBIE and "llama_cpp.worker" in " ".join(child.cmdline())
+    }
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+async def until(holds: Callable[[], bool], limit_s: float = 30) -> None:
+    async with asyncio.timeout(limit_s):
+        while not holds():
+            await asyncio.sleep(0)
+
+
+@pytest.mark.model
+async def test_a_crash_fails_what_runs_with_an_error_that_says_so(engine: LlamaCppEngine) -> None:
+    stream = engine.stream(endless())
+    await anext(stream.events)
+    assert engine.pid is not None
+
+    os.kill(engine.pid, signal.SIGKILL)
+
+    with pytest.raises(EngineCrashedError, match="died while it answered"):
+        async for _ in stream.events:
+            pass
+    assert "SIGKILL" in await engine.failure()
+
+
+@pytest.mark.model
+async def test_the_pool_brings_a_dead_model_back_while_the_other_goes_on(gguf: Path) -> None:
+    reports: list[str] = []
+    pool = EnginePool(reports.append, first_delay_s=0.01)
+    victim, other = LlamaCppEngine(spec(gguf, "victim")), LlamaCppEngine(spec(gguf, "other"))
+    pool.add("victim", victim)
+    pool.add("other", other)
+    await pool.start()
+    try:
+        running = other.stream(endless())
+        await anext(running.events)
+        assert victim.pid is not None
+        os.kill(victim.pid, signal.SIGKILL)
+
+        await until(lambda: pool["victim"].state is EngineState.RESTARTING)
+        with pytest.raises(EngineUnavailableError) as busy:
+            pool.engine("victim")
+        assert busy.value.retry_after_s > 0
+        assert await anext(running.events)  # the other model's stream never noticed
+        await running.events.aclose()
+
+        restored = await pool.ready("victim")
+        completion = await restored.generate(
+            GenerationRequest("completions", {"prompt": "Once", "max_tokens": 2})
+        )
+        assert completion.usage.completion_tokens == 2
+        assert pool["victim"].restarts == 1
+        assert any("died" in line for line in reports)
+        assert any("back" in line for line in reports)
+    finally:
+        await pool.close()
+
+
+@pytest.mark.model
+def test_kill_9_of_the_server_leaves_no_worker(model_cache: None) -> None:
+    with serving("smollm2-135m", "--ctx-size", "512") as served:
+        (worker,) = worker_pids(served.process.pid)
+
+        served.process.kill()
+        served.process.wait()
+
+        asyncio.run(until(lambda: is_gone(worker)))
+
+
+@pytest.mark.model
+def test_kill_9_of_a_server_that_loads_leaves_no_worker(model_cache: None) -> None:
+    with serving("qwen2.5-coder-1.5b", "--ctx-size", "512", wait_ready=False) as served:
+        workers: set[int] = set()
+        asyncio.run(until(lambda: bool(workers.update(worker_pids(served.process.pid)) or workers)))
+
+        served.process.kill()
+        served.process.wait()
+
+        asyncio.run(until(lambda: all(map(is_gone, workers))))
+
+
+@pytest.mark.model
+def test_sigterm_ends_the_workers_and_exits_with_0(model_cache: None) -> None:
+    with serving("smollm2-135m", "--ctx-size", "512") as served:
+        (worker,) = worker_pids(served.process.pid)
+
+        assert served.stop() == 0
+
+        assert is_gone(worker)
+
+
+@pytest.mark.model
+def test_a_crash_of_the_worker_reaches_the_client_and_the_node_recovers(model_cache: None) -> None:
+    with serving("smollm2-135m", "--ctx-size", "2048") as served:
+        (worker,) = worker_pids(served.process.pid)
+        body = {
+            "model": "smollm2-135m",
+            "messages": [{"role": "user", "content": "Count for ever."}],
+            "stream": True,
+            "max_tokens": 1500,
+            "logit_bias": {"2": -100},
+        }
+        with httpx.stream(
+            "POST", f"{served.url}/v1/chat/completions", json=body, timeout=60
+        ) as response:
+            lines = response.iter_lines()
+            next(lines)
+            os.kill(worker, signal.SIGKILL)
+            data = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
+        error = json.loads(data[-1])["error"]
+        assert error["code"] == "engine_crashed"
+        assert "[DONE]" not in data
+
+        asyncio.run(until(lambda: served.get("/ready").status_code == 200))
+
+        assert served.chat("hello", max_tokens=2).status_code == 200
+        assert served.get("/health").json()["models"]["smollm2-135m"]["restarts"] == 1
+
+
+@pytest.mark.model
+def test_health_answers_while_models_load(model_cache: None) -> None:
+    with serving("smollm2-135m", wait_ready=False) as served:
+        asyncio.run(until(lambda: bool(worker_pids(served.process.pid))))
+        (connection,) = (
+            c for c in psutil.Process(served.process.pid).net_connections() if c.status == "LISTEN"
+        )
+        served.url = f"http://127.0.0.1:{connection.laddr.port}"
+
+        states = set()
+        while (ready := served.get("/ready")).status_code == 503:
+            states.add(ready.json()["models"]["smollm2-135m"])
+            assert served.get("/health").status_code == 200
+            refused = served.chat("hello", max_tokens=1)
+            assert refused.status_code in (200, 503)
+            assert refused.status_code == 200 or "retry-after" in refused.headers
+
+        assert "loading" in states
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pytest.param(endless(), id="decode"),
+        pytest.param(endless(LONG_TEXT * 90), id="prefill"),
+    ],
+)
+async def test_a_cancelled_request_frees_its_slot(
+    engine: LlamaCppEngine, request_: GenerationRequest
+) -> None:
+    task = asyncio.create_task(engine.generate(request_))
+    async with asyncio.timeout(30):
+        while not await engine.busy():
+            await asyncio.sleep(0)
+
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    async with asyncio.timeout(30):
+        while await engine.busy():
+            await asyncio.sleep(0)
+
+
+async def test_a_file_that_is_no_model_fails_with_its_cause(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + bytes(64))
+    process = WorkerProcess(spec(broken))
+
+    with pytest.raises(EngineError, match=r"broken\.gguf could not be loaded"):
+        await process.start()
+    await process.stop()
+    assert not Path(process.socket).parent.exists()
+
+
+async def test_a_worker_that_never_loads_is_reported_by_the_pool(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + bytes(64))
+    pool = EnginePool(lambda line: None)
+    pool.add("broken", LlamaCppEngine(spec(broken)))
+
+    with pytest.raises(EngineError, match="could not be loaded"):
+        await pool.start()
+    assert pool["broken"].state is EngineState.FAILED
+    await pool.close()
+
+
+def test_parameters_that_would_abort_the_process_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="batch_tokens must be 32 or more, got 1"):
+        WorkerSpec(name="x", path=tmp_path, batch_tokens=1)

@@ -1,0 +1,107 @@
+"""A real `octomil serve` process for tests: started, awaited, and always ended by its id."""
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import httpx
+
+START_S = 180.0
+
+
+@dataclass
+class ServeProcess:
+    """A running node.
+
+    Attributes:
+        url: base URL, without a trailing slash.
+        lines: what it printed on stdout so far.
+        errors: what it printed on stderr so far, request lines included.
+    """
+
+    process: subprocess.Popen[str]
+    url: str = ""
+    lines: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def get(self, path: str, **kwargs) -> httpx.Response:
+        return httpx.get(self.url + path, timeout=60, **kwargs)
+
+    def post(self, path: str, json=None, **kwargs) -> httpx.Response:
+        return httpx.post(self.url + path, json=json, timeout=120, **kwargs)
+
+    def chat(self, content: str, **body) -> httpx.Response:
+        messages = [{"role": "user", "content": content}]
+        return self.post("/v1/chat/completions", {"model": "auto", "messages": messages, **body})
+
+    def stop(self) -> int:
+        """Send SIGTERM and return the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=60)
+
+
+@contextmanager
+def serving(
+    *arguments: str, env: Mapping[str, str] | None = None, wait_ready: bool = True
+) -> Iterator[ServeProcess]:
+    """Run `octomil serve ARGUMENTS --port 0` until the block ends.
+
+    Without `wait_ready` the block starts as soon as the process does, and `url` is empty.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "octomil.cli.main", "serve", *arguments, "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **(env or {})},
+    )
+    served = ServeProcess(process)
+    heard: queue.Queue[str | None] = queue.Queue()
+    readers = [
+        threading.Thread(target=_read, args=(process.stdout, served.lines, heard), daemon=True),
+        threading.Thread(target=_read, args=(process.stderr, served.errors, None), daemon=True),
+    ]
+    for reader in readers:
+        reader.start()
+    try:
+        if wait_ready:
+            served.url = _await_url(served, heard)
+        yield served
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for reader in readers:
+            reader.join(timeout=10)
+        process.stdout.close()
+        process.stderr.close()
+
+
+def _read(pipe, lines: list[str], heard: "queue.Queue[str | None] | None") -> None:
+    for line in pipe:
+        lines.append(line.rstrip("\n"))
+        if heard is not None:
+            heard.put(lines[-1])
+    if heard is not None:
+        heard.put(None)
+
+
+def _await_url(served: ServeProcess, heard: "queue.Queue[str | None]") -> str:
+    while True:
+        line = heard.get(timeout=START_S)
+        if line is None:
+            served.process.wait(timeout=10)
+            raise AssertionError("octomil serve ended early:\n" + "\n".join(served.errors))
+        if line.startswith("[serve] Listening on "):
+            return line.removeprefix("[serve] Listening on ")
