@@ -132,6 +132,22 @@ def test_a_header_that_lies_is_refused_without_believing_it(path, header):
         read_metadata(path)
 
 
+@pytest.mark.parametrize(
+    "array",
+    [
+        struct.pack("<IIQ", 9, 4, 1000) + bytes(64),
+        struct.pack("<IIQQ", 9, 8, 1, 1000) + bytes(64),
+    ],
+)
+def test_a_last_array_that_runs_past_the_end_is_refused(path, array):
+    good = make_gguf({}, weight_bytes=0)
+    keys = struct.pack("<Q", 3)  # one more than the two that are there
+    path.write_bytes(good[:16] + keys + good[24:] + struct.pack("<Q", 1) + b"k" + array)
+
+    with pytest.raises(InvalidModelFileError, match="runs past the end"):
+        read_metadata(path)
+
+
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_any_damage_ends_in_a_value_or_a_typed_error(path, data):

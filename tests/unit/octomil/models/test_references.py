@@ -46,7 +46,9 @@ def test_home_is_expanded_in_paths(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     "text",
     ["hf:", "hf:acme", "hf:acme/tiny", "hf:acme/tiny/model.bin", "hf:/tiny/a.gguf",
-     "hf:acme/tiny/../../a.gguf", "registry:churn", "registry:@1", "ollama:", "openai:", "echo:"],
+     "hf:acme/tiny/../../a.gguf",
+     "hf:acme/tiny/\udcff.gguf", "hf:acme/tiny/\n.gguf",
+     "registry:churn", "registry:@1", "ollama:", "openai:", "echo:"],
 )  # fmt: skip
 def test_a_malformed_reference_says_how_to_write_it(text):
     with pytest.raises(ConfigurationError, match="write "):
