@@ -5,8 +5,8 @@ import importlib
 import sys
 import traceback
 
-from bench.cpu import calibrate
-from bench.report import ROOT, print_table, stale_results, store
+from bench.cpu import OtherLoad, calibrate
+from bench.report import ROOT, Conditions, digest_of, print_table, stale_results, store
 
 CATALOG = {
     "start": "bench.start",
@@ -43,17 +43,23 @@ def _run(name: str, quick: bool) -> bool:
     """Run one bench; a failure is printed and does not keep the others from running."""
     module = importlib.import_module(CATALOG[name])
     calibration_ms = [calibrate() for _ in range(5)]
+    covers_sha256 = digest_of(module.COVERS)  # before the run: the code may change meanwhile
+    others = OtherLoad()
     try:
         rows = module.run(quick)
     except Exception:  # noqa: BLE001 - the other benches are independent of it
         print(f"\n{name}")
         traceback.print_exc(file=sys.stdout)
         return False
-    calibration_ms += [calibrate() for _ in range(5)]
+    conditions = Conditions(
+        quick=quick,
+        covers_sha256=covers_sha256,
+        other_jobs_cores=others.cores(),
+        calibration_ms=calibration_ms + [calibrate() for _ in range(5)],
+    )
     print_table(name, rows)
-    path = store(name, rows, covers=module.COVERS, calibration_ms=calibration_ms, quick=quick)
-    low_ms, high_ms = min(calibration_ms), max(calibration_ms)
-    print(f"  calibration {low_ms:.1f} to {high_ms:.1f} ms; {path.relative_to(ROOT)}", flush=True)
+    path = store(name, rows, covers=module.COVERS, conditions=conditions)
+    print(f"  {conditions}; {path.relative_to(ROOT)}", flush=True)
     return True
 
 

@@ -51,6 +51,28 @@ def _stat(pid: int) -> list[str] | None:
     return text.rpartition(")")[2].split()
 
 
+class OtherLoad:
+    """How many cores the rest of the machine kept busy, from construction on."""
+
+    def __init__(self) -> None:
+        self._start = self._read()
+
+    def cores(self) -> float:
+        """Busy cores beside this process and its children; wall clock figures suffer from them."""
+        wall_s, busy_s, own_s = (
+            now - then for now, then in zip(self._read(), self._start, strict=True)
+        )
+        return max(0.0, (busy_s - own_s) / wall_s) if wall_s else 0.0
+
+    @staticmethod
+    def _read() -> tuple[float, float, float]:
+        first_line = Path("/proc/stat").read_text(encoding="ascii").partition("\n")[0]
+        ticks = [int(value) for value in first_line.split()[1:9]]
+        idle_and_waiting = ticks[3] + ticks[4]
+        busy_s = (sum(ticks) - idle_and_waiting) / _TICKS_PER_S
+        return time.perf_counter(), busy_s, cpu_seconds(os.getpid())
+
+
 def calibrate() -> float:
     """CPU milliseconds of a fixed piece of pure Python: how fast this machine is right now."""
     started_s = time.process_time()

@@ -39,7 +39,7 @@ COVERS = (
 
 MODEL = "smollm2-135m"
 THREADS = 1
-LONG_PROMPT_WORDS = 1_370
+LONG_PROMPT_WORDS = 1_360
 _PROMPTS = (
     "Write a long story about a lighthouse keeper.",
     "Describe, step by step, how bread is made.",
@@ -152,7 +152,8 @@ def _body(prompt: str, *, max_tokens: int) -> dict[str, Any]:
 
 def _long_prompt(seed: int) -> str:
     """Words that are one token each; another seed shares no prefix, so no cache helps."""
-    return " ".join(random.Random(seed).choices(_WORDS, k=LONG_PROMPT_WORDS))
+    words = " ".join(random.Random(seed).choices(_WORDS, k=LONG_PROMPT_WORDS))
+    return f"{words}. Tell a story with these words."
 
 
 def _decode_round(figures: Figures, engines: list[_Engine], *, max_tokens: int) -> None:
@@ -259,11 +260,19 @@ def _rows(figures: Figures, prompt_tokens: int) -> list[Row]:
     return [
         row(
             "tokens per s",
-            "decode",
+            "decode, median",
             "tokens/s",
             higher_is_better=True,
             budget=Budget("ratio", "at least", 0.97),
             note=f"{MODEL}, {THREADS} thread; the peer is xllamacpp called in process",
+        ),
+        Row(
+            metric="decode, best of the rounds",
+            unit="tokens/s",
+            ours=max(figures["tokens per s"]["ours"], default=None),
+            peer=max(figures["tokens per s"]["peer"], default=None),
+            higher_is_better=True,
+            note="not judged; where it and the median disagree, the machine was busy",
         ),
         row(
             "tokens per cpu s",

@@ -79,6 +79,21 @@ class Row:
         return self.budget.verdict(self.ratio if self.budget.of == "ratio" else self.ours)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """Under what a run was made: what tells a noisy figure from a sound one."""
+
+    quick: bool
+    covers_sha256: str
+    other_jobs_cores: float
+    calibration_ms: list[float]
+
+    def __str__(self) -> str:
+        low_ms, high_ms = min(self.calibration_ms), max(self.calibration_ms)
+        others = f"other jobs used {self.other_jobs_cores:.2f} cores"
+        return f"calibration {low_ms:.1f} to {high_ms:.1f} ms; {others}"
+
+
 def median(values: Sequence[float]) -> float | None:
     """The middle value, or None where nothing was measured."""
     if not values:
@@ -137,23 +152,19 @@ def digest_of(covers: Sequence[str]) -> str:
     return total.hexdigest()
 
 
-def store(
-    name: str, rows: list[Row], *, covers: Sequence[str], calibration_ms: list[float], quick: bool
-) -> Path:
+def store(name: str, rows: list[Row], *, covers: Sequence[str], conditions: Conditions) -> Path:
     """Write one result with all that is needed to judge it later; returns its path."""
-    folder = QUICK_RESULTS if quick else RESULTS
+    folder = QUICK_RESULTS if conditions.quick else RESULTS
     folder.mkdir(parents=True, exist_ok=True)
     result = {
         "name": name,
-        "quick": quick,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted_changes": bool(_git("status", "--porcelain", "--", "src", "bench")),
         "covers": list(covers),
-        "covers_sha256": digest_of(covers),
         "machine": machine(),
         "versions": versions(),
-        "calibration_ms": [round(value, 3) for value in calibration_ms],
+        **_rounded(asdict(conditions)),
         "rows": [_as_json(row) for row in rows],
     }
     path = folder / f"{name}.json"

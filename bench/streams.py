@@ -33,13 +33,16 @@ def timing_of(started_at_s: float, arrivals: list[tuple[float, Any]]) -> Timing:
     Raises:
         BenchError: an error came instead, or no text, or no usage.
     """
-    text_at_s, usage = [], None
+    text_at_s: list[float] = []
+    usage = None
     for at_s, chunk in arrivals:
         if "error" in chunk:
             raise BenchError(f"the engine answered {chunk['error']}")
         usage = chunk.get("usage") or usage
-        if any((choice.get("delta") or {}).get("content") for choice in chunk.get("choices", ())):
-            text_at_s.append(at_s)
+        for choice in chunk.get("choices", ()):
+            # A model may have nothing to say: then its end is its first token.
+            if choice["delta"].get("content") or (choice["finish_reason"] and not text_at_s):
+                text_at_s.append(at_s)
     if not text_at_s or usage is None:
         raise BenchError(f"no text or no usage in {len(arrivals)} chunks")
     return Timing(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+
 from support.models import model_cache_dir
 from support.serving import ServeProcess, serving
 

@@ -161,7 +161,10 @@ class RequestQueue:
         try:
             await turn
         except asyncio.CancelledError:
-            if self._waiting.pop(turn, None) is None and not turn.cancelled():
+            expiry = self._waiting.pop(turn, None)
+            if expiry is not None:
+                expiry.cancel()
+            elif not turn.cancelled() and turn.exception() is None:
                 self.release()  # the turn had been granted, and nobody is left to take it
             raise
 

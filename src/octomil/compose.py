@@ -28,6 +28,7 @@ from octomil.routing.tiers import assign_tiers
 from octomil.serve.node import Node, ServedModel
 from octomil.serve.observation import Recorder
 from octomil.serve.options import ServeOptions
+from octomil.serve.request_log import RequestLog
 from octomil.serve.stats import RoutingStats
 
 _WORKER_BYTES = 64 * 2**20  # an ONNX session beside its weights
@@ -89,7 +90,7 @@ def build_node(
     if options.auto_route:
         tiers = assign_tiers(list(writers), params_b=writers)
         router = QueryRouter(tiers, options.route_strategy)
-    recorder = Recorder(RoutingStats(list(writers)), log)
+    recorder = Recorder(RoutingStats(list(writers)), RequestLog(log) if log else None)
     pool = EnginePool(logging.getLogger("octomil.engines").warning)
     served = {}
     for ref, files in models:

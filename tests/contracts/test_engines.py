@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from dataclasses import dataclass
 
 import pytest
+
 from octomil.config import Settings
 from octomil.engines.base import Engine, EventStream, GenerationRequest
 from octomil.engines.catalog import ENGINES as CATALOG
@@ -251,7 +252,7 @@ async def test_runs_as_many_requests_at_once_as_it_declares(writer: Engine) -> N
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(writer.generate(chat(f"number {i}"))) for i in range(count)]
 
-    assert len({json.loads(t.result().body)["choices"][0]["message"]["content"] for t in tasks})
+    assert all(json.loads(task.result().body)["choices"] for task in tasks)
 
 
 async def test_closing_a_stream_frees_the_engine(writer: Engine) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+
 from octomil.config import Settings
 from octomil.engines.base import GenerationRequest
 from octomil.engines.llama_cpp.engine import LlamaCppEngine
@@ -54,11 +55,9 @@ def endless(content: str = "Count for ever.") -> GenerationRequest:
 
 def worker_pids(parent: int) -> set[int]:
     """Living workers below a process; a zombie is no worker any more."""
-    return {
-        child.pid
-        for child in psutil.Process(parent).children(recursive=True)
-        if child.status() != psutil.STATUS_ZOMBIE and "llama_cpp.worker" in " ".join(child.cmdline())
-    }
+    children = psutil.Process(parent).children(recursive=True)
+    living = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+    return {child.pid for child in living if "llama_cpp.worker" in " ".join(child.cmdline())}
 
 
 def is_gone(pid: int) -> bool:

@@ -11,16 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Mount, Route
+
 from octomil.engines.echo import EchoEngine
 from octomil.engines.pool import EnginePool
 from octomil.serve.app import build_app
 from octomil.serve.node import Node, ServedModel
 from octomil.serve.observation import Recorder
 from octomil.serve.stats import RoutingStats
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Mount, Route
 
 MODELS = {
     "llama3.2:3b": {
@@ -38,7 +39,7 @@ MODELS = {
 def ollama() -> Iterator[str]:
     """Run the server; yields its base URL."""
     pool = EnginePool(lambda line: None)
-    names = [name for name in MODELS]
+    names = list(MODELS)
     for name in names:
         pool.add(name, EchoEngine(name))
     node = Node(

@@ -72,6 +72,14 @@ Try:
     help="Seconds a request may wait for its turn; then it gets 504.",
 )
 @click.option(
+    "--body-timeout",
+    "body_timeout_s",
+    type=click.FloatRange(0, min_open=True),
+    default=_DEFAULTS.body_timeout_s,
+    show_default=True,
+    help="Seconds a request's body may take to arrive; then it gets 408.",
+)
+@click.option(
     "--cache-size",
     "cache_mib",
     type=click.IntRange(0),

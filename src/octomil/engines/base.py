@@ -25,6 +25,7 @@ class Capabilities:
         tools: its template has a place for tools.
         logprobs: reports token log-probabilities.
         structured_output: constrains its answer to JSON or a JSON schema.
+        media: reads parts of a message that are not text: images, sound, files.
         context_tokens: tokens of prompt and answer together; None where unknown.
         max_concurrency: requests it works on at once.
     """
@@ -35,6 +36,7 @@ class Capabilities:
     tools: bool = True
     logprobs: bool = True
     structured_output: bool = True
+    media: bool = False
     context_tokens: int | None = None
     max_concurrency: int = 1
 

@@ -24,10 +24,12 @@ from octomil.engines.base import (
 )
 from octomil.engines.gather import gather
 from octomil.engines.relay import usage_json
-from octomil.errors import ContextLengthError, EngineUnavailableError
+from octomil.errors import ContextLengthError, EngineUnavailableError, InvalidRequestError
 from octomil.http.sse import encode_event
 
 _DIMENSIONS = 16
+_LARGEST_INSTANCE = 1000  # values of an answer that fits a schema
+_DEEPEST_INSTANCE = 64
 _encode = msgspec.json.Encoder().encode
 
 
@@ -162,7 +164,7 @@ def prompt_text(request: GenerationRequest) -> str:
     content = request.body["messages"][-1].get("content") or ""
     if isinstance(content, str):
         return content
-    return " ".join(part.get("text", "") for part in content)
+    return " ".join(part.get("text") or "" for part in content)
 
 
 def _choice(index: int, *, finish_reason: str | None = None, **more: Any) -> dict[str, Any]:
@@ -191,21 +193,48 @@ def _structured(body: dict[str, Any]) -> str | None:
     if wanted.get("type") == "json_object":
         return "{}"
     if wanted.get("type") == "json_schema":
-        return _encode(_instance(wanted["json_schema"].get("schema") or {})).decode()
+        return _encode(_Instances().of(wanted["json_schema"].get("schema") or {})).decode()
     return None
 
 
-def _instance(schema: dict[str, Any]) -> Any:
-    """Return the smallest value that fits a plain schema."""
-    if "enum" in schema:
-        return schema["enum"][0]
-    kind = schema.get("type", "object")
-    if kind == "object":
-        properties = schema.get("properties", {})
-        return {name: _instance(part) for name, part in properties.items()}
-    if kind == "array":
-        return [_instance(schema.get("items", {}))] * schema.get("minItems", 0)
-    return {"string": "", "integer": 0, "number": 0.0, "boolean": False}.get(kind)
+class _Instances:
+    """Makes the smallest values that fit plain schemas, within a budget of values."""
+
+    def __init__(self) -> None:
+        self._left = _LARGEST_INSTANCE
+
+    def of(self, schema: Any, depth: int = 0) -> Any:
+        """Return the smallest value that fits `schema`; null where no plain rule tells.
+
+        Raises:
+            InvalidRequestError: that value is too large or too deep.
+        """
+        self._left -= 1
+        if self._left < 0 or depth > _DEEPEST_INSTANCE:
+            raise InvalidRequestError(
+                f"the smallest answer that fits the schema has more than {_LARGEST_INSTANCE} "
+                f"values, or more than {_DEEPEST_INSTANCE} levels",
+                param="response_format",
+            )
+        if not isinstance(schema, dict):
+            return None
+        if "const" in schema:
+            return schema["const"]
+        if isinstance(schema.get("enum"), list) and schema["enum"]:
+            return schema["enum"][0]
+        kind = schema.get("type", "object")
+        if isinstance(kind, list):
+            kind = kind[0] if kind else "null"
+        if kind == "object":
+            parts = schema.get("properties")
+            parts = parts if isinstance(parts, dict) else {}
+            return {name: self.of(part, depth + 1) for name, part in parts.items()}
+        if kind == "array":
+            count = schema.get("minItems")
+            count = count if isinstance(count, int) else 0
+            return [self.of(schema.get("items"), depth + 1) for _ in range(count)]
+        plain = {"string": "", "integer": 0, "number": 0.0, "boolean": False}
+        return plain.get(kind) if isinstance(kind, str) else None
 
 
 def _forced_call(body: dict[str, Any]) -> dict[str, Any] | None:
@@ -219,7 +248,7 @@ def _forced_call(body: dict[str, Any]) -> dict[str, Any] | None:
     for tool in tools:
         if tool["function"]["name"] == names[0]:
             parameters = tool["function"].get("parameters") or {}
-    arguments = _encode(_instance(parameters)).decode()
+    arguments = _encode(_Instances().of(parameters)).decode()
     function = {"name": names[0], "arguments": arguments}
     return {"index": 0, "id": "call_echo", "type": "function", "function": function}
 

@@ -14,6 +14,10 @@ from octomil.engines.relay import usage_json
 from octomil.errors import GenerationError
 from octomil.http.sse import event_data
 
+_NONSENSE = (msgspec.DecodeError, AttributeError, KeyError, TypeError, UnicodeDecodeError)
+_SPOKEN = ("content", "reasoning_content", "refusal")
+"""Fields of a message that arrive in pieces of text."""
+
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
@@ -22,7 +26,7 @@ async def gather(endpoint: Endpoint, stream: EventStream) -> Completion:
     """Read `stream` to its end and return the whole answer.
 
     Raises:
-        GenerationError: the stream held no chunk at all.
+        GenerationError: the stream held no chunk at all, or one that makes no sense.
     """
     chat = endpoint == "chat/completions"
     head: dict[str, Any] = {}
@@ -30,23 +34,33 @@ async def gather(endpoint: Endpoint, stream: EventStream) -> Completion:
     async with aclosing(stream.events) as events:
         async for block in events:
             for data in event_data(block):
-                chunk = _decode(data)
+                try:
+                    chunk = _decode(data)
+                    _take(choices, chunk, chat)
+                except _NONSENSE as error:
+                    raise GenerationError(f"the engine sent a senseless chunk: {error}") from error
                 head = head or chunk
-                for part in chunk.get("choices", ()):
-                    choice = choices.setdefault(part["index"], _new_choice(part["index"], chat))
-                    _add(choice, part, chat)
     if not head:
         raise GenerationError("the engine sent an empty answer")
-    for choice in choices.values():
-        _finish(choice, chat)
+    try:
+        finished = [_finished(choice, chat) for _, choice in sorted(choices.items())]
+    except _NONSENSE as error:
+        raise GenerationError(f"the engine sent senseless chunks: {error}") from error
     kept = ("id", "created", "model", "system_fingerprint")
     answer: dict[str, Any] = {
         **{key: head[key] for key in kept if key in head},
         "object": "chat.completion" if chat else "text_completion",
-        "choices": [choices[index] for index in sorted(choices)],
+        "choices": finished,
         "usage": usage_json(stream.usage),
     }
     return Completion(_encode(answer), stream.usage)
+
+
+def _take(choices: dict[int, dict[str, Any]], chunk: dict[str, Any], chat: bool) -> None:
+    for part in chunk.get("choices") or ():
+        index = part.get("index", 0)
+        choice = choices.setdefault(index, _new_choice(index, chat))
+        _add(choice, part, chat)
 
 
 def _new_choice(index: int, chat: bool) -> dict[str, Any]:
@@ -65,19 +79,17 @@ def _add(choice: dict[str, Any], part: dict[str, Any], chat: bool) -> None:
         return
     delta = part.get("delta") or {}
     message = choice["message"]
-    if delta.get("content"):
-        message["content"].append(delta["content"])
-    if delta.get("reasoning_content"):
-        message.setdefault("reasoning_content", []).append(delta["reasoning_content"])
+    for field in _SPOKEN:
+        if delta.get(field):
+            message.setdefault(field, []).append(delta[field])
     for call in delta.get("tool_calls") or ():
-        _add_call(message.setdefault("tool_calls", []), call)
+        _add_call(message.setdefault("tool_calls", {}), call)
 
 
-def _add_call(calls: list[dict[str, Any]], delta: dict[str, Any]) -> None:
-    index = delta.get("index", 0)
-    while len(calls) <= index:
-        calls.append({"id": None, "type": "function", "function": {"name": "", "arguments": ""}})
-    call, function = calls[index], delta.get("function") or {}
+def _add_call(calls: dict[int, dict[str, Any]], delta: dict[str, Any]) -> None:
+    empty = {"id": None, "type": "function", "function": {"name": "", "arguments": ""}}
+    call = calls.setdefault(delta.get("index", 0), empty)
+    function = delta.get("function") or {}
     call["id"] = delta.get("id") or call["id"]
     call["function"]["name"] += function.get("name") or ""
     call["function"]["arguments"] += function.get("arguments") or ""
@@ -87,16 +99,21 @@ def _joined(before: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
     """Append each list of `more` to the list of the same name."""
     joined = dict(before)
     for key, value in more.items():
-        joined[key] = (joined.get(key) or []) + value if isinstance(value, list) else value
+        if isinstance(value, list):
+            joined[key] = (joined.get(key) or []) + value
+        elif value is not None or key not in joined:
+            joined[key] = value
     return joined
 
 
-def _finish(choice: dict[str, Any], chat: bool) -> None:
+def _finished(choice: dict[str, Any], chat: bool) -> dict[str, Any]:
     if not chat:
-        choice["text"] = "".join(choice["text"])
-        return
+        return {**choice, "text": "".join(choice["text"])}
     message = choice["message"]
-    if "reasoning_content" in message:
-        message["reasoning_content"] = "".join(message["reasoning_content"])
-    empty = "tool_calls" in message and not message["content"]
-    message["content"] = None if empty else "".join(message["content"])
+    for field in _SPOKEN:
+        if field in message:
+            message[field] = "".join(message[field])
+    if "tool_calls" in message:
+        message["tool_calls"] = [call for _, call in sorted(message["tool_calls"].items())]
+        message["content"] = message["content"] or None
+    return choice

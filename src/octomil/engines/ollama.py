@@ -7,7 +7,7 @@ import msgspec
 from octomil.config import Settings
 from octomil.engines.base import Capabilities, Progress
 from octomil.engines.openai_wire import OpenAIWireEngine
-from octomil.engines.upstream import AiohttpUpstream
+from octomil.engines.upstream import Upstream, open_upstream
 from octomil.errors import EngineUnavailableError, UnknownModelError
 
 _CONCURRENCY = 64  # Ollama queues by itself (OLLAMA_NUM_PARALLEL, OLLAMA_MAX_QUEUE)
@@ -34,7 +34,7 @@ class OllamaEngine(OpenAIWireEngine):
         """
         base = self._settings.ollama_base_url
         # The first token may take as long as Ollama needs to load the model: minutes, not seconds.
-        upstream = AiohttpUpstream(base, connect_timeout_s=self._settings.backend_timeout_s)
+        upstream = open_upstream(base, connect_timeout_s=self._settings.backend_timeout_s)
         try:
             capabilities = await self._look_up(upstream)
         except BaseException:
@@ -43,24 +43,24 @@ class OllamaEngine(OpenAIWireEngine):
         self._capabilities = capabilities
         self._upstream = upstream
 
-    async def _look_up(self, upstream: AiohttpUpstream) -> Capabilities:
+    async def _look_up(self, upstream: Upstream) -> Capabilities:
         try:
             reply = await upstream.request(
                 "POST", "/api/show", msgspec.json.encode({"model": self.model})
             )
         except EngineUnavailableError as error:
             raise EngineUnavailableError(
-                f"no Ollama answers at {upstream.base_url}; start it with `ollama serve`, or set "
-                "OLLAMA_BASE_URL"
+                f"no Ollama answers at {self._settings.ollama_base_url}; "
+                "start it with `ollama serve`, or set OLLAMA_BASE_URL"
             ) from error
         if reply.status == 404:
             raise UnknownModelError(
-                f"Ollama at {upstream.base_url} has no model {self.model!r}; "
+                f"Ollama at {self._settings.ollama_base_url} has no model {self.model!r}; "
                 f"fetch it with `ollama pull {self.model}`"
             )
         if reply.status != 200:
             raise EngineUnavailableError(
-                f"Ollama at {upstream.base_url} answered {reply.status} to /api/show"
+                f"Ollama at {self._settings.ollama_base_url} answered {reply.status} to /api/show"
             )
         return _capabilities(msgspec.json.decode(reply.body))
 
@@ -75,6 +75,7 @@ def _capabilities(shown: dict[str, Any]) -> Capabilities:
         completions="completion" in listed,
         embeddings="embedding" in listed,
         tools="tools" in listed,
+        media="vision" in listed,
         context_tokens=context,
         max_concurrency=_CONCURRENCY,
     )

@@ -3,7 +3,7 @@
 from octomil.config import Settings
 from octomil.engines.base import Capabilities, Progress
 from octomil.engines.openai_wire import OpenAIWireEngine
-from octomil.engines.upstream import AiohttpUpstream
+from octomil.engines.upstream import open_upstream
 from octomil.errors import ConfigurationError
 
 _CONCURRENCY = 256
@@ -19,7 +19,7 @@ class OpenAIEngine(OpenAIWireEngine):
     def __init__(self, model: str, settings: Settings) -> None:
         super().__init__(
             model,
-            capabilities=Capabilities(embeddings=True, max_concurrency=_CONCURRENCY),
+            capabilities=Capabilities(embeddings=True, media=True, max_concurrency=_CONCURRENCY),
         )
         self._settings = settings
 
@@ -31,7 +31,7 @@ class OpenAIEngine(OpenAIWireEngine):
                 f"model 'openai:{self.model}' needs OPENAI_API_ENDPOINT, the base URL of an "
                 "OpenAI-compatible server, for example http://localhost:8000/v1"
             )
-        self._upstream = AiohttpUpstream(
+        self._upstream = open_upstream(
             endpoint,
             api_key=self._settings.openai_api_key,
             connect_timeout_s=self._settings.backend_timeout_s,

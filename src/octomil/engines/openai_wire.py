@@ -15,11 +15,26 @@ from octomil.engines.base import (
     Progress,
     Usage,
 )
-from octomil.engines.relay import EventRelay, error_from, read_usage
+from octomil.engines.relay import EventRelay, error_from, read_answer
 from octomil.engines.upstream import Reply, Upstream
 from octomil.errors import EngineUnavailableError, GenerationError
 
-_decode = msgspec.json.Decoder().decode
+
+class _Vector(msgspec.Struct):
+    index: int
+    embedding: list[float]
+
+
+class _VectorUsage(msgspec.Struct):
+    prompt_tokens: int | None = None
+
+
+class _Vectors(msgspec.Struct):
+    data: list[_Vector]
+    usage: _VectorUsage | None = None
+
+
+_decode_vectors = msgspec.json.Decoder(_Vectors).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -78,10 +93,7 @@ class OpenAIWireEngine:
         )
         if reply.status != 200:
             raise error_from(reply.status, reply.body, self.model, reply.retry_after_s)
-        try:
-            return Completion(reply.body, read_usage(reply.body, Usage()))
-        except msgspec.DecodeError as error:
-            raise GenerationError(f"model {self.model!r} answered no valid JSON") from error
+        return Completion(reply.body, read_answer(reply.body, self.model))
 
     def stream(self, request: GenerationRequest) -> EventStream:
         """Answer piece by piece."""
@@ -120,9 +132,17 @@ class OpenAIWireEngine:
         reply = await self.upstream.request("POST", f"{self.prefix}/embeddings", body)
         if reply.status != 200:
             raise error_from(reply.status, reply.body, self.model, reply.retry_after_s)
-        answer = _decode(reply.body)
-        rows = sorted(answer["data"], key=lambda row: row["index"])
-        return Embeddings([row["embedding"] for row in rows], answer["usage"]["prompt_tokens"])
+        try:
+            answer = _decode_vectors(reply.body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise GenerationError(f"model {self.model!r} sent no embeddings: {error}") from error
+        rows = sorted(answer.data, key=lambda row: row.index)
+        if [row.index for row in rows] != list(range(len(texts))):
+            raise GenerationError(
+                f"model {self.model!r} sent {len(rows)} embeddings for {len(texts)} texts"
+            )
+        tokens = answer.usage.prompt_tokens if answer.usage else None
+        return Embeddings([row.embedding for row in rows], tokens or 0)
 
     async def tokens(self, text: str) -> int:
         """Count the tokens of `text`, as well as can be without the model's tokenizer."""

@@ -40,7 +40,8 @@ class _WireChoice(msgspec.Struct):
 
 class _WireAnswer(msgspec.Struct):
     usage: _WireUsage | None = None
-    choices: list[_WireChoice] = []
+    choices: list[_WireChoice] | None = None
+    error: Any = None
 
 
 _decode_answer = msgspec.json.Decoder(_WireAnswer).decode
@@ -73,7 +74,7 @@ class EventRelay:
         """Return the events that `chunk` completes, as the client gets them; may be empty.
 
         Raises:
-            EngineError: the server reports an error inside the stream.
+            EngineError: the server reports an error inside the stream, or talks nonsense.
         """
         block = self._framer.feed(chunk)
         for mark in _MARKS:
@@ -100,31 +101,44 @@ class EventRelay:
         for data in event_data(block):
             if data == b"[DONE]":
                 self._ended = True
-                continue
-            event = _decode(data)
-            if event.get("error"):
-                raise error_from(_error_status(event), data, self._model)
-            if "prompt_progress" in event:
-                continue
-            if event.get("choices"):
-                self._usage.finish_reason = (
-                    event["choices"][0].get("finish_reason") or self._usage.finish_reason
-                )
-            if isinstance(event.get("usage"), dict):
-                self._count(data)
-                self._last = event
-                del event["usage"]
-                event.pop("timings", None)
-                if not event.get("choices"):
-                    continue
-                data = _encode(event)  # noqa: PLW2901 - the event as the client gets it
-            kept.append(encode_event(data))
+            elif any(mark in data for mark in _MARKS):
+                kept.append(self._take_in(data))
+            else:
+                kept.append(encode_event(data))
         return b"".join(kept)
 
-    def _count(self, data: bytes) -> None:
+    def _take_in(self, data: bytes) -> bytes:
+        """Take in what one event tells, and return what of it the client gets."""
+        answer = _read(data, self._model)
+        event: dict[str, Any] = _decode(data)
+        if "prompt_progress" in event:
+            return b""
+        if answer.choices:
+            self._usage.finish_reason = answer.choices[0].finish_reason or self._usage.finish_reason
+        if answer.usage is None:
+            return encode_event(data)
         before = self._usage.completion_tokens if self._usage_per_choice else 0
-        read_usage(data, self._usage)
+        _take_usage(answer, self._usage)
         self._usage.completion_tokens += before
+        self._last = event
+        del event["usage"]
+        event.pop("timings", None)
+        return encode_event(_encode(event)) if answer.choices else b""
+
+
+def _read(data: bytes, model: str) -> _WireAnswer:
+    """Read an answer or a chunk of one.
+
+    Raises:
+        EngineError: it reports an error, or makes no sense.
+    """
+    try:
+        answer = _decode_answer(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise GenerationError(f"model {model!r} answered what makes no sense: {error}") from error
+    if answer.error:
+        raise error_from(_error_status(answer.error), data, model)
+    return answer
 
 
 def usage_json(usage: Usage) -> dict[str, Any]:
@@ -137,17 +151,27 @@ def usage_json(usage: Usage) -> dict[str, Any]:
     }
 
 
-def read_usage(body: bytes, usage: Usage) -> Usage:
-    """Fill `usage` from a JSON answer or chunk that carries one."""
-    answer = _decode_answer(body)
-    if answer.usage is not None:
-        usage.prompt_tokens = answer.usage.prompt_tokens or 0
-        usage.completion_tokens = answer.usage.completion_tokens or 0
-        if answer.usage.prompt_tokens_details is not None:
-            usage.cached_tokens = answer.usage.prompt_tokens_details.cached_tokens or 0
-    if answer.choices and answer.choices[0].finish_reason:
-        usage.finish_reason = answer.choices[0].finish_reason
+def read_answer(body: bytes, model: str) -> Usage:
+    """Check a whole answer, as far as this process must understand it, and return what it used.
+
+    Raises:
+        EngineError: it is an error in spite of its status, or no answer at all.
+    """
+    answer = _read(body, model)
+    if not answer.choices:
+        raise GenerationError(f"model {model!r} sent an answer without choices")
+    usage = Usage(finish_reason=answer.choices[0].finish_reason)
+    _take_usage(answer, usage)
     return usage
+
+
+def _take_usage(answer: _WireAnswer, usage: Usage) -> None:
+    if answer.usage is None:
+        return
+    usage.prompt_tokens = answer.usage.prompt_tokens or 0
+    usage.completion_tokens = answer.usage.completion_tokens or 0
+    if answer.usage.prompt_tokens_details is not None:
+        usage.cached_tokens = answer.usage.prompt_tokens_details.cached_tokens or 0
 
 
 def error_from(
@@ -169,8 +193,7 @@ def error_from(
     return GenerationError(f"model {model!r} failed with status {status}: {message}")
 
 
-def _error_status(event: dict[str, Any]) -> int:
-    error = event["error"]
+def _error_status(error: Any) -> int:
     code = error.get("code") if isinstance(error, dict) else None
     return code if isinstance(code, int) and 400 <= code < 600 else 500
 
@@ -178,7 +201,7 @@ def _error_status(event: dict[str, Any]) -> int:
 def _error_parts(body: bytes) -> tuple[str, str | None, str | None]:
     try:
         error = _decode(body)["error"]
-    except (msgspec.DecodeError, KeyError, TypeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
         return body[:300].decode(errors="replace") or "no reason given", None, None
     if not isinstance(error, dict):
         return str(error), None, None

@@ -57,5 +57,5 @@ def event_data(events: bytes) -> Iterator[bytes]:
 
 
 def encode_event(data: bytes) -> bytes:
-    """Return one event that carries `data`, which holds no line break."""
-    return b"data: " + data + b"\n\n"
+    """Return one event that carries `data`, line by line."""
+    return b"data: " + data.replace(b"\n", b"\ndata: ") + b"\n\n"

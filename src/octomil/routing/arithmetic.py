@@ -149,8 +149,6 @@ class _Parser:
         return self._is_asked_pair(self._operators[0][0], intent)
 
     def _is_asked_pair(self, kind: str, intent: Intent) -> bool:
-        if len(self._operands) != 2:
-            return intent is Intent.ASK
         left, right = self._operands
         if kind == "/" and (left, right) in _NAMED_RATIOS:
             return False
@@ -160,7 +158,7 @@ class _Parser:
             return True
         # Ranges ascend, and ratings and fractions stay below one or end in decimals.
         if kind == "-":
-            return left > right
+            return left > right and self._tokens[0].kind == "n"
         if kind == "/":
             return left > right and left % right == 0
         return kind == CROSS

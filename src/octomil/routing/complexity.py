@@ -9,20 +9,26 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 _WINDOW = 4_000  # characters read at each end of a text
-_WORD = re.compile(r"[A-Za-z][A-Za-z'+#-]*")
-_CODE = re.compile(
-    r"```|\bdef \w+\(|\bclass \w+[:({]|\w+\(\w*\)|[{};]\s*$|=>|->|</\w+>|\btraceback\b"
-    r"|\b(?:python|javascript|typescript|java|rust|golang|sql|bash|html|css|regex|api|json"
-    r"|function|algorithm|code|script|compile|debug|refactor|stack ?trace|unit tests?)\b"
-    r"|\bc\+\+|\bc#",
-    re.IGNORECASE | re.MULTILINE,
+_PUNCTUATION = str.maketrans(dict.fromkeys('\t\n\r.,;:!?"()[]{}<>=`*', " "))
+_CODING_WORDS = """
+python javascript typescript java rust golang sql bash html css c++ c# regex json api apis function
+functions algorithm algorithms code script scripts compile compiler debug refactor traceback
+stacktrace unittest recursion async endpoint
+"""
+_REASONING_WORDS = """
+explain analyze analyse compare contrast tradeoff tradeoffs trade-off trade-offs prove derive design
+architect architecture implement optimize optimise evaluate critique justify step-by-step
+implication implications detailed
+"""
+_CODING = frozenset(_CODING_WORDS.split())
+_REASONING = frozenset(_REASONING_WORDS.split())
+_REASONING_PHRASE = re.compile(
+    r"step by step|pros and cons|why (?:does|do|is|are)|how does|difference between|in depth"
 )
-_REASONING = re.compile(
-    r"\b(?:explain|analy[sz]e|compare|contrast|trade-?offs?|prove|derive|design|architect\w*"
-    r"|implement|optimi[sz]e|evaluate|critique|justify|step[- ]by[- ]step|pros and cons"
-    r"|why does|how does|implications?|difference between|in depth|detailed)\b",
-    re.IGNORECASE,
+_CODE_SYMBOL = re.compile(
+    r"```|\b(?:def|class) \w+[(:{]|\w\(\w*\)|[{};]\s*$|=>|->|</\w", re.MULTILINE
 )
+_SYMBOLS = frozenset("`(){};=<>")
 
 
 def text_of(content: Any) -> str:
@@ -66,13 +72,19 @@ def score(messages: Iterable[Mapping[str, Any]]) -> float:
 def _query_score(query: str) -> float:
     if len(query) > 2 * _WINDOW:
         query = f"{query[:_WINDOW]}\n{query[-_WINDOW:]}"
-    words = _WORD.findall(query)
-    if not words:
-        return 0.5 if query.strip() else 0.0
+    lowered = query.lower()
+    words = query.translate(_PUNCTUATION).split()
     count = len(words)
+    if not count:
+        return 0.5 if query else 0.0  # something, but nothing to go by: the middle
+    vocabulary = set(lowered.translate(_PUNCTUATION).split())
+    coding = len(vocabulary & _CODING)
+    if not _SYMBOLS.isdisjoint(query) and _CODE_SYMBOL.search(query):
+        coding += 2
+    reasons = not vocabulary.isdisjoint(_REASONING) or _REASONING_PHRASE.search(lowered)
+    # Long words, and words with capitals inside: REST, FedAvg, non-IID.
+    terms = len([word for word in words if len(word) > 9 or word[1:] != word[1:].lower()])
     length = min(count, 120) / 120 * 0.35
-    long_words = sum(len(word) > 9 or word[1:] != word[1:].lower() for word in words)
-    jargon = min(long_words / max(count, 8), 0.35) / 0.35 * 0.3 if long_words else 0.0
-    code = min(len(_CODE.findall(query)), 4) / 4 * 0.3 + 0.25 if _CODE.search(query) else 0.0
-    reasoning = 0.3 if _REASONING.search(query) else 0.0
-    return min(1.0, length + jargon + code + reasoning)
+    jargon = min(terms / max(count, 8), 0.35) / 0.35 * 0.4
+    code = 0.4 + min(coding, 3) * 0.15 if coding else 0.0
+    return min(1.0, length + jargon + code + (0.35 if reasons else 0.0))

@@ -136,14 +136,10 @@ def _may_be_exact(text: str) -> bool:
 def _read_query(text: str) -> tuple[str, Intent]:
     """Strip polite words and marks at both ends, and see how plainly a calculation is asked for."""
     opening = _OPENING.match(text)
-    intent, start = Intent.BARE, 0
-    if opening:
-        start = opening.end()
-        if opening["verb"]:
-            intent = Intent.CALCULATE
-        elif opening["ask"]:
-            intent = Intent.ASK
-    query = text[start:]
+    assert opening is not None  # every part of it is optional
+    verb, ask = opening.groups()
+    intent = Intent.CALCULATE if verb else Intent.ASK if ask else Intent.BARE
+    query = text[opening.end() :]
     if query[-1:].isalpha() or query[-1:] in {"!", "."}:
         query = _CLOSING.sub("", query)
     query = query.rstrip(" ?").rstrip(".")

@@ -112,7 +112,9 @@ def _difference(query: str, intent: Intent) -> Number | None:
     # `What is the difference between 3.5 and 4?` asks about versions of something.
     match = _DIFFERENCE.fullmatch(query) if intent is Intent.CALCULATE else None
     pair = (read_number(match[1]), read_number(match[2])) if match else (None, None)
-    return None if pair[0] is None or pair[1] is None else bounded(abs(pair[0] - pair[1]))
+    if pair[0] is None or pair[1] is None:
+        return None
+    return bounded(max(pair[0] - pair[1], pair[1] - pair[0]))
 
 
 def _compute(query: str) -> Number | None:

@@ -16,15 +16,13 @@ from octomil.errors import (
     EngineUnavailableError,
     GenerationError,
     OctomilError,
-    QueueFullError,
-    QueueTimeoutError,
 )
 from octomil.http.sse import DONE, encode_event
 from octomil.routing.router import RoutingDecision
 from octomil.serve.answers import EVENTS, Header, send_answer, send_json
-from octomil.serve.errors import ErrorAnswer, HttpError, error_answer
+from octomil.serve.errors import ErrorAnswer, error_answer, unforeseen
 from octomil.serve.escalation import LowConfidenceError, confident
-from octomil.serve.limits import ClientGoneError, parse, read_body
+from octomil.serve.limits import BODY_TIMEOUT_S, ClientGoneError, parse, read_body, too_deep
 from octomil.serve.node import AUTO, Node
 from octomil.serve.observation import Observation
 from octomil.serve.tier0 import tier0_chunks, tier0_completion
@@ -36,10 +34,19 @@ _ENGINE_FAULTS = (EngineUnavailableError, EngineCrashedError, GenerationError, L
 
 
 class GenerationEndpoint:
-    """An ASGI application for one of the two text endpoints."""
+    """An ASGI application for one of the two text endpoints.
 
-    def __init__(self, node: Node, endpoint: Endpoint) -> None:
+    Args:
+        node: who answers.
+        endpoint: which of the two.
+        body_timeout_s: seconds a request's body may take to arrive.
+    """
+
+    def __init__(
+        self, node: Node, endpoint: Endpoint, *, body_timeout_s: float = BODY_TIMEOUT_S
+    ) -> None:
         self._node = node
+        self._body_timeout_s = body_timeout_s
         self._endpoint: Endpoint = endpoint
         self._kind = ChatRequest if endpoint == "chat/completions" else CompletionRequest
 
@@ -48,7 +55,7 @@ class GenerationEndpoint:
         exchange = Exchange(self._node, send)
         seen = exchange.seen
         try:
-            body = await read_body(scope, receive)
+            body = await read_body(scope, receive, deadline_s=self._body_timeout_s)
             raw, checked = parse(body, self._kind)
             named = _header(scope, b"x-model") or checked.model
             async with HangUp(receive) as hang_up:
@@ -66,10 +73,11 @@ class GenerationEndpoint:
             raise
         except OctomilError as error:
             await exchange.fail(error)
+        except RecursionError:
+            await exchange.fail(too_deep())
         except Exception:  # noqa: BLE001 - the edge: a fault must become an answer, and be logged
             _log.exception("a request failed in a way nobody foresaw")
-            message = "the server failed on this request; its log says why"
-            await exchange.fail(HttpError(500, message, code="internal_error", kind="server_error"))
+            await exchange.fail(unforeseen())
         finally:
             self._node.recorder.record(seen)
 
@@ -191,9 +199,7 @@ class Exchange:
     async def fail(self, error: OctomilError) -> None:
         """Tell the client, by status while that is possible, else by a last event."""
         seen = self.seen
-        wait_s = None
-        if isinstance(error, QueueFullError | QueueTimeoutError):
-            wait_s = self._node.turnstile(seen.model).retry_after_s()
+        wait_s = self._node.retry_after_s(error, seen.model)
         answer: ErrorAnswer = error_answer(error, retry_after_s=wait_s)
         seen.outcome = f"error:{answer.code}"
         if not self._streaming:

@@ -10,6 +10,7 @@ from octomil.errors import (
     EngineError,
     EngineUnavailableError,
     InvalidRequestError,
+    ModelUnavailableError,
     NoModelAvailableError,
     OctomilError,
     QueueError,
@@ -22,6 +23,7 @@ _encode = msgspec.json.Encoder().encode
 
 _TABLE: tuple[tuple[type[OctomilError], int, str, str], ...] = (
     (UnknownModelError, 404, "invalid_request_error", "model_not_found"),
+    (ModelUnavailableError, 503, "server_error", "model_unavailable"),
     (NoModelAvailableError, 400, "invalid_request_error", "no_model_available"),
     (QueueFullError, 429, "rate_limit_error", "queue_full"),
     (QueueTimeoutError, 504, "timeout_error", "queue_timeout"),
@@ -59,6 +61,12 @@ class HttpError(OctomilError):
         super().__init__(message)
         self.status, self.code, self.param, self.kind = status, code, param, kind
         self.headers = headers
+
+
+def unforeseen() -> HttpError:
+    """Return the error for a fault of ours, whose cause only the log tells."""
+    message = "the server failed on this request; its log says why"
+    return HttpError(500, message, code="internal_error", kind="server_error")
 
 
 def error_answer(error: OctomilError, *, retry_after_s: float | None = None) -> ErrorAnswer:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from octomil.engines.base import Engine, EventStream, GenerationRequest
-from octomil.errors import EngineError
+from octomil.errors import EngineError, GenerationError
 from octomil.http.sse import encode_event, event_data
 
 CONFIDENT = 0.5
@@ -20,6 +20,8 @@ CONFIDENT = 0.5
 
 WINDOW_TOKENS = 24
 """Tokens looked at before a decision; a shorter answer is looked at whole."""
+
+_NONSENSE = (msgspec.DecodeError, AttributeError, KeyError, TypeError, UnicodeDecodeError)
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -71,13 +73,16 @@ def _require(logprobs: list[float]) -> None:
 
 def _read(data: bytes, logprobs: list[float], *, strip: bool) -> bytes:
     """Note a chunk's log-probabilities, and take them out if the client did not ask."""
-    event = _decode(data)
-    for choice in event.get("choices", ()):
-        found = choice.get("logprobs")
-        if found:
-            logprobs += _values(found)
-            if strip:
-                choice["logprobs"] = None
+    try:
+        event = _decode(data)
+        for choice in event.get("choices") or ():
+            found = choice.get("logprobs")
+            if found:
+                logprobs += _values(found)
+                if strip:
+                    choice["logprobs"] = None
+    except _NONSENSE as error:
+        raise GenerationError(f"the engine sent a senseless chunk: {error}") from error
     return encode_event(_encode(event) if strip else data)
 
 

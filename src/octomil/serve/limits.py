@@ -2,19 +2,22 @@
 
 import asyncio
 import hmac
+import re
 from typing import Any, TypeVar
 
 import msgspec
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from octomil.serve.answers import send_answer
 from octomil.serve.errors import HttpError, error_answer
 from octomil.wire.constraints import violation
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
-BODY_DEADLINE_S = 30.0
+BODY_TIMEOUT_S = 30.0
 
 _OPEN_PATHS = frozenset({"/health", "/ready"})
+
+_FIELD = re.compile(r"(?:Object missing required field )?`(\w+)`")
 
 RequestT = TypeVar("RequestT")
 
@@ -28,7 +31,7 @@ async def read_body(
     receive: Receive,
     *,
     max_bytes: int = MAX_BODY_BYTES,
-    deadline_s: float = BODY_DEADLINE_S,
+    deadline_s: float = BODY_TIMEOUT_S,
 ) -> bytes:
     """Read a request's body, as long as it is small and quick enough.
 
@@ -39,44 +42,22 @@ async def read_body(
     announced = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
     if announced.isdigit() and int(announced) > max_bytes:
         raise _too_large(max_bytes)
-    message = await _next_part(receive, deadline_s)
-    if not message.get("more_body"):
-        return _within(message.get("body", b""), max_bytes)
-    parts = [message.get("body", b"")]
-    size = len(parts[0])
+    parts: list[bytes] = []
+    size, more = 0, True
     try:
         async with asyncio.timeout(deadline_s):
-            while message.get("more_body"):
-                message = await _part(receive)
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGoneError
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
                 if size > max_bytes:
                     raise _too_large(max_bytes)
+                more = message.get("more_body", False)
     except TimeoutError:
         raise _too_slow(deadline_s) from None
     return b"".join(parts)
-
-
-async def _next_part(receive: Receive, deadline_s: float) -> Message:
-    """Read the first part; a body that came with its headers costs no timer."""
-    try:
-        async with asyncio.timeout(deadline_s):
-            return await _part(receive)
-    except TimeoutError:
-        raise _too_slow(deadline_s) from None
-
-
-async def _part(receive: Receive) -> Message:
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise ClientGoneError
-    return message
-
-
-def _within(body: bytes, max_bytes: int) -> bytes:
-    if len(body) > max_bytes:
-        raise _too_large(max_bytes)
-    return body
 
 
 def _too_large(max_bytes: int) -> HttpError:
@@ -107,19 +88,34 @@ def parse(body: bytes, kind: type[RequestT]) -> tuple[dict[str, Any], RequestT]:
         raw = msgspec.json.decode(body)
         checked = msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
-        text, _, path = str(error).partition(" - at `$")
-        param = path.rstrip("`").lstrip(".") or None
-        where = f"{param}: " if param else ""
-        raise HttpError(400, f"{where}{text}", code="invalid_type", param=param) from None
-    except msgspec.DecodeError as error:
+        raise _invalid(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise HttpError(400, f"the body is not valid JSON: {error}", code="invalid_json") from None
     except RecursionError:
-        raise HttpError(400, "the JSON is nested too deeply", code="invalid_json") from None
+        raise too_deep() from None
     broken = violation(checked)
     if broken is not None:
         param, text = broken
         raise HttpError(400, text, code="invalid_value", param=param)
     return raw, checked
+
+
+def too_deep() -> HttpError:
+    """Return the error for JSON that this process cannot follow to its bottom."""
+    return HttpError(400, "the JSON is nested too deeply", code="invalid_json")
+
+
+def _invalid(complaint: str) -> HttpError:
+    """Make msgspec's complaint name the field, also where it only names what the field is in."""
+    text, _, path = complaint.partition(" - at `$")
+    param = path.rstrip("`").lstrip(".")
+    inner = _FIELD.match(text)
+    if inner is not None:
+        param = f"{param}.{inner[1]}" if param else inner[1]
+        text = text.removeprefix(f"`{inner[1]}` ")
+    return HttpError(
+        400, f"{param or 'the body'}: {text}", code="invalid_type", param=param or None
+    )
 
 
 class ApiKeyMiddleware:
@@ -132,7 +128,7 @@ class ApiKeyMiddleware:
 
     def __init__(self, app: ASGIApp, api_key: str) -> None:
         self._app = app
-        self._expected = f"Bearer {api_key}".encode()
+        self._api_key = api_key.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401 before its body is read."""
@@ -151,4 +147,5 @@ class ApiKeyMiddleware:
 
     def _is_known(self, scope: Scope) -> bool:
         given = next((v for k, v in scope["headers"] if k == b"authorization"), b"")
-        return hmac.compare_digest(given, self._expected)
+        scheme, _, key = given.partition(b" ")
+        return scheme.lower() == b"bearer" and hmac.compare_digest(key.strip(), self._api_key)

@@ -9,7 +9,13 @@ from typing import Any
 from octomil.batch import RequestQueue
 from octomil.engines.base import Capabilities, Endpoint, Engine
 from octomil.engines.pool import EnginePool, EngineState
-from octomil.errors import InvalidRequestError, UnknownModelError
+from octomil.errors import (
+    InvalidRequestError,
+    OctomilError,
+    QueueFullError,
+    QueueTimeoutError,
+    UnknownModelError,
+)
 from octomil.routing.router import QueryRouter, RoutingDecision
 from octomil.routing.tiers import FAST
 from octomil.serve.metrics import Gauge, Labels, exposition
@@ -17,6 +23,7 @@ from octomil.serve.observation import Recorder
 
 AUTO = "auto"
 
+_TEXT_PARTS = ("text", "refusal")
 _SMOOTHING = 0.2
 _CHARS_PER_TOKEN = 3  # cautious: English text has about four
 
@@ -96,6 +103,12 @@ class Node:
             turnstile = self._turnstiles[name] = Turnstile(queue)
         return turnstile
 
+    def retry_after_s(self, error: OctomilError, model: str) -> float | None:
+        """Tell when to come back after `error`, if the queue of `model` is why."""
+        if isinstance(error, QueueFullError | QueueTimeoutError):
+            return self.turnstile(model).retry_after_s()
+        return None
+
     def choose(
         self, endpoint: Endpoint, body: Mapping[str, Any], named: str
     ) -> tuple[RoutingDecision, float]:
@@ -123,6 +136,8 @@ class Node:
                 for name in self.router.models
                 if not _missing(self.pool[name].engine.capabilities, needs)
             }
+            if not able:
+                self._refuse(needs)
             plain = needs == {"chat"} and (body.get("n") or 1) == 1
             messages = _messages(endpoint, body)
             allowed = self._fitting(able, messages)
@@ -138,6 +153,15 @@ class Node:
             raise InvalidRequestError(self._cannot(name, missing), param=_PARAMS.get(missing))
         info = self.router.models.get(name) if self.router else None
         return RoutingDecision(name, 0.0, info.tier if info else FAST, (), "named by the client")
+
+    def _refuse(self, needs: set[str]) -> None:
+        """Say which need no routed model meets, if it is a single one."""
+        assert self.router is not None
+        engines = [self.pool[name].engine for name in self.router.models]
+        for need in sorted(needs):
+            if all(_missing(engine.capabilities, {need}) for engine in engines):
+                message = f"no served model can do {_WORDS[need]}"
+                raise InvalidRequestError(message, param=_PARAMS.get(need))
 
     def _cannot(self, name: str, missing: str) -> str:
         others = [
@@ -172,6 +196,15 @@ class Node:
             known = ", ".join(n for n in self.models if self._embeds(n))
             raise UnknownModelError(f"no embedding model {named!r} is served; served: {known}")
         return name
+
+    def require_embeddings(self, name: str) -> None:
+        """Check that a model, once loaded, makes vectors.
+
+        Raises:
+            InvalidRequestError: it does not.
+        """
+        if not self._embeds(name):
+            raise InvalidRequestError(self._cannot(name, "embeddings"), param="model")
 
     def _embeds(self, name: str) -> bool:
         return self.pool[name].engine.capabilities.embeddings
@@ -229,6 +262,8 @@ class Node:
         for turnstile in self._turnstiles.values():
             await turnstile.queue.stop()
         await self.pool.close()
+        if self.recorder.log is not None:
+            self.recorder.log.flush()
 
     def engines(self) -> Iterator[tuple[str, Engine]]:
         """Iterate over names and engines."""
@@ -247,6 +282,7 @@ _WORDS = {
     "logprobs": "log-probabilities",
     "structured_output": "structured output",
     "embeddings": "embeddings",
+    "media": "images, sound or files: it reads text only",
 }
 _PARAMS = {
     "tools": "tools",
@@ -254,6 +290,8 @@ _PARAMS = {
     "structured_output": "response_format",
     "chat": "model",
     "completions": "model",
+    "embeddings": "model",
+    "media": "messages",
 }
 
 
@@ -266,7 +304,13 @@ def _needs(endpoint: Endpoint, body: Mapping[str, Any]) -> set[str]:
         needs.add("logprobs")
     if (body.get("response_format") or {}).get("type", "text") != "text":
         needs.add("structured_output")
+    if any(_has_media(message.get("content")) for message in body.get("messages") or ()):
+        needs.add("media")
     return needs
+
+
+def _has_media(content: Any) -> bool:
+    return isinstance(content, list) and any(part["type"] not in _TEXT_PARTS for part in content)
 
 
 def _missing(capabilities: Capabilities, needs: set[str]) -> str:

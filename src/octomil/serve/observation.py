@@ -1,12 +1,11 @@
 """What is known about one request when it has left, and everything that is told about it."""
 
-import sys
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import TextIO
 
 from octomil.engines.base import Usage
 from octomil.serve.metrics import ROUTING_BUCKETS_S, Counter, Histogram, Metric
+from octomil.serve.request_log import RequestLog
 from octomil.serve.stats import RoutingStats
 
 
@@ -45,12 +44,12 @@ class Recorder:
 
     Args:
         stats: the routing statistics to feed.
-        log: where request lines go; None writes none.
+        log: gets a line per request; None writes none.
     """
 
-    def __init__(self, stats: RoutingStats, log: TextIO | None = sys.stderr) -> None:
+    def __init__(self, stats: RoutingStats, log: RequestLog | None = None) -> None:
         self.stats = stats
-        self._log = log
+        self.log = log
         model = ("model_name",)
         self._success = Counter(
             "octomil:request_success_total",
@@ -115,8 +114,8 @@ class Recorder:
             self._record_generation(seen, now)
         if seen.tier >= 0 and not failed:
             self.stats.count(seen.model, seen.routing_s, seen.usage.completion_tokens)
-        if self._log is not None:
-            self._log.write(log_line(seen, now - seen.started))
+        if self.log is not None:
+            self.log.write(log_line(seen, now - seen.started))
 
     def record_embedding(self, seen: Observation) -> None:
         """Tell about an embeddings request, which is neither routed nor generates."""

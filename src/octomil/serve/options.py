@@ -17,6 +17,7 @@ class ServeOptions:
         api_key: bearer token clients must send; None accepts any or none.
         max_queue: requests that may wait for each model.
         queue_timeout_s: seconds a request may wait for its turn.
+        body_timeout_s: seconds a request's body may take to arrive.
         cache_mib: memory each local model may use for prompts kept after their request.
         threads: CPU threads for each local model; None divides the cores among them.
         slots: requests each local model works on at once.
@@ -36,6 +37,7 @@ class ServeOptions:
     api_key: str | None = None
     max_queue: int = 32
     queue_timeout_s: float = 60.0
+    body_timeout_s: float = 30.0
     cache_mib: int = 256
     threads: int | None = None
     slots: int = 2

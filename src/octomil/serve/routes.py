@@ -1,5 +1,6 @@
 """The node's other endpoints: embeddings, models, statistics, health."""
 
+import asyncio
 import base64
 import logging
 from array import array
@@ -16,8 +17,8 @@ from octomil._version import __version__
 from octomil.engines.pool import PooledEngine
 from octomil.errors import OctomilError
 from octomil.serve.answers import send_answer, send_json
-from octomil.serve.errors import error_answer
-from octomil.serve.limits import ClientGoneError, parse, read_body
+from octomil.serve.errors import error_answer, unforeseen
+from octomil.serve.limits import BODY_TIMEOUT_S, ClientGoneError, parse, read_body
 from octomil.serve.node import AUTO, Node
 from octomil.serve.observation import Observation
 from octomil.wire.openai import EmbeddingRequest
@@ -27,30 +28,46 @@ _encode = msgspec.json.Encoder().encode
 
 
 class EmbeddingsEndpoint:
-    """`POST /v1/embeddings`."""
+    """`POST /v1/embeddings`.
 
-    def __init__(self, node: Node) -> None:
+    Args:
+        node: who answers.
+        body_timeout_s: seconds a request's body may take to arrive.
+    """
+
+    def __init__(self, node: Node, *, body_timeout_s: float = BODY_TIMEOUT_S) -> None:
         self._node = node
+        self._body_timeout_s = body_timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Turn texts into vectors."""
+        """Turn texts into vectors, and tell about it however it ends."""
         seen = Observation()
         try:
-            _, request = parse(await read_body(scope, receive), EmbeddingRequest)
-            body = await self._embed(request, seen)
-            await send_json(send, body)
+            body = await read_body(scope, receive, deadline_s=self._body_timeout_s)
+            _, request = parse(body, EmbeddingRequest)
+            await send_json(send, await self._embed(request, seen))
         except ClientGoneError:
             seen.outcome = "cancelled"
+        except asyncio.CancelledError:
+            seen.outcome = "cancelled"
+            raise
         except OctomilError as error:
-            answer = error_answer(error)
-            seen.outcome = f"error:{answer.code}"
-            await send_answer(send, answer)
+            await self._fail(send, seen, error)
+        except Exception:  # noqa: BLE001 - the edge: a fault must become an answer, and be logged
+            _log.exception("an embeddings request failed in a way nobody foresaw")
+            await self._fail(send, seen, unforeseen())
         finally:
             self._node.recorder.record_embedding(seen)
+
+    async def _fail(self, send: Send, seen: Observation, error: OctomilError) -> None:
+        answer = error_answer(error, retry_after_s=self._node.retry_after_s(error, seen.model))
+        seen.outcome = f"error:{answer.code}"
+        await send_answer(send, answer)
 
     async def _embed(self, request: EmbeddingRequest, seen: Observation) -> bytes:
         name = seen.model = self._node.embedding_model(request.model)
         engine = await self._node.pool.ready(name)
+        self._node.require_embeddings(name)
         turnstile = self._node.turnstile(name)
         texts = [request.input] if isinstance(request.input, str) else request.input
         asked = perf_counter()

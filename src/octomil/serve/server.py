@@ -78,7 +78,11 @@ def run(
             await node.close()
 
     app = build_app(
-        node, api_key=options.api_key, cors_origins=options.cors_origins, on_start=loading
+        node,
+        api_key=options.api_key,
+        cors_origins=options.cors_origins,
+        body_timeout_s=options.body_timeout_s,
+        on_start=loading,
     )
     logging.basicConfig(format="[%(name)s] %(message)s", level=logging.WARNING)
     server = _Server(
@@ -91,6 +95,7 @@ def run(
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=round(options.drain_s),
         )

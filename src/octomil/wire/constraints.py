@@ -4,13 +4,15 @@ Web frameworks enforce these annotations themselves; the serving node's decoder 
 asks here.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from dataclasses import fields
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Interval, Le, Lt, MaxLen, MinLen
 
 _Check = tuple[str, Callable[[Any], bool], str]
+
+_SHOWN_CHARS = 60
 
 _CHECKS: dict[type[Any], tuple[_Check, ...]] = {}
 
@@ -30,8 +32,7 @@ def violation(value: Any) -> tuple[str, str] | None:
     for name, holds, rule in checks:
         field = getattr(value, name)
         if field is not None and not holds(field):
-            shown = repr(field) if len(repr(field)) <= 60 else f"{len(field)} items"
-            return name, f"{name} must be {rule}, got {shown}"
+            return name, f"{name} must be {rule}, got {_shown(field)}"
     return None
 
 
@@ -45,6 +46,14 @@ def _checks(kind: type[Any]) -> tuple[_Check, ...]:
         for constraint in part.__metadata__
         for holds, rule in _rules(constraint)
     )
+
+
+def _shown(value: Any) -> str:
+    """Return a value as a message shows it: whole if short, else by its size or its beginning."""
+    text = repr(value)
+    if len(text) <= _SHOWN_CHARS:
+        return text
+    return f"{len(value)} items" if isinstance(value, Sized) else f"{text[:_SHOWN_CHARS]}…"
 
 
 def _only_for(form: Any, holds: Callable[[Any], bool]) -> Callable[[Any], bool]:

@@ -6,23 +6,48 @@ Fields not listed here pass to the engine untouched, which knows what to do with
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Interval, MaxLen, MinLen
+from annotated_types import Interval, MaxLen, MinLen
 
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 Unit = Annotated[float, Interval(ge=0, le=1)]
 Penalty = Annotated[float, Interval(ge=-2, le=2)]
-Count = Annotated[int, Ge(1)]
+Count = Annotated[int, Interval(ge=1, le=2**31 - 1)]
+Seed = Annotated[int, Interval(ge=-(2**63), le=2**63 - 1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentPart:
+    """A piece of a message: text, or something a model for more than text reads.
+
+    Raises:
+        ValueError: a text part has no text.
+    """
+
+    type: str
+    text: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.type == "text" and self.text is None:
+            raise ValueError("`text` is missing in a part of type 'text'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One turn of a conversation."""
+    """One turn of a conversation.
+
+    Raises:
+        ValueError: it says nothing, and is no assistant's, which may call tools instead.
+    """
 
     role: Role
-    content: str | list[dict[str, Any]] | None = None
+    content: str | list[ContentPart] | None = None
     name: str | None = None
     tool_calls: list[dict[str, Any]] | None = None
     tool_call_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.content is None and self.role != "assistant":
+            raise ValueError(f"`content` is missing in a message of role {self.role!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +58,35 @@ class StreamOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NamedSchema:
+    """A JSON schema and what to call it."""
+
+    name: str | None = None
+    schema: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseFormat:
-    """What form the answer must have."""
+    """What form the answer must have.
+
+    Raises:
+        ValueError: the schema is missing.
+    """
 
     type: Literal["text", "json_object", "json_schema"]
-    json_schema: dict[str, Any] | None = None
+    json_schema: NamedSchema | None = None
+
+    def __post_init__(self) -> None:
+        if self.type == "json_schema" and self.json_schema is None:
+            raise ValueError("`json_schema` is missing in a response format of that type")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Function:
+    """A function's name and the JSON schema of its parameters."""
+
+    name: Annotated[str, MinLen(1)]
+    parameters: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +94,15 @@ class Tool:
     """A function the model may call."""
 
     type: Literal["function"]
-    function: dict[str, Any]
+    function: Function
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolChoice:
+    """The one function the model must call."""
+
+    function: Function
+    type: Literal["function"] = "function"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +122,7 @@ class Sampling:
     top_p: Unit | None = None
     max_tokens: Count | None = None
     stop: Annotated[list[str], MaxLen(16)] | str | None = None
-    seed: int | None = None
+    seed: Seed | None = None
     n: Annotated[int, Interval(ge=1, le=16)] | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
@@ -75,7 +132,11 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest(Sampling):
-    """`POST /v1/chat/completions`."""
+    """`POST /v1/chat/completions`.
+
+    Raises:
+        ValueError: a tool must be called that is not given.
+    """
 
     messages: Annotated[list[Message], MinLen(1)]
     max_completion_tokens: Count | None = None
@@ -83,8 +144,16 @@ class ChatRequest(Sampling):
     top_logprobs: Annotated[int, Interval(ge=0, le=20)] | None = None
     response_format: ResponseFormat | None = None
     tools: list[Tool] | None = None
-    tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
+    tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
     parallel_tool_calls: bool | None = None
+
+    def __post_init__(self) -> None:
+        names = [tool.function.name for tool in self.tools or ()]
+        if self.tool_choice == "required" and not names:
+            raise ValueError("`tool_choice` is 'required', but there are no tools")
+        if isinstance(self.tool_choice, ToolChoice) and self.tool_choice.function.name not in names:
+            wanted = self.tool_choice.function.name
+            raise ValueError(f"`tool_choice` wants the function {wanted!r}, which tools lacks")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,18 +1,23 @@
 """The engine: a worker process, spoken to in OpenAI's form."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import msgspec
 
 from octomil.engines.base import Capabilities, Completion, GenerationRequest, Progress, Usage
 from octomil.engines.gather import gather
+from octomil.engines.llama_cpp.legacy_logprobs import (
+    LegacyForm,
+    in_legacy_form,
+    without_alternatives,
+)
 from octomil.engines.llama_cpp.process import WorkerProcess
 from octomil.engines.llama_cpp.spec import WorkerSpec
-from octomil.engines.llama_cpp.tool_calls import lift_tool_calls
+from octomil.engines.llama_cpp.tool_calls import lift_tool_calls, tool_use
 from octomil.engines.openai_wire import OpenAIWireEngine
-from octomil.engines.upstream import AiohttpUpstream
+from octomil.engines.upstream import open_upstream
 from octomil.errors import (
     EngineCrashedError,
     EngineError,
@@ -23,15 +28,14 @@ from octomil.errors import (
 
 _FORWARDED = frozenset(
     (
-        *("messages", "prompt", "stop", "n", "seed", "echo", "suffix"),
+        *("messages", "prompt", "stop", "n", "seed"),
         *("temperature", "top_p", "top_k", "min_p", "typical_p"),
         *("presence_penalty", "frequency_penalty", "repeat_penalty", "repeat_last_n", "logit_bias"),
-        *("logprobs", "top_logprobs", "response_format"),
-        *("tools", "tool_choice", "parallel_tool_calls"),
+        "response_format",
     )
 )
-"""What a client may set. The rest of llama.cpp's own fields stay ours: some of them bypass limits,
-and some abort the process."""
+"""What a client may set and llama.cpp takes as it is. The rest of llama.cpp's own fields stay ours:
+some of them bypass limits, and some abort the process."""
 
 _DEATH_NOTICE_S = 1.0
 
@@ -66,9 +70,7 @@ class LlamaCppEngine(OpenAIWireEngine):
         try:
             progress(f"{self.model}: loading {self.spec.path.name}")
             await worker.start()
-            upstream = AiohttpUpstream(
-                "http://worker", api_key=worker.key, unix_socket=worker.socket
-            )
+            upstream = open_upstream("http://worker", api_key=worker.key, unix_socket=worker.socket)
             props = msgspec.json.decode((await upstream.request("GET", "/props")).body)
         except BaseException:
             await worker.stop()
@@ -84,15 +86,35 @@ class LlamaCppEngine(OpenAIWireEngine):
 
     def prepare(self, request: GenerationRequest) -> dict[str, Any]:
         """Keep what clients may set, and ask for progress, which makes a prefill cancellable."""
-        body = {key: value for key, value in request.body.items() if key in _FORWARDED}
-        limit = request.body.get("max_completion_tokens") or request.body.get("max_tokens")
+        asked = request.body
+        self._refuse(asked)
+        body = {key: value for key, value in asked.items() if key in _FORWARDED}
+        limit = asked.get("max_completion_tokens") or asked.get("max_tokens")
         if limit is not None:
             body["max_tokens"] = limit
-        if (request.body.get("n") or 1) > self.spec.slots:
+        if _wants_logprobs(
+            request
+        ):  # llama.cpp reports none for 0, and 20 where no number is given
+            body["n_probs"] = max(1, _alternatives(request))
+        body |= _tool_fields(asked)
+        return body | {"model": self.model, "return_progress": True}
+
+    def _refuse(self, asked: Mapping[str, Any]) -> None:
+        """Refuse what llama.cpp would ignore or fail on."""
+        if (asked.get("n") or 1) > self.spec.slots:
             raise InvalidRequestError(
                 f"n must be at most {self.spec.slots}, the slots of model {self.model!r}", param="n"
             )
-        return body | {"model": self.model, "return_progress": True}
+        if asked.get("top_logprobs") and not asked.get("logprobs"):
+            raise InvalidRequestError("top_logprobs needs logprobs: true", param="top_logprobs")
+        if asked.get("suffix"):
+            raise InvalidRequestError("suffix is not supported: leave it out", param="suffix")
+        if asked.get("echo") and asked.get("logprobs") is not None:
+            raise InvalidRequestError(
+                "echo with logprobs is not supported, as llama.cpp does not score the prompt's "
+                "tokens: leave one of them out",
+                param="echo",
+            )
 
     async def generate(self, request: GenerationRequest) -> Completion:
         """Stream inside and gather, because only a stream can be cancelled."""
@@ -101,9 +123,7 @@ class LlamaCppEngine(OpenAIWireEngine):
     async def _events(
         self, request: GenerationRequest, usage: Usage
     ) -> AsyncGenerator[bytes, None]:
-        events = super()._events(request, usage)
-        if request.body.get("tools") and request.body.get("tool_choice") != "none":
-            events = lift_tool_calls(events, request.body["tools"])
+        events = _in_clients_form(super()._events(request, usage), request, usage)
         worker = self._worker
         try:
             async for block in events:
@@ -142,6 +162,58 @@ class LlamaCppEngine(OpenAIWireEngine):
         worker, self._worker = self._worker, None
         if worker is not None:
             await worker.stop()
+
+
+def _wants_logprobs(request: GenerationRequest) -> bool:
+    """Tell whether log-probabilities are asked for: chat says so, the older endpoint counts."""
+    asked = request.body.get("logprobs")
+    return bool(asked) if request.endpoint == "chat/completions" else asked is not None
+
+
+def _alternatives(request: GenerationRequest) -> int:
+    chat = request.endpoint == "chat/completions"
+    return request.body.get("top_logprobs" if chat else "logprobs") or 0
+
+
+def _tool_fields(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what makes the model see its tools, and call one where it must."""
+    use = tool_use(asked)
+    if use is None:
+        return {}
+    if use.schema is None:
+        return {"tools": asked["tools"]}
+    # Given to the template alone, llama.cpp adds no grammar of its own beside the schema's.
+    return {
+        "chat_template_kwargs": {"tools": asked["tools"]},
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "tool_calls", "schema": use.schema},
+        },
+    }
+
+
+def _in_clients_form(
+    events: AsyncGenerator[bytes, None], request: GenerationRequest, usage: Usage
+) -> AsyncGenerator[bytes, None]:
+    """Rewrite llama.cpp's `events` where its form is not OpenAI's."""
+    body = request.body
+    if request.endpoint == "completions":
+        if not (body.get("echo") or _wants_logprobs(request)):
+            return events
+        prompts = [body["prompt"]] if isinstance(body["prompt"], str) else body["prompt"]
+        return in_legacy_form(
+            events,
+            LegacyForm(
+                prompts=prompts,
+                per_prompt=body.get("n") or 1,
+                echo=bool(body.get("echo")),
+                alternatives=_alternatives(request),
+            ),
+        )
+    if _wants_logprobs(request) and not _alternatives(request):
+        events = without_alternatives(events)
+    use = tool_use(body)
+    return events if use is None else lift_tool_calls(events, use, usage)
 
 
 async def _has_died(worker: WorkerProcess) -> bool:
