@@ -1,7 +1,6 @@
 """The composition root: settings and options in, a wired node out. Nothing else picks parts."""
 
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from typing import TextIO
@@ -14,6 +13,7 @@ from octomil.engines.catalog import (
     create_engine,
     engine_name,
 )
+from octomil.engines.cores import look_at_cores
 from octomil.engines.memory import MemoryNeed, free_memory_bytes, require_memory
 from octomil.engines.pool import EnginePool, thread_shares
 from octomil.errors import ConfigurationError
@@ -69,12 +69,7 @@ def build_node(
         ConfigurationError: the options contradict one another.
     """
     in_process = [files for _, files in models if files is not None]
-    engine_options = EngineOptions(
-        threads=thread_shares(len(in_process), os.cpu_count() or 1, options.threads),
-        slots=options.slots,
-        context_tokens=options.context_tokens,
-        cache_mib=options.cache_mib,
-    )
+    engine_options = _engine_options(options, len(in_process))
     if not options.allow_overcommit:
         needs = [_memory_need(files, engine_options) for files in in_process]
         require_memory(needs, free_memory_bytes())
@@ -92,28 +87,35 @@ def build_node(
         router = QueryRouter(tiers, options.route_strategy)
     recorder = Recorder(RoutingStats(list(writers)), RequestLog(log) if log else None)
     pool = EnginePool(logging.getLogger("octomil.engines").warning)
-    served = {}
-    for ref, files in models:
-        pool.add(ref.name, create_engine(EngineRequest(ref, files, engine_options, settings)))
-        served[ref.name] = _served(ref, files)
-    embedder = next((ref.name for ref, files in models if _is_embedder(files)), None)
+    parts = [(ref, files, False) for ref, files in models]
+    embedder = next((ref for ref, files in models if _is_embedder(files)), None)
     if embedder is None and options.embedder is not None:
-        ref = parse_reference(options.embedder, settings.model_aliases)
-        embedder = ref.name
-        if embedder not in served:
-            engine = create_engine(EngineRequest(ref, None, engine_options, settings))
-            pool.add(embedder, engine, lazy=True)
-            served[embedder] = _served(ref, None)
+        embedder = parse_reference(options.embedder, settings.model_aliases)
+        if embedder.name not in names:
+            parts.append((embedder, None, True))
+    for ref, files, lazy in parts:
+        engine = create_engine(EngineRequest(ref, files, engine_options, settings))
+        pool.add(ref.name, engine, lazy=lazy)
+    served = {ref.name: _served(ref, files) for ref, files, _ in parts}
     return Node(
         models=served,
         pool=pool,
         recorder=recorder,
         router=router,
-        embedder=embedder,
+        embedder=embedder.name if embedder else None,
         short_names={short: name for short, name in SHORT_NAMES.items() if name in served},
         max_queue=options.max_queue,
         queue_timeout_s=options.queue_timeout_s,
         fallback=options.fallback,
+    )
+
+
+def _engine_options(options: ServeOptions, local_models: int) -> EngineOptions:
+    return EngineOptions(
+        threads=thread_shares(local_models, look_at_cores().granted, options.threads),
+        slots=options.slots,
+        context_tokens=options.context_tokens,
+        cache_mib=options.cache_mib,
     )
 
 

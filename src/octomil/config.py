@@ -114,6 +114,11 @@ _READERS: dict[str, Any] = {
 }
 
 
+def forbid_telemetry() -> None:
+    """Tell libraries that report home to be silent; to be called before they are imported."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+
 def variable_table() -> list[tuple[str, str, str]]:
     """Rows of (variable, default, meaning) for the generated documentation."""
     return [

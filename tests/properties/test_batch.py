@@ -2,21 +2,22 @@
 
 import asyncio
 import gc
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.virtual_time import run
 
 from octomil.batch import QueueFullError, QueueTimeoutError, RequestQueue
 from octomil.errors import QueueError
+from support.virtual_time import run
 
 MOMENTS = st.integers(0, 8)
 
 
-class EngineFault(Exception):
+class WorkError(Exception):
     """What a request's own generation raises."""
 
 
@@ -29,19 +30,6 @@ class Plan:
     kind: str
     fails: bool
     cancelled_at: int | None
-
-
-@dataclass
-class Diary:
-    """What happened."""
-
-    submitted: list[int] = field(default_factory=list)
-    started: dict[int, float] = field(default_factory=dict)
-    outcomes: list[Any] = field(default_factory=list)
-    active: int = 0
-    most_active: int = 0
-    waited: dict[int, float] = field(default_factory=dict)
-    complaints: list[Any] = field(default_factory=list)
 
 
 plans = st.lists(
@@ -57,61 +45,75 @@ plans = st.lists(
 )
 
 
-async def play(queue: RequestQueue, wanted: list[Plan], stop_at: int | None) -> Diary:
-    """Let the callers do as planned, and write down what happens."""
-    diary = Diary()
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: diary.complaints.append(context))
+class Play:
+    """Lets the callers do as planned, and writes down what happens."""
 
-    async def work(number: int):
-        plan = wanted[number]
-        assert number not in diary.started
-        diary.started[number] = loop.time()
-        diary.active += 1
-        diary.most_active = max(diary.most_active, diary.active)
-        try:
-            for _ in range(2):
-                await asyncio.sleep(plan.works_for)
-                yield number
-            if plan.fails:
-                raise EngineFault(number)
-        finally:
-            diary.active -= 1
+    def __init__(self, queue: RequestQueue, wanted: list[Plan]) -> None:
+        self._queue = queue
+        self._wanted = wanted
+        self._active = 0
+        self.most_active = 0
+        self.submitted: list[int] = []
+        self.started: dict[int, float] = {}
+        self.waited: dict[int, float] = {}
+        self.outcomes: list[Any] = []
+        self.complaints: list[Any] = []
 
-    async def whole(number: int) -> int:
-        async with aclosing(work(number)) as chunks:
-            return [chunk async for chunk in chunks][-1]
+    async def perform(self, stop_at: int | None) -> None:
+        """Play to the end; at `stop_at` the queue is stopped."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: self.complaints.append(context))
+        tasks = [asyncio.create_task(self._call(i)) for i in range(len(self._wanted))]
+        for task, plan in zip(tasks, self._wanted, strict=True):
+            if plan.cancelled_at is not None:
+                loop.call_at(plan.cancelled_at, task.cancel)
+        if stop_at is not None:
+            await asyncio.sleep(stop_at)
+            await self._queue.stop()
+        self.outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        await self._queue.stop()
+        del tasks
+        gc.collect(1)  # what nobody retrieved complains when it is freed
 
-    async def call(number: int) -> int:
-        plan = wanted[number]
+    async def _call(self, number: int) -> int:
+        loop = asyncio.get_running_loop()
+        plan = self._wanted[number]
         await asyncio.sleep(plan.arrives_at)
-        diary.submitted.append(number)
+        self.submitted.append(number)
         asked = loop.time()
         try:
             if plan.kind == "whole":
-                return await queue.submit_generate(number, generate_fn=whole)
-            last = -1
-            async with aclosing(queue.submit_generate_stream(number, work)) as chunks:
-                async for last in chunks:
-                    if plan.kind == "left stream":
-                        break
-            return last
+                return await self._queue.submit_generate(number, generate_fn=self._whole)
+            return await self._read(number, leave=plan.kind == "left stream")
         except QueueTimeoutError:
-            diary.waited[number] = loop.time() - asked
+            self.waited[number] = loop.time() - asked
             raise
 
-    tasks = [asyncio.create_task(call(number)) for number in range(len(wanted))]
-    for task, plan in zip(tasks, wanted, strict=True):
-        if plan.cancelled_at is not None:
-            loop.call_at(plan.cancelled_at, task.cancel)
-    if stop_at is not None:
-        await asyncio.sleep(stop_at)
-        await queue.stop()
-    diary.outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-    await queue.stop()
-    del tasks
-    gc.collect(1)
-    return diary
+    async def _read(self, number: int, *, leave: bool) -> int:
+        chunks = self._queue.submit_generate_stream(number, generate_stream_fn=self._work)
+        async with aclosing(chunks):
+            read = [await anext(chunks)]
+            if not leave:
+                read += [chunk async for chunk in chunks]
+        return read[-1]
+
+    async def _whole(self, number: int) -> int:
+        async with aclosing(self._work(number)) as chunks:
+            return [chunk async for chunk in chunks][-1]
+
+    async def _work(self, number: int) -> AsyncGenerator[int, None]:
+        assert number not in self.started
+        self.started[number] = asyncio.get_running_loop().time()
+        self._active += 1
+        self.most_active = max(self.most_active, self._active)
+        try:
+            for _ in range(2):
+                await asyncio.sleep(self._wanted[number].works_for)
+                yield number
+            if self._wanted[number].fails:
+                raise WorkError(number)
+        finally:
+            self._active -= 1
 
 
 @settings(max_examples=200, deadline=None)
@@ -128,30 +130,31 @@ def test_every_request_is_answered_exactly_once(
     queue = RequestQueue(max_depth, timeout, max_concurrency=max_concurrency)
     queue.start()
 
-    diary = run(play(queue, wanted, stop_at))
+    play = Play(queue, wanted)
+    run(play.perform(stop_at))
 
-    assert diary.complaints == []
-    assert diary.most_active <= max_concurrency
-    in_line = [number for number in diary.submitted if number in diary.started]
-    began = [diary.started[number] for number in in_line]
+    assert play.complaints == []
+    assert play.most_active <= max_concurrency
+    in_line = [number for number in play.submitted if number in play.started]
+    began = [play.started[number] for number in in_line]
     assert began == sorted(began)  # first come, first served
-    assert max_concurrency > 1 or list(diary.started) == in_line
-    for number, outcome in enumerate(diary.outcomes):
-        check_outcome(wanted[number], number, outcome, started=number in diary.started)
-    assert set(diary.waited.values()) <= {timeout}
+    assert max_concurrency > 1 or list(play.started) == in_line
+    for number, outcome in enumerate(play.outcomes):
+        check_outcome(wanted[number], number, outcome, started=number in play.started)
+    assert set(play.waited.values()) <= {timeout}
     stats = queue.stats()
     assert (stats.pending, stats.active) == (0, 0)
-    assert stats.rejected == sum(isinstance(o, QueueFullError) for o in diary.outcomes)
-    cancelled = sum(isinstance(o, asyncio.CancelledError) for o in diary.outcomes)
-    assert 0 <= stats.timed_out - len(diary.waited) <= cancelled
-    assert 0 <= stats.completed - len(diary.started) <= cancelled
+    assert stats.rejected == sum(isinstance(o, QueueFullError) for o in play.outcomes)
+    cancelled = sum(isinstance(o, asyncio.CancelledError) for o in play.outcomes)
+    assert 0 <= stats.timed_out - len(play.waited) <= cancelled
+    assert 0 <= stats.completed - len(play.started) <= cancelled
 
 
 def check_outcome(plan: Plan, number: int, outcome: object, *, started: bool) -> None:
     """Whoever had a turn gets what the engine made of it; whoever had none is told why."""
     if isinstance(outcome, asyncio.CancelledError):
         assert plan.cancelled_at is not None
-    elif isinstance(outcome, EngineFault):
+    elif isinstance(outcome, WorkError):
         assert started
         assert plan.fails
         assert plan.kind != "left stream"

@@ -215,7 +215,8 @@ class FakeUpstream:
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         line, *fields = head.strip().split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (f.partition(":") for f in fields)}
+        pairs = (field.partition(":") for field in fields)
+        headers = {name.lower(): value.strip() for name, _, value in pairs}
         raw = await reader.readexactly(int(headers.get("content-length", 0)))
         seen = Seen(line.split()[1], headers, json.loads(raw or b"{}"))
         self.seen.append(seen)
@@ -275,7 +276,7 @@ def fake_upstream() -> Iterator[FakeUpstream]:
             task.add_done_callback(connections.discard)
 
         server = await asyncio.start_server(connected, "127.0.0.1", 0, backlog=1024)
-        upstream.url = "http://127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+        upstream.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         started.set()
         await end.wait()
         server.close()

@@ -8,6 +8,7 @@ import click
 from octomil.cli.pull import open_progress
 from octomil.compose import build_node, fetch_models
 from octomil.config import Settings
+from octomil.doctor.software import require_own_names
 from octomil.models.references import split_names
 from octomil.routing.router import STRATEGIES
 from octomil.serve.options import ServeOptions
@@ -137,11 +138,13 @@ def command(
     A model is a name from `octomil models`, a .gguf file, hf:OWNER/REPO/FILE.gguf, ollama:NAME,
     openai:NAME or echo. What is not on this machine yet is fetched first.
     """
+    require_own_names()
     names = split_names([name for name in (model, models) if name])
     if engine is not None:
         names = [name if ":" in name else f"{engine}:{name}" for name in names]
     options = ServeOptions(models=tuple(names), **flags)
     settings = Settings.from_env()
+    listen(options.host, options.port).close()  # a taken port shows before a long download
     with open_progress() as progress:
         found = fetch_models(settings, options, progress)
     listener = listen(options.host, options.port)

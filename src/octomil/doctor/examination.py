@@ -10,6 +10,7 @@ from pathlib import Path
 from octomil.config import Settings
 from octomil.doctor import machine, models, network, software
 from octomil.doctor.finding import Finding, problem
+from octomil.engines.cores import look_at_cores
 from octomil.errors import ConfigurationError, OctomilError
 
 _HOST, _PORT = "127.0.0.1", 8080
@@ -87,7 +88,7 @@ def _examine_software(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _examine_machine(cache_dir: Path, host: str, port: int) -> Iterator[Finding]:
-    yield machine.check_cores(machine.look_at_cores())
+    yield machine.check_cores(look_at_cores())
     yield machine.check_memory(machine.free_memory())
     yield machine.check_cache_dir(cache_dir)
     yield machine.check_disk(machine.free_disk(cache_dir))
@@ -103,8 +104,7 @@ def _examine_models(settings: Settings, *, measure: bool) -> Iterator[Finding]:
         return
     yield models.check_models(found)
     if measure:
-        cores = machine.look_at_cores()
-        threads = max(1, int(min(cores.usable, cores.quota or cores.usable)))
+        threads = look_at_cores().granted
         yield from models.measure_models(
             found, settings, threads=threads, free_bytes=machine.free_memory()
         )

@@ -5,89 +5,26 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from octomil.doctor.finding import Finding, note, ok, problem
+from octomil.engines.cores import Cores
 from octomil.models.catalog import CATALOG
 from octomil.models.partial import format_size
 
 SOCKET_PATH_BYTES = 104
 _SOCKET_EXAMPLE = "octomil-abcdefgh/w.sock"  # as a worker's folder and socket are named
 
-_CPU_QUOTA_V2 = Path("/sys/fs/cgroup/cpu.max")
-_CPU_QUOTA_V1 = Path("/sys/fs/cgroup/cpu")
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
-@dataclass(frozen=True, slots=True)
-class Cores:
-    """The processor, as far as it is ours.
-
-    Attributes:
-        logical: hardware threads of the machine.
-        physical: cores of the machine; None where unknown.
-        usable: hardware threads this process may run on.
-        quota: cores' worth of time the container grants; None without a limit.
-    """
-
-    logical: int
-    physical: int | None
-    usable: int
-    quota: float | None = None
-
-
-def look_at_cores() -> Cores:
-    """Count cores and find limits on them."""
-    logical = os.cpu_count() or 1
-    try:
-        import psutil
-
-        physical = psutil.cpu_count(logical=False)
-    except ImportError:
-        physical = None
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else logical
-    return Cores(logical, physical, usable, _quota())
-
-
-def _quota() -> float | None:
-    try:
-        quota_us, period_us = _CPU_QUOTA_V2.read_text().split()
-    except (OSError, ValueError):
-        try:
-            quota_us = (_CPU_QUOTA_V1 / "cpu.cfs_quota_us").read_text()
-            period_us = (_CPU_QUOTA_V1 / "cpu.cfs_period_us").read_text()
-        except OSError:
-            return None
-    return read_quota(quota_us, period_us)
-
-
-def read_quota(quota_us: str, period_us: str) -> float | None:
-    """Return a container's limit in cores; None for none.
-
-    Example:
-        >>> read_quota("150000", "100000"), read_quota("max", "100000"), read_quota("-1", "100000")
-        (1.5, None, None)
-    """
-    try:
-        quota, period = int(quota_us), int(period_us)
-    except ValueError:
-        return None
-    return quota / period if quota > 0 and period > 0 else None
-
-
 def check_cores(cores: Cores) -> Finding:
-    """Judge the processor: threads beyond what is granted only wait for one another."""
+    """Tell about the processor; local models share the cores that are granted."""
     physical = f"{cores.physical} cores, " if cores.physical else ""
     detail = f"{physical}{cores.logical} hardware threads"
     granted = min(cores.usable, cores.quota or cores.usable)
     if granted < cores.logical:
-        threads = max(1, int(granted))
-        return note(
-            "processor",
-            f"{detail}, of which this process may use {granted:g}",
-            f"pass --threads so that all local models together use {threads}",
-        )
+        detail += f", of which this process may use {granted:g}"
     return ok("processor", detail)
 
 

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, distribution, requires, version
 
 from octomil.config import variable_table
 from octomil.doctor.finding import Finding, note, ok, problem
+from octomil.errors import ConfigurationError
 
 DISTRIBUTION = "octomil-oss"
 IMPORT_NAMES = ("epochly", "octomil")
@@ -199,6 +200,24 @@ def check_import_names(owners: Mapping[str, Sequence[str]]) -> Iterator[Finding]
         )
     if not foreign:
         yield ok("import names", f"{' and '.join(IMPORT_NAMES)} are {DISTRIBUTION}'s alone")
+
+
+def require_own_names() -> None:
+    """Refuse to run beside a distribution that bears one of our import names.
+
+    Raises:
+        ConfigurationError: its modules lie where ours do, so that either may be the one imported.
+    """
+    for name in IMPORT_NAMES:
+        try:
+            found = distribution(name).version
+        except PackageNotFoundError:
+            continue
+        raise ConfigurationError(
+            f"the package {name!r} {found} is installed here; it is not ours and has modules of "
+            f"the same names. Remove it with `python -m pip uninstall {name}`, then install "
+            f"{DISTRIBUTION} again."
+        )
 
 
 def check_variables(names: Iterable[str]) -> Iterator[Finding]:

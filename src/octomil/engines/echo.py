@@ -7,6 +7,7 @@ a required tool gets called.
 
 import asyncio
 import random
+import re
 import zlib
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
@@ -28,6 +29,7 @@ from octomil.errors import ContextLengthError, EngineUnavailableError, InvalidRe
 from octomil.http.sse import encode_event
 
 _DIMENSIONS = 16
+_WORD = re.compile(r"\s*\S+")
 _LARGEST_INSTANCE = 1000  # values of an answer that fits a schema
 _DEEPEST_INSTANCE = 64
 _encode = msgspec.json.Encoder().encode
@@ -94,7 +96,8 @@ class EchoEngine:
     async def _choice(
         self, request: GenerationRequest, prompt: str, index: int, usage: Usage
     ) -> AsyncGenerator[bytes, None]:
-        call = _forced_call(request.body)
+        chat = request.endpoint == "chat/completions"
+        call = _forced_call(request.body) if chat else None
         if call is not None:
             usage.completion_tokens += 1
             usage.finish_reason = "tool_calls"
@@ -102,18 +105,18 @@ class EchoEngine:
             yield self._event(request, [_choice(index, delta=delta)])
             yield self._event(request, [_choice(index, delta={}, finish_reason="tool_calls")])
             return
-        chat = request.endpoint == "chat/completions"
-        words, usage.finish_reason = _answer_words(request.body, prompt, index)
+        text = (_structured(request.body) if chat else None) or prompt
+        words, usage.finish_reason = _answer_words(request.body, text, index)
         if chat:
             role = {"role": "assistant", "content": ""}
             yield self._event(request, [_choice(index, delta=role)])
         for word in words:
             await asyncio.sleep(self._delay_s)
             usage.completion_tokens += 1
-            text: dict[str, Any] = {"delta": {"content": word}} if chat else {"text": word}
+            said: dict[str, Any] = {"delta": {"content": word}} if chat else {"text": word}
             if request.body.get("logprobs"):
-                text["logprobs"] = _logprobs(word, chat=chat)
-            yield self._event(request, [_choice(index, **text)])
+                said["logprobs"] = _logprobs(word, chat=chat)
+            yield self._event(request, [_choice(index, **said)])
         end: dict[str, Any] = {"delta": {}} if chat else {"text": ""}
         yield self._event(request, [_choice(index, **end, finish_reason=usage.finish_reason)])
 
@@ -171,9 +174,8 @@ def _choice(index: int, *, finish_reason: str | None = None, **more: Any) -> dic
     return {"index": index, **more, "finish_reason": finish_reason}
 
 
-def _answer_words(body: dict[str, Any], prompt: str, index: int) -> tuple[list[str], str]:
-    text = _structured(body) or prompt
-    words = [f" {word}" if i else word for i, word in enumerate(text.split())]
+def _answer_words(body: dict[str, Any], text: str, index: int) -> tuple[list[str], str]:
+    words = _WORD.findall(text)
     if body.get("temperature") and "response_format" not in body:
         seed = body.get("seed")
         random.Random(f"{seed}-{index}" if seed is not None else None).shuffle(words)

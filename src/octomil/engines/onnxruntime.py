@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from octomil.config import forbid_telemetry
 from octomil.engines.base import (
     Capabilities,
     Completion,
@@ -67,6 +68,7 @@ class OnnxEmbeddingEngine:
         await asyncio.to_thread(self._load)
 
     def _load(self) -> None:
+        forbid_telemetry()
         import onnxruntime
         from tokenizers import Tokenizer
 

@@ -232,7 +232,9 @@ class _Connection(asyncio.Protocol):
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by duck typing only
+        self._transport = cast(
+            "asyncio.Transport", transport
+        )  # uvloop's is one by duck typing only
 
     def data_received(self, data: bytes) -> None:
         self.answered = True

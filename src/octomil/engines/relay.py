@@ -23,6 +23,9 @@ _MARKS = (
 )
 """Marks of a block that is more than text; JSON escapes quotes, so text rarely forges one."""
 
+_TOO_LONG = frozenset({"context_length_exceeded", "exceed_context_size_error"})
+"""Codes or types by which OpenAI and llama.cpp say that a prompt does not fit."""
+
 
 class _WireDetails(msgspec.Struct):
     cached_tokens: int | None = 0
@@ -178,8 +181,8 @@ def error_from(
     status: int, body: bytes, model: str, retry_after_s: float | None = None
 ) -> Exception:
     """Turn a server's refusal into the error that says what happened, and to which model."""
-    message, code, param = _error_parts(body)
-    if code in ("exceed_context_size_error", "context_length_exceeded"):
+    message, code, kind, param = _error_parts(body)
+    if not _TOO_LONG.isdisjoint((code, kind)):
         return ContextLengthError(f"{message} (model {model!r})")
     if status in (401, 403):
         return EngineUnavailableError(f"the server of model {model!r} refuses our key: {message}")
@@ -198,14 +201,17 @@ def _error_status(error: Any) -> int:
     return code if isinstance(code, int) and 400 <= code < 600 else 500
 
 
-def _error_parts(body: bytes) -> tuple[str, str | None, str | None]:
+def _error_parts(body: bytes) -> tuple[str, str | None, str | None, str | None]:
+    """Return message, code, type and parameter of an error, as far as they are there."""
     try:
         error = _decode(body)["error"]
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
-        return body[:300].decode(errors="replace") or "no reason given", None, None
+        return body[:300].decode(errors="replace") or "no reason given", None, None, None
     if not isinstance(error, dict):
-        return str(error), None, None
-    code, kind, param = error.get("code"), error.get("type"), error.get("param")
-    name = code if isinstance(code, str) else kind if isinstance(kind, str) else None
+        return str(error), None, None, None
     message = str(error.get("message") or "no reason given")
-    return message, name, param if isinstance(param, str) else None
+    code, kind, param = (
+        value if isinstance(value, str) else None
+        for value in map(error.get, ("code", "type", "param"))
+    )
+    return message, code, kind, param

@@ -86,11 +86,15 @@ def parse(body: bytes, kind: type[RequestT]) -> tuple[dict[str, Any], RequestT]:
     """
     try:
         raw = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        reason, _, _ = str(error).partition(" - at `$")
+        raise HttpError(400, f"the body is not valid JSON: {reason}", code="invalid_json") from None
+    except RecursionError:
+        raise too_deep() from None
+    try:
         checked = msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise HttpError(400, f"the body is not valid JSON: {error}", code="invalid_json") from None
     except RecursionError:
         raise too_deep() from None
     broken = violation(checked)

@@ -297,14 +297,15 @@ _PARAMS = {
 
 def _needs(endpoint: Endpoint, body: Mapping[str, Any]) -> set[str]:
     """Name the capabilities a request needs."""
-    needs = {"chat" if endpoint == "chat/completions" else "completions"}
+    needs = {"logprobs"} if body.get("logprobs") else set()
+    if endpoint == "completions":
+        return {"completions", *needs}
+    needs.add("chat")
     if body.get("tools") and body.get("tool_choice") != "none":
         needs.add("tools")
-    if body.get("logprobs"):
-        needs.add("logprobs")
     if (body.get("response_format") or {}).get("type", "text") != "text":
         needs.add("structured_output")
-    if any(_has_media(message.get("content")) for message in body.get("messages") or ()):
+    if any(_has_media(message.get("content")) for message in body["messages"]):
         needs.add("media")
     return needs
 

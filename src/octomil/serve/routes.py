@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import logging
+import math
 from array import array
 from collections.abc import Sequence
 from time import perf_counter
@@ -15,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from octomil._version import __version__
 from octomil.engines.pool import PooledEngine
-from octomil.errors import OctomilError
+from octomil.errors import InvalidRequestError, OctomilError
 from octomil.serve.answers import send_answer, send_json
 from octomil.serve.errors import error_answer, unforeseen
 from octomil.serve.limits import BODY_TIMEOUT_S, ClientGoneError, parse, read_body
@@ -83,12 +84,23 @@ class EmbeddingsEndpoint:
             {
                 "object": "embedding",
                 "index": index,
-                "embedding": _as_asked(vector[:width], request.encoding_format),
+                "embedding": _as_asked(_shortened(vector, width), request.encoding_format),
             }
             for index, vector in enumerate(result.vectors)
         ]
         usage = {"prompt_tokens": result.prompt_tokens, "total_tokens": result.prompt_tokens}
         return _encode({"object": "list", "data": rows, "model": name, "usage": usage})
+
+
+def _shortened(vector: Sequence[float], width: int | None) -> Sequence[float]:
+    """Return the first `width` numbers, brought back to unit length as OpenAI does."""
+    if width is None or width == len(vector):
+        return vector
+    if width > len(vector):
+        message = f"dimensions must be at most {len(vector)}, got {width}"
+        raise InvalidRequestError(message, param="dimensions")
+    length = math.hypot(*vector[:width]) or 1.0
+    return [value / length for value in vector[:width]]
 
 
 def _as_asked(vector: Sequence[float], encoding: str | None) -> Sequence[float] | str:
@@ -118,12 +130,15 @@ class NodeRoutes:
     async def model(self, request: Request) -> Response:
         """`GET /v1/models/{name}`."""
         name = request.path_params["name"]
+        created = int(self._node.started_at.timestamp())
+        if name == AUTO and self._node.router:
+            return _json(_model(AUTO, created, "octomil"))
         model = self._node.models.get(self._node.short_names.get(name, name))
         if model is None:
             message = f"no model {name!r} is served here"
             error = {"message": message, "type": "invalid_request_error", "param": "model"}
             return _json({"error": {**error, "code": "model_not_found"}}, status=404)
-        return _json(_model(model.name, int(self._node.started_at.timestamp()), model.owned_by))
+        return _json(_model(model.name, created, model.owned_by))
 
     async def routing_stats(self, _request: Request) -> Response:
         """`GET /v1/routing/stats`."""

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 
 import uvicorn
 
-from octomil.errors import ConfigurationError, OctomilError
+from octomil.errors import ConfigurationError
 from octomil.serve.app import build_app
 from octomil.serve.node import Node
 from octomil.serve.options import ServeOptions
@@ -55,12 +55,12 @@ def run(
     """
     host = "localhost" if options.host in ("127.0.0.1", "::1") else options.host
     url = f"http://{host}:{listener.getsockname()[1]}"
-    failures: list[OctomilError] = []
+    failures: list[Exception] = []
 
     async def load() -> None:
         try:
             await load_models(node, say)
-        except OctomilError as error:
+        except Exception as error:  # noqa: BLE001 - raised below, once the server has ended
             failures.append(error)
             server.should_exit = True
         else:

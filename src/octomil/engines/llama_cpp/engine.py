@@ -92,9 +92,9 @@ class LlamaCppEngine(OpenAIWireEngine):
         limit = asked.get("max_completion_tokens") or asked.get("max_tokens")
         if limit is not None:
             body["max_tokens"] = limit
-        if _wants_logprobs(
-            request
-        ):  # llama.cpp reports none for 0, and 20 where no number is given
+        if asked.get("seed") is not None:  # 32 bits there, and all of them set mean any seed
+            body["seed"] = asked["seed"] % (2**32 - 1)
+        if _wants_logprobs(request):  # under its OpenAI names, 0 means none and no number means 20
             body["n_probs"] = max(1, _alternatives(request))
         body |= _tool_fields(asked)
         return body | {"model": self.model, "return_progress": True}
@@ -181,7 +181,7 @@ def _tool_fields(asked: Mapping[str, Any]) -> dict[str, Any]:
     if use is None:
         return {}
     if use.schema is None:
-        return {"tools": asked["tools"]}
+        return {"tools": asked["tools"], "parallel_tool_calls": use.parallel}
     # Given to the template alone, llama.cpp adds no grammar of its own beside the schema's.
     return {
         "chat_template_kwargs": {"tools": asked["tools"]},

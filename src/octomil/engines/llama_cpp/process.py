@@ -15,7 +15,7 @@ from pathlib import Path
 from octomil.engines.llama_cpp.spec import WorkerSpec
 from octomil.errors import EngineError
 
-_SOCKET_PATH_BYTES = 104  # the least any supported system allows
+_SOCKET_PATH_BYTES = 103  # the least any supported system allows, its closing zero aside
 _STOP_S = 3.0
 _MODULE = "octomil.engines.llama_cpp.worker"
 

@@ -1,0 +1,378 @@
+# ruff: noqa: INP001 - a program, not a package
+"""Fills the generated parts of README.md and docs/*.md from the code.
+
+`python docs/generate.py` rewrites what stands between `<!-- generated: NAME -->` and
+`<!-- end -->`; with `--check` it writes nothing, shows what is stale, and fails if anything is.
+No network, no clock: the same code always gives the same text.
+"""
+
+import ast
+import difflib
+import inspect
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from octomil import errors as error_tree
+from octomil.cli.main import COMMANDS, help_text
+from octomil.cli.serve import command as serve_command
+from octomil.config import variable_table
+from octomil.engines.pool import EnginePool
+from octomil.errors import InvalidRequestError, OctomilError
+from octomil.models.catalog import CATALOG, SHORT_NAMES, format_parameters
+from octomil.models.partial import format_size
+from octomil.serve import errors as serve_errors
+from octomil.serve.app import build_app
+from octomil.serve.node import Node
+from octomil.serve.observation import Recorder
+from octomil.serve.options import ServeOptions
+from octomil.serve.stats import RoutingStats
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "src"
+
+_BLOCK = re.compile(
+    r"(<!-- generated: (?P<name>[\w-]+) -->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL
+)
+_OPENING = "<!-- generated: "
+_HELP_WIDTH = 92
+
+_ROUTE_WORDS = {
+    "/v1/chat/completions": "Answer a conversation, whole or as a stream.",
+    "/v1/completions": "Continue a text, whole or as a stream.",
+    "/v1/embeddings": "Turn texts into vectors of unit length.",
+    "/v1/models/{name:path}": "One model by name.",
+    "/v1/routing/stats": "How requests were distributed, and what that is estimated to have saved.",
+    "/v1/queue/stats": "How many requests run, wait, and were turned away, by model.",
+}
+"""Where a handler's docstring only repeats its path."""
+
+_REFUSALS = {
+    "invalid_type": "a field is missing or has the wrong type; `param` names it",
+    "invalid_json": "the body is not valid JSON, or is nested too deeply",
+    "invalid_value": "a field is outside its limits; `param` names it",
+    "not_found": "there is no such path",
+    "method_not_allowed": "the path does not take that method",
+    "shutting_down": "the node is being stopped",
+    "request_timeout": "the body did not arrive in time (`--body-timeout`)",
+    "invalid_api_key": "the key is missing or wrong",
+}
+"""Where the message or the exception says less than the reader of a table needs."""
+
+
+_PEERS = {"gateway": "LiteLLM's proxy", "llama_cpp": "xllamacpp called in process"}
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join("| " + " | ".join(_cell(cell) for cell in line) + " |\n" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def first_line(doc: str | None) -> str:
+    """Return a docstring's summary."""
+    return (inspect.cleandoc(doc).splitlines() or [""])[0] if doc else ""
+
+
+def packages() -> str:
+    """One line per package, from its docstring."""
+    rows = []
+    for path in sorted(SOURCE.rglob("__init__.py")):
+        name = ".".join(path.parent.relative_to(SOURCE).parts)
+        doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        rows.append((f"`{name}`", first_line(doc)))
+    return table(("package", "what it is"), rows)
+
+
+def models() -> str:
+    """The catalog."""
+    short = {name: key for key, name in SHORT_NAMES.items()}
+    rows = [
+        (
+            f"`{name}`" + (f" (`{short[name]}`)" if name in short else ""),
+            format_parameters(entry.parameters),
+            format_size(entry.size_bytes),
+            entry.license,
+            entry.kind,
+            f"{entry.context_length:,}",
+            "yes" if entry.supports_tools else "no",
+            "; ".join(str(source) for source in entry.sources),
+            "in the catalog" if len(entry.sha256) == len(entry.files) else "recorded on first pull",
+        )
+        for name, entry in CATALOG.items()
+    ]
+    header = ("name", "parameters", "size", "licence", "kind", "context", "tools", "from", "digest")
+    return table(header, rows)
+
+
+def serve_options() -> str:
+    """The flags of `octomil serve`."""
+    meanings = _attributes(ServeOptions)
+    rows = []
+    for option in serve_command.params:
+        if not isinstance(option, click.Option):
+            continue
+        flag = max(option.opts, key=len)
+        metavar = "" if option.is_flag else f" {_metavar(option)}"
+        meaning = option.help or meanings[str(option.name)].capitalize() + "."
+        default = _default(option)
+        if found := re.search(r" *\[default: (.*?)\]$", meaning):
+            meaning, default = meaning[: found.start()], found[1]
+        rows.append((f"`{flag}{metavar}`", default, meaning))
+    return table(("flag", "default", "meaning"), rows)
+
+
+def _attributes(kind: type) -> dict[str, str]:
+    """Read the `Attributes:` part of a class's docstring."""
+    part = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")[2]
+    found = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", part, re.MULTILINE)
+    return {name: " ".join(text.split()).rstrip(".") for name, text in found}
+
+
+def _metavar(option: click.Option) -> str:
+    if isinstance(option.type, click.Choice):
+        return "|".join(option.type.choices) if len(option.type.choices) > 1 else "NAME"
+    kinds = (("Int", "N"), ("Float", "SECONDS"))
+    named = next((word for kind, word in kinds if kind in type(option.type).__name__), "TEXT")
+    return option.metavar or named
+
+
+def _default(option: click.Option) -> str:
+    if option.is_flag or option.default in (None, ()) or not option.show_default:
+        return ""
+    return f"{option.default:g}" if isinstance(option.default, float) else str(option.default)
+
+
+def _empty_node() -> Node:
+    return Node(models={}, pool=EnginePool(print), recorder=Recorder(RoutingStats(), None))
+
+
+def endpoints() -> str:
+    """The node's routes."""
+    app: Any = build_app(_empty_node())
+    while not isinstance(app, Starlette):  # the application is inside its middleware
+        inner = [value for value in vars(app).values() if callable(value)]
+        app = inner[-1]
+    rows = []
+    for route in app.routes:
+        assert isinstance(route, Route)
+        methods = sorted((route.methods or set()) - {"HEAD"})
+        words = _ROUTE_WORDS.get(route.path) or _summary(route.endpoint)
+        path = route.path.replace(":path}", "}")
+        rows.append((f"`{' '.join(methods)} {path}`", words))
+    unknown = set(_ROUTE_WORDS) - {route.path for route in app.routes if isinstance(route, Route)}
+    if unknown:
+        raise SystemExit(f"docs/generate.py describes routes that do not exist: {sorted(unknown)}")
+    return table(("endpoint", "what it does"), rows)
+
+
+def _summary(endpoint: Any) -> str:
+    text = first_line(inspect.getdoc(endpoint))
+    text = re.sub(r"^`[A-Z]+ [^`]*`[:,] ?", "", text)
+    return text[:1].upper() + text[1:]
+
+
+def errors() -> str:
+    """Every error the node answers with: the refusals, then the table of exceptions."""
+    rows: dict[tuple[int, str], str] = {}
+    for status, code, message in _refusals():
+        rows.setdefault((status, code), message)
+    rows[404, "not_found"] = rows[405, "method_not_allowed"] = ""
+    for kind, status, _, code in serve_errors._TABLE:  # noqa: SLF001 - this table is the document
+        words = "a fault of the node itself" if kind is OctomilError else first_line(kind.__doc__)
+        rows.setdefault((status, code), words)
+    rows[400, "invalid_request"] = first_line(InvalidRequestError.__doc__)
+    context = error_tree.ContextLengthError("")
+    rows[context.status, str(context.code)] = first_line(type(context).__doc__)
+    return table(
+        ("status", "code", "when"),
+        (
+            (str(status), f"`{code}`", _sentence(_REFUSALS.get(code) or words))
+            for (status, code), words in sorted(rows.items())
+        ),
+    )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+def _refusals() -> Iterator[tuple[int, str, str]]:
+    """Find every `HttpError(status, message, code=…)` in the serving package."""
+    for path in sorted((SOURCE / "octomil" / "serve").glob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        texts = {
+            target.id: node.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "HttpError":
+                code = next((k.value for k in node.keywords if k.arg == "code"), None)
+                status = node.args[0]
+                if isinstance(status, ast.Constant) and isinstance(code, ast.Constant):
+                    message = node.args[1]
+                    if isinstance(message, ast.Name):
+                        message = texts[message.id]
+                    yield int(str(status.value)), str(code.value), _template(message)
+
+
+def _template(message: ast.expr) -> str:
+    """Return a message with an ellipsis for each value in it."""
+    parts = message.values if isinstance(message, ast.JoinedStr) else [message]
+    return "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in parts)
+
+
+def metrics() -> str:
+    """What `GET /metrics` shows."""
+    node = _empty_node()
+    found = [*node.recorder.metrics, *node._gauges({})]  # noqa: SLF001 - has no other way in
+    rows = [
+        (f"`{m.name}`", m.kind, ", ".join(f"`{label}`" for label in m.labels), m.doc) for m in found
+    ]
+    return table(("metric", "kind", "labels", "meaning"), rows)
+
+
+def variables() -> str:
+    """What the environment can say."""
+    rows = [(f"`{name}`", f"`{default}`" if default else "", doc)
+            for name, default, doc in variable_table()]  # fmt: skip
+    for option in serve_command.params:
+        if isinstance(option, click.Option) and option.envvar:
+            flag = max(option.opts, key=len)
+            rows.append((f"`{option.envvar}`", "", f"The same as `octomil serve {flag}`."))
+    return table(("variable", "default", "meaning"), rows)
+
+
+def cli() -> str:
+    """The help of every command."""
+    parts = [f"```text\n{help_text()}```\n"]
+    for name in COMMANDS:
+        command: click.Command = import_module(f"octomil.cli.{name}").command
+        context = click.Context(
+            command,
+            info_name=f"octomil {name}",
+            terminal_width=_HELP_WIDTH,
+            max_content_width=_HELP_WIDTH,
+        )
+        parts.append(f"\n## octomil {name}\n\n```text\n{command.get_help(context)}\n```\n")
+    return "".join(parts)
+
+
+def bench() -> str:
+    """The figures measured against a peer; nothing where there are none."""
+    rows, runs = [], []
+    for path in sorted((ROOT / "bench" / "results").glob("*.json")):
+        result = json.loads(path.read_text(encoding="utf-8"))
+        compared = [row for row in result["rows"] if row["ratio"]]
+        if result["quick"] or not compared:
+            continue
+        peer = _PEERS[result["name"]]
+        rows += [
+            (
+                row["metric"],
+                *(f"{_number(row[side])} {row['unit']}" for side in ("ours", "peer")),
+                f"{row['ratio']:.3g}x",
+                peer,
+            )
+            for row in compared
+        ]
+        runs.append(_conditions(result))
+    if not rows:
+        return ""
+    head = ("what", "Octomil", "peer", "times better", "the peer is")
+    words = "Both sides were measured in turn in one run; `bench/results` holds every round."
+    return f"## Measured\n\n{table(head, rows)}\n{words} {' '.join(runs)}\n"
+
+
+def _conditions(result: dict[str, Any]) -> str:
+    machine, others = result["machine"], result.get("other_jobs_cores")
+    busy = "" if others is None else f", while other jobs used {others:.1f} of them"
+    return (
+        f"`{result['name']}`: {result['date'][:10]}, {machine['cpu_model']}, "
+        f"{machine['cores']} cores{busy}."
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "bench": bench,
+    "cli": cli,
+    "endpoints": endpoints,
+    "errors": errors,
+    "metrics": metrics,
+    "models": models,
+    "packages": packages,
+    "serve-options": serve_options,
+    "variables": variables,
+}
+
+
+def fill(text: str, name: str) -> str:
+    """Return `text` with every generated block renewed.
+
+    Raises:
+        SystemExit: a block is unknown, or is not closed.
+    """
+    filled = _BLOCK.sub(lambda found: found[1] + _content(found["name"], name) + found[4], text)
+    if text.count(_OPENING) != len(_BLOCK.findall(text)):
+        raise SystemExit(f"{name}: a generated block has no <!-- end -->")
+    return filled
+
+
+def _content(block: str, name: str) -> str:
+    if block not in BLOCKS:
+        known = ", ".join(BLOCKS)
+        raise SystemExit(f"{name}: no block is called {block!r}; there are {known}")
+    text = BLOCKS[block]()
+    return f"\n{text}\n" if text else ""
+
+
+def documents(root: Path = ROOT) -> list[Path]:
+    """List the documents that may hold generated blocks."""
+    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Rewrite the documents, or compare them; return the exit status."""
+    if set(arguments) - {"--check"}:
+        raise SystemExit("usage: python docs/generate.py [--check]")
+    stale = False
+    for path in documents():
+        before = path.read_text(encoding="utf-8")
+        name = str(path.relative_to(ROOT))
+        after = fill(before, name)
+        if after == before:
+            continue
+        stale = True
+        if "--check" in arguments:
+            lines = (before.splitlines(keepends=True), after.splitlines(keepends=True))
+            sys.stdout.writelines(difflib.unified_diff(*lines, name, f"{name} (generated)"))
+        else:
+            path.write_text(after, encoding="utf-8")
+            sys.stdout.write(f"{name}: rewritten\n")
+    if "--check" not in arguments:
+        return 0
+    sys.stdout.write("run `make docs`\n" if stale else "")
+    return int(stale)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

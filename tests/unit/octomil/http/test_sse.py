@@ -1,0 +1,85 @@
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from octomil.http.sse import DONE, SseFramer, encode_event, event_data
+
+streams = st.lists(
+    st.sampled_from([b"data: a", b"data: b", b": ping", b"event: x", b"\n", b"\n\n", b"\r\n", b"x"])
+).map(b"".join)
+
+
+def cut(stream: bytes, places: list[int]) -> list[bytes]:
+    """Cut a stream at some places."""
+    edges = [0, *sorted(place % (len(stream) + 1) for place in places), len(stream)]
+    return [stream[start:end] for start, end in pairwise(edges)]
+
+
+@settings(deadline=None)
+@given(stream=streams, places=st.lists(st.integers(0, 200), max_size=8))
+def test_nothing_is_lost_or_made_up_however_the_stream_is_cut(stream, places):
+    framer = SseFramer()
+
+    blocks = [framer.feed(piece) for piece in cut(stream, places)]
+
+    assert b"".join(blocks) + framer.rest == stream
+    assert all(block.endswith((b"\n\n", b"\r\n\r\n")) for block in blocks if block)
+
+
+@settings(deadline=None)
+@given(stream=streams, places=st.lists(st.integers(0, 200), max_size=8))
+def test_all_that_was_complete_is_out_in_the_end(stream, places):
+    framer = SseFramer()
+
+    for piece in cut(stream, places):
+        framer.feed(piece)
+
+    assert b"\n\n" not in framer.rest
+    assert b"\r\n\r\n" not in framer.rest
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n"])
+def test_event_is_held_back_until_its_empty_line(end):
+    framer = SseFramer()
+
+    parts = [framer.feed(bytes([byte])) for byte in b"data: 1" + end]
+
+    assert parts[-1] == b"data: 1" + end
+    assert not any(parts[:-1])
+    assert framer.rest == b""
+
+
+def test_cut_off_stream_leaves_a_rest():
+    framer = SseFramer()
+
+    assert framer.feed(b"data: 1\n\ndata: 2\n") == b"data: 1\n\n"
+    assert framer.rest == b"data: 2\n"
+
+
+@pytest.mark.parametrize(
+    ("events", "data"),
+    [
+        (b"data: a\n\ndata:b\n\n", [b"a", b"b"]),
+        (b"data: a\r\n\r\ndata: b\r\n\r\n", [b"a", b"b"]),
+        (b"data: a\ndata: b\n\n", [b"a\nb"]),
+        (b": ping\n\nevent: x\nid: 1\ndata: a\nretry: 5\n\n", [b"a"]),
+        (b"data:  two spaces\n\n", [b" two spaces"]),
+        (b"data: [DONE]\n\n", [b"[DONE]"]),
+        (b"", []),
+        (b"\n\n\n\n", []),
+    ],
+)
+def test_only_the_data_of_events_is_read(events, data):
+    assert list(event_data(events)) == data
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(alphabet="ab \n{}:").map(str.encode), max_size=4))
+def test_what_is_encoded_is_read_back(data):
+    assert list(event_data(b"".join(map(encode_event, data)))) == data
+
+
+def test_the_end_is_openai_s():
+    assert encode_event(b"[DONE]") == DONE

@@ -1,0 +1,216 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import octomil
+from octomil.errors import ConfigurationError, NoModelAvailableError
+from octomil.routing.router import QueryRouter, RoutingDecision
+from octomil.routing.tiers import ModelInfo, assign_tiers
+
+NAMES = ["smollm-360m", "phi-4-mini", "llama-3.2-3b"]
+FEDAVG = (
+    "Explain the tradeoffs between FedAvg and FedProx for non-IID data distributions across "
+    "heterogeneous edge devices."
+)
+
+
+def ask(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
+
+def router_at(value: float, names: list[str] | None = None, **options) -> QueryRouter:
+    """A router whose every query has the same score."""
+    models = assign_tiers(names or NAMES)
+    return QueryRouter(models, enable_deterministic=False, scorer=lambda _: value, **options)
+
+
+def test_documented_construction_and_decision_work_as_written():
+    models = {
+        "smollm-360m": octomil.ModelInfo(name="smollm-360m", tier="fast", param_b=0.36),
+        "phi-4-mini": octomil.ModelInfo(name="phi-4-mini", tier="balanced", param_b=3.8),
+        "llama-3.2-3b": octomil.ModelInfo(name="llama-3.2-3b", tier="quality", param_b=3.0),
+    }
+    router = octomil.QueryRouter(
+        models, strategy="complexity", thresholds=(0.3, 0.7), enable_deterministic=True
+    )
+
+    decision = router.route([{"role": "user", "content": "Write a REST API in Python"}])
+
+    assert decision.model_name == "llama-3.2-3b"
+    assert 0.7 <= decision.complexity_score <= 1.0
+    assert (decision.tier, decision.tier_number) == ("quality", 3)
+    assert decision.fallback_chain == ("phi-4-mini", "smollm-360m")
+    assert router.get_fallback("phi-4-mini") == "llama-3.2-3b"
+
+
+@pytest.mark.parametrize(
+    ("query", "model"),
+    [
+        ("Hello", "smollm-360m"),
+        ("What time is it in Tokyo?", "smollm-360m"),
+        ("What is the capital of France?", "smollm-360m"),
+        (FEDAVG, "llama-3.2-3b"),
+        ("What is 2+2?", "tier0"),
+        ("What is 15% of 240?", "tier0"),
+        ("Convert 72°F to Celsius", "tier0"),
+    ],
+)
+def test_documented_queries_go_where_the_document_says(query, model):
+    assert QueryRouter(assign_tiers(NAMES)).route(ask(query)).model_name == model
+
+
+def test_deterministic_decision_carries_its_answer():
+    decision = QueryRouter(assign_tiers(NAMES)).route(ask("What is 15% of 240?"))
+
+    assert decision.deterministic is not None
+    assert decision.deterministic.answer == "36.0"
+    assert (decision.tier, decision.tier_number) == ("deterministic", 0)
+    assert (decision.complexity_score, decision.fallback_chain) == (0.0, ())
+
+
+@pytest.mark.parametrize(
+    ("messages", "plain_text"),
+    [
+        (ask("What is 2+2?"), False),
+        ([{"role": "system", "content": "Answer in French."}, *ask("What is 2+2?")], True),
+        ([{"role": "developer", "content": "Answer in French."}, *ask("What is 2+2?")], True),
+        ([*ask("What is 2+2?"), {"role": "assistant", "content": "Is it"}], True),
+        ([*ask("x"), {"role": "tool", "content": "4"}, *ask("What is 2+2?")], True),
+    ],
+)
+def test_question_that_does_not_stand_alone_needs_a_model(messages, plain_text):
+    decision = QueryRouter(assign_tiers(NAMES)).route(messages, plain_text=plain_text)
+
+    assert decision.model_name in NAMES
+
+
+def test_question_after_earlier_turns_still_has_its_exact_answer():
+    earlier = [*ask("Hello"), {"role": "assistant", "content": "Hi!"}]
+
+    decision = QueryRouter(assign_tiers(NAMES)).route([*earlier, *ask("What is 2+2?")])
+
+    assert decision.model_name == "tier0"
+
+
+def test_deterministic_tier_can_be_left_out():
+    router = QueryRouter(assign_tiers(NAMES), enable_deterministic=False)
+
+    assert router.route(ask("What is 2+2?")).model_name == "smollm-360m"
+
+
+@pytest.mark.parametrize(
+    ("value", "tier"),
+    [
+        (0.0, "fast"),
+        (0.29, "fast"),
+        (0.3, "balanced"),
+        (0.69, "balanced"),
+        (0.7, "quality"),
+        (1.0, "quality"),
+    ],
+)
+def test_thresholds_begin_the_tier_above_them(value, tier):
+    assert router_at(value).route(ask("x")).tier == tier
+
+
+@pytest.mark.parametrize(
+    ("value", "names", "model"),
+    [
+        (0.5, ["small", "large"], "large"),
+        (0.1, ["only"], "only"),
+        (0.9, ["only"], "only"),
+        (0.5, ["a", "b", "c", "d"], "b"),
+    ],
+)
+def test_missing_tier_is_stood_in_for_by_the_nearest(value, names, model):
+    assert router_at(value, names).route(ask("x")).model_name == model
+
+
+@pytest.mark.parametrize(
+    ("allowed", "model", "chain"),
+    [
+        ({"phi-4-mini", "llama-3.2-3b"}, "phi-4-mini", ("llama-3.2-3b",)),
+        ({"llama-3.2-3b"}, "llama-3.2-3b", ()),
+        ({"smollm-360m", "llama-3.2-3b"}, "smollm-360m", ("llama-3.2-3b",)),
+        ({"smollm-360m", "nobody"}, "smollm-360m", ()),
+    ],
+)
+def test_models_that_cannot_take_the_request_are_passed_over(allowed, model, chain):
+    decision = router_at(0.1).route(ask("x"), allowed=allowed)
+
+    assert (decision.model_name, decision.fallback_chain) == (model, chain)
+
+
+def test_request_that_nobody_can_take_is_refused():
+    with pytest.raises(NoModelAvailableError, match="none of the served models can take"):
+        router_at(0.1).route(ask("x"), allowed=set())
+
+
+@pytest.mark.parametrize(
+    ("model", "fallback"),
+    [("smollm-360m", "phi-4-mini"), ("phi-4-mini", "llama-3.2-3b"), ("llama-3.2-3b", "phi-4-mini")],
+)
+def test_fallback_is_the_next_model_up_and_at_the_top_the_next_one_down(model, fallback):
+    assert router_at(0.1).get_fallback(model) == fallback
+
+
+def test_only_model_has_no_fallback():
+    assert router_at(0.1, ["only"]).get_fallback("only") is None
+
+
+def test_fallback_from_a_model_that_is_not_there_names_those_that_are():
+    with pytest.raises(NoModelAvailableError, match="no model 'gpt' to fall back from; have smoll"):
+        router_at(0.1).get_fallback("gpt")
+
+
+@settings(deadline=None)
+@given(
+    value=st.floats(0, 1),
+    names=st.lists(st.sampled_from("abcdefg"), min_size=1, unique=True),
+    data=st.data(),
+)
+def test_chain_tries_every_other_able_model_once(value, names, data):
+    allowed = data.draw(st.sets(st.sampled_from(names), min_size=1))
+
+    decision = router_at(value, names).route(ask("x"), allowed=allowed)
+
+    assert decision.model_name in allowed
+    tried = [decision.model_name, *decision.fallback_chain]
+    assert sorted(tried) == sorted(allowed)
+
+
+@settings(deadline=None)
+@given(value=st.floats(0, 1), low=st.floats(0, 1), high=st.floats(0, 1))
+def test_any_ascending_thresholds_cut_the_scores_in_three(value, low, high):
+    low, high = sorted((low, high))
+
+    tier = router_at(value, thresholds=(low, high)).route(ask("x")).tier
+
+    assert tier == ("fast" if value < low else "balanced" if value < high else "quality")
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"models": {}}, "a router needs at least one model"),
+        ({"strategy": "magic"}, "unknown strategy 'magic'; known: complexity"),
+        ({"thresholds": (0.7, 0.3)}, r"must ascend between 0 and 1, got \(0.7, 0.3\)"),
+        ({"thresholds": (-0.1, 0.3)}, "must ascend between 0 and 1"),
+        ({"thresholds": (0.1, 1.3)}, "must ascend between 0 and 1"),
+        ({"thresholds": (float("nan"), 0.3)}, "must ascend between 0 and 1"),
+    ],
+)
+def test_router_that_cannot_work_is_not_built(options, complaint):
+    models = {"m": ModelInfo("m", "fast")}
+
+    with pytest.raises(ConfigurationError, match=complaint):
+        QueryRouter(**{"models": models, **options})
+
+
+def test_decision_says_its_tier_as_the_header_does():
+    numbers = [
+        RoutingDecision("m", 0.0, tier).tier_number
+        for tier in ("deterministic", "fast", "balanced", "quality")
+    ]
+
+    assert numbers == [0, 1, 2, 3]

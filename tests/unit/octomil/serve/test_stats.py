@@ -1,0 +1,100 @@
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from octomil.serve.stats import RoutingStats, percentages
+
+
+@settings(deadline=None)
+@example({"a": 1, "b": 1, "c": 1})
+@example({"a": 1, "b": 10**9})
+@example({f"m{i}": 1 for i in range(7)})
+@given(st.dictionaries(st.text(max_size=3), st.integers(0, 10**9), min_size=1))
+def test_percentages_add_up_to_one_hundred_and_stay_near_the_truth(counts):
+    shares = percentages(counts)
+
+    total = sum(counts.values())
+    assert list(shares) == list(counts)
+    assert sum(round(share * 10) for share in shares.values()) == (1000 if total else 0)
+    for name, share in shares.items():
+        assert share == round(share, 1)
+        assert abs(share - 100 * counts[name] / max(total, 1)) < 0.1 + 1e-6
+
+
+def test_documented_counts_give_the_documented_percentages():
+    counts = {"tier0_deterministic": 2104, "smollm-360m": 7738}
+    counts |= {"phi-4-mini": 3811, "llama-3.2-3b": 1581}
+
+    assert list(percentages(counts).values()) == [13.8, 50.8, 25.0, 10.4]
+
+
+def test_fresh_node_tells_zeros_for_every_model():
+    assert RoutingStats(["small", "large"]).snapshot() == {
+        "total_requests": 0,
+        "routing_distribution": {
+            "tier0_deterministic": {"count": 0, "percentage": 0.0},
+            "small": {"count": 0, "percentage": 0.0},
+            "large": {"count": 0, "percentage": 0.0},
+        },
+        "avg_routing_latency_us": 0,
+        "estimated_savings": None,
+    }
+
+
+def test_requests_are_counted_where_they_went():
+    stats = RoutingStats(["small", "large"])
+
+    for model in ("tier0", "small", "small", "elsewhere"):
+        stats.count(model, 40e-6, 0)
+
+    told = stats.snapshot()
+    assert told["total_requests"] == 4
+    assert told["avg_routing_latency_us"] == 40
+    assert {name: entry["count"] for name, entry in told["routing_distribution"].items()} == {
+        "tier0_deterministic": 1,
+        "small": 2,
+        "large": 0,
+        "elsewhere": 1,
+    }
+
+
+def test_savings_compare_with_the_same_answers_by_the_largest_model():
+    stats = RoutingStats(["small", "large"])
+    stats.observe_speed("small", 1000, 1.0)
+    stats.observe_speed("large", 1000, 4.0)
+
+    stats.count("tier0", 0.0, 0)
+    stats.count("small", 0.0, 100)
+    stats.count("large", 0.0, 100)
+
+    # 100 tokens at 1 ms and 100 at 4 ms, instead of 200 at 4 ms, over three requests.
+    assert stats.snapshot()["estimated_savings"] == {
+        "vs_largest_model_only": "38% fewer compute-seconds",
+        "avg_latency_reduction_ms": 100,
+    }
+
+
+def test_savings_are_unknown_until_the_largest_model_was_seen_at_work():
+    stats = RoutingStats(["small", "large"])
+    stats.observe_speed("small", 10, 1.0)
+    stats.count("small", 0.0, 10)
+
+    assert stats.snapshot()["estimated_savings"] is None
+
+
+def test_speed_follows_what_is_seen_but_not_at_once():
+    stats = RoutingStats(["only"])
+    stats.observe_speed("only", 10, 1.0)
+    stats.observe_speed("only", 10, 2.0)
+    stats.count("only", 0.0, 10)
+
+    assert stats._seconds_per_token["only"] == pytest.approx(0.12)
+
+
+@pytest.mark.parametrize(("tokens", "seconds"), [(0, 1.0), (-1, 1.0), (5, 0.0), (5, -1.0)])
+def test_senseless_measurements_are_left_out(tokens, seconds):
+    stats = RoutingStats(["only"])
+    stats.observe_speed("only", tokens, seconds)
+    stats.count("only", 0.0, 10)
+
+    assert stats.snapshot()["estimated_savings"] is None
