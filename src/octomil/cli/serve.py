@@ -147,9 +147,9 @@ def command(
     listen(options.host, options.port).close()  # a taken port shows before a long download
     with open_progress() as progress:
         found = fetch_models(settings, options, progress)
-    listener = listen(options.host, options.port)
-    node = build_node(settings, options, found, log=None if quiet else sys.stderr)
-    run(node, options, listener, _say, lambda url: _show_examples(url) if examples else None)
+    with listen(options.host, options.port) as listener:
+        node = build_node(settings, options, found, log=None if quiet else sys.stderr)
+        run(node, options, listener, _say, lambda url: _show_examples(url) if examples else None)
 
 
 def _say(line: str) -> None:

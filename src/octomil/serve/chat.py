@@ -20,7 +20,7 @@ from octomil.errors import (
 from octomil.http.sse import DONE, encode_event
 from octomil.routing.router import RoutingDecision
 from octomil.serve.answers import EVENTS, Header, send_answer, send_json
-from octomil.serve.errors import ErrorAnswer, error_answer, unforeseen
+from octomil.serve.errors import ErrorAnswer, error_answer, shutting_down, unforeseen
 from octomil.serve.escalation import LowConfidenceError, confident
 from octomil.serve.limits import BODY_TIMEOUT_S, ClientGoneError, parse, read_body, too_deep
 from octomil.serve.node import AUTO, Node
@@ -29,6 +29,8 @@ from octomil.serve.tier0 import tier0_chunks, tier0_completion
 from octomil.wire.openai import ChatRequest, CompletionRequest
 
 _log = logging.getLogger("octomil.serve")
+
+_WATCH_AFTER_S = 0.02
 
 _ENGINE_FAULTS = (EngineUnavailableError, EngineCrashedError, GenerationError, LowConfidenceError)
 
@@ -69,7 +71,7 @@ class GenerationEndpoint:
         except ClientGoneError:
             seen.outcome = "cancelled"
         except asyncio.CancelledError:
-            seen.outcome = "cancelled"
+            await exchange.fail(shutting_down())
             raise
         except OctomilError as error:
             await exchange.fail(error)
@@ -212,19 +214,24 @@ class Exchange:
 class HangUp:
     """Cancels the work inside the block when the client hangs up.
 
+    It begins to look after a moment only: a task to watch each of the many requests that are over
+    by then would cost a tenth of them.
+
     Attributes:
         happened: whether it did.
     """
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
+        self._watcher: asyncio.Task[None] | None = None
         self.happened = False
 
     async def __aenter__(self) -> Self:
-        task = asyncio.current_task()
-        assert task is not None
-        self._work = task
-        self._watcher = asyncio.create_task(self._watch())
+        work = asyncio.current_task()
+        assert work is not None
+        self._work = work
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(_WATCH_AFTER_S, self._begin)
         return self
 
     async def __aexit__(
@@ -233,11 +240,16 @@ class HangUp:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._watcher.cancel()
+        self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
 
     def forgive(self) -> None:
         """Take the cancellation back once it has done its work."""
         self._work.uncancel()
+
+    def _begin(self) -> None:
+        self._watcher = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
         while True:

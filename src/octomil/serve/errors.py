@@ -69,6 +69,12 @@ def unforeseen() -> HttpError:
     return HttpError(500, message, code="internal_error", kind="server_error")
 
 
+def shutting_down() -> HttpError:
+    """Return the error for a request that outlasts the time to drain."""
+    message = "the server is shutting down"
+    return HttpError(503, message, code="shutting_down", kind="server_error")
+
+
 def error_answer(error: OctomilError, *, retry_after_s: float | None = None) -> ErrorAnswer:
     """Return status, code, body and headers for `error`.
 

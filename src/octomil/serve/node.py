@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Any
 
 from octomil.batch import RequestQueue
-from octomil.engines.base import Capabilities, Endpoint, Engine
+from octomil.engines.base import Endpoint, Engine
 from octomil.engines.pool import EnginePool, EngineState
 from octomil.errors import (
     InvalidRequestError,
@@ -19,11 +19,11 @@ from octomil.errors import (
 from octomil.routing.router import QueryRouter, RoutingDecision
 from octomil.routing.tiers import FAST
 from octomil.serve.metrics import Gauge, Labels, exposition
+from octomil.serve.needs import PARAMS, WORDS, Needs, first_missing, needs_of
 from octomil.serve.observation import Recorder
 
 AUTO = "auto"
 
-_TEXT_PARTS = ("text", "refusal")
 _SMOOTHING = 0.2
 _CHARS_PER_TOKEN = 3  # cautious: English text has about four
 
@@ -130,15 +130,15 @@ class Node:
         elif self.router is None:
             decision = self._named(endpoint, body, next(iter(self.models)))
         else:
-            needs = _needs(endpoint, body)
+            needs = needs_of(endpoint, body)
             able = {
                 name
                 for name in self.router.models
-                if not _missing(self.pool[name].engine.capabilities, needs)
+                if not first_missing(self.pool[name].engine.capabilities, needs)
             }
             if not able:
                 self._refuse(needs)
-            plain = needs == {"chat"} and (body.get("n") or 1) == 1
+            plain = needs == ("chat",) and (body.get("n") or 1) == 1
             messages = _messages(endpoint, body)
             allowed = self._fitting(able, messages)
             decision = self.router.route(messages, allowed=allowed, plain_text=plain)
@@ -148,29 +148,29 @@ class Node:
         if name not in self.models:
             known = ", ".join([AUTO, *self.models])
             raise UnknownModelError(f"no model {name!r} is served here; served: {known}")
-        missing = _missing(self.pool[name].engine.capabilities, _needs(endpoint, body))
+        missing = first_missing(self.pool[name].engine.capabilities, needs_of(endpoint, body))
         if missing:
-            raise InvalidRequestError(self._cannot(name, missing), param=_PARAMS.get(missing))
+            raise InvalidRequestError(self._cannot(name, missing), param=PARAMS.get(missing))
         info = self.router.models.get(name) if self.router else None
         return RoutingDecision(name, 0.0, info.tier if info else FAST, (), "named by the client")
 
-    def _refuse(self, needs: set[str]) -> None:
+    def _refuse(self, needs: Needs) -> None:
         """Say which need no routed model meets, if it is a single one."""
         assert self.router is not None
         engines = [self.pool[name].engine for name in self.router.models]
-        for need in sorted(needs):
-            if all(_missing(engine.capabilities, {need}) for engine in engines):
-                message = f"no served model can do {_WORDS[need]}"
-                raise InvalidRequestError(message, param=_PARAMS.get(need))
+        for need in needs:
+            if all(first_missing(engine.capabilities, (need,)) for engine in engines):
+                message = f"no served model can do {WORDS[need]}"
+                raise InvalidRequestError(message, param=PARAMS.get(need))
 
     def _cannot(self, name: str, missing: str) -> str:
         others = [
             other
             for other in self.models
-            if not _missing(self.pool[other].engine.capabilities, {missing})
+            if not first_missing(self.pool[other].engine.capabilities, (missing,))
         ]
         way_out = f"; ask {' or '.join(others)}" if others else "; no served model can"
-        return f"model {name!r} cannot do {_WORDS[missing]}{way_out}"
+        return f"model {name!r} cannot do {WORDS[missing]}{way_out}"
 
     def _fitting(self, able: set[str], messages: Sequence[Mapping[str, Any]]) -> set[str]:
         """Leave out models whose context is too small, unless that leaves none."""
@@ -273,50 +273,6 @@ class Node:
 
 def _gauge(name: str, doc: str, labels: Labels, values: Mapping[Labels, float]) -> Gauge:
     return Gauge(f"octomil:{name}", doc, labels, values.items)
-
-
-_WORDS = {
-    "chat": "chat",
-    "completions": "text completion",
-    "tools": "tools: its chat template has no place for them",
-    "logprobs": "log-probabilities",
-    "structured_output": "structured output",
-    "embeddings": "embeddings",
-    "media": "images, sound or files: it reads text only",
-}
-_PARAMS = {
-    "tools": "tools",
-    "logprobs": "logprobs",
-    "structured_output": "response_format",
-    "chat": "model",
-    "completions": "model",
-    "embeddings": "model",
-    "media": "messages",
-}
-
-
-def _needs(endpoint: Endpoint, body: Mapping[str, Any]) -> set[str]:
-    """Name the capabilities a request needs."""
-    needs = {"logprobs"} if body.get("logprobs") else set()
-    if endpoint == "completions":
-        return {"completions", *needs}
-    needs.add("chat")
-    if body.get("tools") and body.get("tool_choice") != "none":
-        needs.add("tools")
-    if (body.get("response_format") or {}).get("type", "text") != "text":
-        needs.add("structured_output")
-    if any(_has_media(message.get("content")) for message in body["messages"]):
-        needs.add("media")
-    return needs
-
-
-def _has_media(content: Any) -> bool:
-    return isinstance(content, list) and any(part["type"] not in _TEXT_PARTS for part in content)
-
-
-def _missing(capabilities: Capabilities, needs: set[str]) -> str:
-    """Return the first need that is not met, or nothing."""
-    return next((need for need in sorted(needs) if not getattr(capabilities, need)), "")
 
 
 def _messages(endpoint: Endpoint, body: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

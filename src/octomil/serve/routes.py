@@ -18,7 +18,7 @@ from octomil._version import __version__
 from octomil.engines.pool import PooledEngine
 from octomil.errors import InvalidRequestError, OctomilError
 from octomil.serve.answers import send_answer, send_json
-from octomil.serve.errors import error_answer, unforeseen
+from octomil.serve.errors import error_answer, shutting_down, unforeseen
 from octomil.serve.limits import BODY_TIMEOUT_S, ClientGoneError, parse, read_body
 from octomil.serve.node import AUTO, Node
 from octomil.serve.observation import Observation
@@ -50,7 +50,7 @@ class EmbeddingsEndpoint:
         except ClientGoneError:
             seen.outcome = "cancelled"
         except asyncio.CancelledError:
-            seen.outcome = "cancelled"
+            await self._fail(send, seen, shutting_down())
             raise
         except OctomilError as error:
             await self._fail(send, seen, error)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import signal
 import socket
 from collections.abc import AsyncGenerator, Callable, Generator
@@ -51,7 +52,7 @@ def run(
         when_ready: called with the node's URL once every model can answer.
 
     Raises:
-        OctomilError: a model could not be loaded.
+        Exception: a model could not be loaded, an `OctomilError` if that was to be expected.
     """
     host = "localhost" if options.host in ("127.0.0.1", "::1") else options.host
     url = f"http://{host}:{listener.getsockname()[1]}"
@@ -85,6 +86,7 @@ def run(
         on_start=loading,
     )
     logging.basicConfig(format="[%(name)s] %(message)s", level=logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     server = _Server(
         uvicorn.Config(
             app,
@@ -97,12 +99,18 @@ def run(
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=round(options.drain_s),
+            timeout_graceful_shutdown=math.ceil(options.drain_s),
         )
     )
     server.run(sockets=[listener])
     if failures:
         raise failures[0]
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leave out what clients cause, and the requests that the end of draining cancels."""
+    cancelled = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return record.levelno >= logging.ERROR and not cancelled
 
 
 class _Server(uvicorn.Server):

@@ -1,0 +1,110 @@
+"""`GET /v1/routing/stats` and `GET /v1/queue/stats`."""
+
+import httpx
+import pytest
+
+from support.nodes import chat, client_of, composed_node
+
+HARD = (
+    "Explain the tradeoffs between FedAvg and FedProx for non-IID data distributions across "
+    "heterogeneous edge devices."
+)
+ROUTED = ("echo:small", "echo:medium", "echo:large")
+
+
+async def ask(client: httpx.AsyncClient, *queries: str, **body) -> None:
+    for query in queries:
+        await client.post("/v1/chat/completions", json=chat(query, **body))
+
+
+async def routing(client: httpx.AsyncClient) -> dict:
+    return (await client.get("/v1/routing/stats")).json()
+
+
+def test_routing_statistics_have_the_documented_shape(echo_server):
+    for query in ("Hello", "What is 2+2?", HARD):
+        echo_server.chat(query)
+
+    told = echo_server.get("/v1/routing/stats").json()
+
+    assert told.keys() == {
+        "total_requests",
+        "routing_distribution",
+        "avg_routing_latency_us",
+        "estimated_savings",
+    }
+    shares = told["routing_distribution"]
+    assert list(shares)[:3] == ["tier0_deterministic", "small", "large"]
+    assert all(entry.keys() == {"count", "percentage"} for entry in shares.values())
+    assert sum(entry["count"] for entry in shares.values()) == told["total_requests"] >= 3
+    assert sum(round(entry["percentage"] * 10) for entry in shares.values()) == 1000
+    assert isinstance(told["avg_routing_latency_us"], int)
+    savings = told["estimated_savings"]
+    assert savings.keys() == {"vs_largest_model_only", "avg_latency_reduction_ms"}
+    assert savings["vs_largest_model_only"].endswith("% fewer compute-seconds")
+    assert isinstance(savings["avg_latency_reduction_ms"], int)
+
+
+async def test_requests_are_counted_where_they_went_and_shares_add_up_to_one_hundred():
+    async with composed_node(*ROUTED, auto_route=True) as node, client_of(node) as client:
+        await ask(client, "Hello", "Hi there", "What is 2+2?", HARD)
+        await ask(client, "Hello", stream=True)
+        await ask(client, "Hello", model="medium")
+        told = await routing(client)
+
+    assert told["total_requests"] == 6
+    assert told["routing_distribution"] == {
+        "tier0_deterministic": {"count": 1, "percentage": 16.7},
+        "small": {"count": 3, "percentage": 50.0},
+        "medium": {"count": 1, "percentage": 16.7},
+        "large": {"count": 1, "percentage": 16.6},
+    }
+
+
+async def test_fresh_node_has_nothing_to_tell():
+    async with composed_node(*ROUTED, auto_route=True) as node, client_of(node) as client:
+        told = await routing(client)
+
+    assert told["total_requests"] == 0
+    assert {entry["percentage"] for entry in told["routing_distribution"].values()} == {0.0}
+    assert told["estimated_savings"] is None
+
+
+@pytest.mark.parametrize("refused", [{"model": "gpt-9"}, {"n": 0}, {"messages": []}])
+async def test_refused_request_is_not_counted_as_routed(refused):
+    async with composed_node(*ROUTED, auto_route=True) as node, client_of(node) as client:
+        await ask(client, "Hello", **refused)
+        told = await routing(client)
+
+    assert told["total_requests"] == 0
+
+
+async def test_queue_statistics_tell_of_each_model_and_of_all():
+    async with composed_node(*ROUTED, auto_route=True, max_queue=7) as node, client_of(node) as c:
+        before = (await c.get("/v1/queue/stats")).json()
+        await ask(c, "Hello", "Hi", HARD, "What is 2+2?")
+        after = (await c.get("/v1/queue/stats")).json()
+
+    assert before == {
+        "pending": 0,
+        "active": 0,
+        "completed": 0,
+        "rejected": 0,
+        "timed_out": 0,
+        "max_depth": 7,
+        "models": {},
+    }
+    assert (after["completed"], after["active"], after["pending"]) == (3, 0, 0)
+    assert {name: entry["completed"] for name, entry in after["models"].items()} == {
+        "small": 2,
+        "large": 1,
+    }
+    assert after["models"]["small"] == {
+        "pending": 0,
+        "active": 0,
+        "max_depth": 7,
+        "max_concurrency": 64,
+        "completed": 2,
+        "rejected": 0,
+        "timed_out": 0,
+    }
