@@ -73,7 +73,7 @@ def run(quick: bool) -> list[Row]:
             engines.append(_Engine("ours", server.pid, ChatStream(server.port).chat))
         for engine in engines:
             engine.chat(_body(_PROMPTS[0], max_tokens=4))
-        for number in range(1 if quick else 5):
+        for number in range(1 if quick else 8):
             turn = engines if number % 2 == 0 else engines[::-1]
             _decode_round(figures, turn, max_tokens=48 if quick else 128)
             _ttft_round(figures, turn, repeats=5 if quick else 15)

@@ -51,6 +51,9 @@ def _missed(near: bool) -> Verdict:
 class Row:
     """One measured quantity. `ratio` says how many times better ours is than the peer.
 
+    Where both were measured turn by turn it is the median of the turns' ratios: a machine that
+    grows slower meanwhile slows both of a turn.
+
     Args:
         metric: what was measured, with its unit at the end.
         rounds: the single measurements behind each column.
@@ -70,7 +73,11 @@ class Row:
     def ratio(self) -> float | None:
         if not self.ours or not self.peer:
             return None
-        return self.ours / self.peer if self.higher_is_better else self.peer / self.ours
+        ours, peer = self.rounds.get("ours", []), self.rounds.get("peer", [])
+        if len(ours) != len(peer) or not all(ours) or not all(peer):
+            ours, peer = [self.ours], [self.peer]
+        turns = zip(ours, peer, strict=True)
+        return median([a / b if self.higher_is_better else b / a for a, b in turns])
 
     @property
     def verdict(self) -> Verdict:

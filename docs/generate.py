@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 from starlette.applications import Starlette
@@ -67,6 +67,7 @@ _REFUSALS = {
 }
 """Where the message or the exception says less than the reader of a table needs."""
 
+_Refusal: TypeAlias = tuple[int, str, str]  # status, code, message
 
 _PEERS = {"gateway": "LiteLLM's proxy", "llama_cpp": "xllamacpp called in process"}
 
@@ -209,26 +210,32 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
-def _refusals() -> Iterator[tuple[int, str, str]]:
+def _refusals() -> Iterator[_Refusal]:
     """Find every `HttpError(status, message, code=…)` in the serving package."""
     for path in sorted((SOURCE / "octomil" / "serve").glob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        texts = {
-            target.id: node.value
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Assign)
-            for target in node.targets
-            if isinstance(target, ast.Name)
-        }
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "HttpError":
-                code = next((k.value for k in node.keywords if k.arg == "code"), None)
-                status = node.args[0]
-                if isinstance(status, ast.Constant) and isinstance(code, ast.Constant):
-                    message = node.args[1]
-                    if isinstance(message, ast.Name):
-                        message = texts[message.id]
-                    yield int(str(status.value)), str(code.value), _template(message)
+        for function in ast.walk(tree):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield from _refusals_of(function)
+
+
+def _refusals_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[_Refusal]:
+    texts = {
+        target.id: node.value
+        for node in ast.walk(function)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "HttpError":
+            code = next((k.value for k in node.keywords if k.arg == "code"), None)
+            status = node.args[0]
+            if isinstance(status, ast.Constant) and isinstance(code, ast.Constant):
+                message = node.args[1]
+                if isinstance(message, ast.Name):
+                    message = texts.get(message.id, message)
+                yield int(str(status.value)), str(code.value), _template(message)
 
 
 def _template(message: ast.expr) -> str:

@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from octomil.engines.llama_cpp.spec import WorkerSpec
+from octomil.routing.confidence import SURE, WINDOW_TOKENS
 from octomil.routing.router import QueryRouter
 from octomil.routing.tiers import assign_tiers
-from octomil.serve.escalation import CONFIDENT, WINDOW_TOKENS
 from octomil.serve.limits import MAX_BODY_BYTES
 from support.documents import ROOT, documents
 
@@ -86,7 +86,7 @@ def test_figures_in_the_prose_are_those_of_the_code():
 
     assert f"Below {low:g} the query goes to tier 1, from {high:g} to tier 3" in text
     assert f"the first {WINDOW_TOKENS} tokens are held back" in text
-    assert f"probabilities is below {CONFIDENT:g}" in text
+    assert f"the answer is right falls below {SURE:g}" in text
     assert f"A body may have {MAX_BODY_BYTES // 2**20} MiB" in text
     assert f"at most {batch_tokens} tokens" in text
 

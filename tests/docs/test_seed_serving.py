@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from support.documents import NODE_URL, ROOT, Curl, commands, run_javascript, run_python
+from support.needs import skip_or_fail
 from support.seed_document import FOLDER, Snippet, read_lines, same_shape, snippets
 from support.serving import ServeProcess, serving
 
@@ -34,7 +35,7 @@ def entries(kind: str) -> Any:
 
 
 @pytest.fixture(scope="session")
-def document(skip_or_fail) -> list[str]:
+def document() -> list[str]:
     lines = read_lines(TABLE["document"]["file"])
     if lines is None:
         skip_or_fail(f"the published documents are not at {FOLDER}")

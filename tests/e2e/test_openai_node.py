@@ -1,56 +1,26 @@
 """OpenAI's own Node.js client against a real model: one scripted session, checked step by step."""
 
-import hashlib
 import json
 import os
 import shutil
 import subprocess
-import tempfile
-from pathlib import Path
 
 import jsonschema
 import pytest
 
-from support.models import model_cache_dir
+from support.needs import needed_program
+from support.node_client import LOCK_FOLDER, openai_package_folder
 from support.serving import serving
 
 pytestmark = [pytest.mark.model, pytest.mark.node]
 
-HERE = Path(__file__).parent / "node"
-LOCKED = ("package.json", "package-lock.json")
 KEY = "the key of this session"
 SMALL = "smollm2-135m"
 
 
-def needed(program):
-    """Return a program's path; where it is missing, only a developer's machine may go on."""
-    found = shutil.which(program)
-    if found is None:
-        reason = f"{program} is not installed"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
-
-
 @pytest.fixture(scope="module")
 def package_folder():
-    """A folder outside the repository where `openai` is installed exactly as locked."""
-    npm, _ = needed("npm"), needed("node")
-    locked = b"".join((HERE / name).read_bytes() for name in LOCKED)
-    folder = model_cache_dir() / "node" / hashlib.sha256(locked).hexdigest()[:16]
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(dir=folder.parent))
-        try:
-            for name in LOCKED:
-                shutil.copy(HERE / name, made)
-            run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=made)
-            if not folder.exists():  # else another run was first
-                made.rename(folder)
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
-    return folder
+    return openai_package_folder()
 
 
 def run(command, **options):
@@ -72,9 +42,9 @@ def server(model_cache):
 def steps(package_folder, server):
     """What the session told, by step."""
     script = package_folder / f"session-{os.getpid()}.mjs"  # beside the packages it imports
-    shutil.copy(HERE / "session.mjs", script)
+    shutil.copy(LOCK_FOLDER / "session.mjs", script)
     try:
-        printed = run([needed("node"), str(script), server.url, KEY])
+        printed = run([needed_program("node"), str(script), server.url, KEY])
     finally:
         script.unlink()
     told = [json.loads(line) for line in printed.splitlines()]
@@ -82,7 +52,7 @@ def steps(package_folder, server):
 
 
 def test_lock_names_no_registry_and_checks_what_it_installs():
-    lock = (HERE / "package-lock.json").read_text()
+    lock = (LOCK_FOLDER / "package-lock.json").read_text()
 
     packages = json.loads(lock)["packages"]
     assert "http" not in lock

@@ -3,6 +3,7 @@
 `octomil --help` needs no library at all, so it answers in the time Python takes to start.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -65,7 +66,11 @@ def _run(name: str, arguments: list[str]) -> int:
 
     command: click.Command = import_module(f"octomil.cli.{name}").command
     try:
-        status = command.main(arguments, prog_name=f"octomil {name}", standalone_mode=False)
+        with command.make_context(f"octomil {name}", arguments) as context:
+            status = command.invoke(context)
+        sys.stdout.flush()
+    except click.exceptions.Exit as error:  # `--help` was shown
+        return error.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -74,6 +79,9 @@ def _run(name: str, arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of our output left, as `head` does
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # nor may the last flush fail
         return 0
     except OctomilError as error:
         return _complain(str(error))

@@ -6,7 +6,6 @@ answer is dropped before the client has seen any of it, and the next model is tr
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from math import exp
 from typing import Any
 
 import msgspec
@@ -14,12 +13,7 @@ import msgspec
 from octomil.engines.base import Engine, EventStream, GenerationRequest
 from octomil.errors import EngineError, GenerationError
 from octomil.http.sse import encode_event, event_data
-
-CONFIDENT = 0.5
-"""Geometric mean of token probabilities from which an answer counts as sure."""
-
-WINDOW_TOKENS = 24
-"""Tokens looked at before a decision; a shorter answer is looked at whole."""
+from octomil.routing.confidence import SURE, WINDOW_TOKENS, probability_correct
 
 _NONSENSE = (msgspec.DecodeError, AttributeError, KeyError, TypeError, UnicodeDecodeError)
 
@@ -29,11 +23,6 @@ _encode = msgspec.json.Encoder().encode
 
 class LowConfidenceError(EngineError):
     """The model was not sure of its answer; nothing of it has been sent."""
-
-
-def confidence(logprobs: list[float]) -> float:
-    """Return the geometric mean of token probabilities, from 0 to 1; 0 for no tokens."""
-    return exp(sum(logprobs) / len(logprobs)) if logprobs else 0.0
 
 
 def confident(engine: Engine, request: GenerationRequest) -> EventStream:
@@ -66,9 +55,11 @@ async def _gated(stream: EventStream, *, strip: bool) -> AsyncGenerator[bytes, N
 
 
 def _require(logprobs: list[float]) -> None:
-    sure = confidence(logprobs)
-    if sure < CONFIDENT:
-        raise LowConfidenceError(f"the model's confidence is {sure:.2f}, below {CONFIDENT}")
+    probability = probability_correct(logprobs)
+    if probability < SURE:
+        raise LowConfidenceError(
+            f"the answer is right with a probability of {probability:.2f}, below {SURE}"
+        )
 
 
 def _read(data: bytes, logprobs: list[float], *, strip: bool) -> bytes:

@@ -1,5 +1,6 @@
 """The dispatcher: it finds the command, and turns what goes wrong into one line and a status."""
 
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -80,7 +81,6 @@ def test_what_a_command_returns_is_the_status(command, returned, status):
         (UnknownModelError("none of that name"), 1),
         (click.Abort(), 130),
         (KeyboardInterrupt(), 130),
-        (BrokenPipeError(), 0),
         (click.UsageError("no"), 2),
     ],
 )
@@ -91,6 +91,18 @@ def test_what_a_command_raises_is_turned_into_a_status(command, error, status):
     command(fail)
 
     assert main(["doctor"]) == status
+
+
+def test_a_reader_who_leaves_is_no_failure():
+    command = [sys.executable, "-m", "octomil.cli.main", "models", "--help"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(writing)
+
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_fault_of_ours_keeps_its_traceback(command):

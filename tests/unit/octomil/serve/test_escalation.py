@@ -8,13 +8,9 @@ import pytest
 from octomil.engines.base import EventStream, GenerationRequest
 from octomil.errors import GenerationError
 from octomil.http.sse import encode_event, event_data
-from octomil.serve.escalation import (
-    CONFIDENT,
-    WINDOW_TOKENS,
-    LowConfidenceError,
-    confidence,
-    confident,
-)
+from octomil.routing.confidence import SURE as SURE_FROM
+from octomil.routing.confidence import WINDOW_TOKENS
+from octomil.serve.escalation import LowConfidenceError, confident
 
 SURE, UNSURE = math.log(0.9), math.log(0.1)
 
@@ -60,13 +56,6 @@ async def read(stream: EventStream) -> list[dict[str, Any]]:
     return [json.loads(data) for data in event_data(b"".join(blocks))]
 
 
-def test_confidence_is_the_geometric_mean_of_probabilities():
-    assert confidence([math.log(0.9), math.log(0.4)]) == pytest.approx(0.6)
-    assert confidence([0.0]) == 1.0
-    assert confidence([]) == 0.0
-    assert confidence([-math.inf]) == 0.0
-
-
 @pytest.mark.parametrize(("endpoint", "wish"), [("chat/completions", True), ("completions", 1)])
 async def test_sure_answer_passes_as_if_nobody_had_looked(endpoint, wish):
     engine = Engine(*[SURE] * 3)
@@ -90,7 +79,7 @@ async def test_log_probabilities_the_client_asked_for_are_left_to_it():
 async def test_unsure_answer_is_dropped_before_its_first_event(endpoint):
     engine = Engine(*[UNSURE] * 5)
 
-    with pytest.raises(LowConfidenceError, match=f"0.10, below {CONFIDENT}"):
+    with pytest.raises(LowConfidenceError, match=rf"probability of 0\.\d+, below {SURE_FROM}"):
         await anext(confident(engine, request(endpoint)).events)
 
     assert engine.closed
