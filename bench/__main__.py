@@ -12,6 +12,13 @@ CATALOG = {
     "start": "bench.start",
     "gateway": "bench.gateway",
     "llama_cpp": "bench.llama_cpp",
+    "escalation": "bench.escalation",
+    "queue": "bench.request_queue",
+    "metrics": "bench.metrics",
+    "routing": "bench.routing",
+    "breaker": "bench.breaker",
+    "statistics": "bench.statistics",
+    "redaction": "bench.redaction",
 }
 """Name to module. A new bench is one file and one line here."""
 

@@ -8,8 +8,7 @@ from bench.report import ROOT
 
 LITELLM_VERSION = "1.106.2"
 
-_LITELLM_VENV = ROOT / ".cache" / "bench" / "litellm"
-_LITELLM_STAMP = _LITELLM_VENV / "bench.stamp"
+_LITELLM = ("litellm", f"litellm[proxy]=={LITELLM_VERSION}")
 
 LITELLM_ENV = {
     "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "True",
@@ -19,20 +18,34 @@ LITELLM_ENV = {
 """Without key, database and per-request log, and without a download at start."""
 
 
+def peer_python(name: str, *requirements: str) -> Path:
+    """The interpreter of the environment `name` that has `requirements`, installed if need be."""
+    venv = _venv(name)
+    python, stamp = venv / "bin" / "python", venv / "bench.stamp"
+    if not _is_installed(name, *requirements):
+        print(f"Installing {' and '.join(requirements)} into {venv} …", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *requirements], check=True)
+        stamp.write_text("\n".join(requirements), encoding="utf-8")
+    return python
+
+
+def _venv(name: str) -> Path:
+    return ROOT / ".cache" / "bench" / name
+
+
+def _is_installed(name: str, *requirements: str) -> bool:
+    stamp = _venv(name) / "bench.stamp"
+    return stamp.exists() and stamp.read_text(encoding="utf-8") == "\n".join(requirements)
+
+
 def litellm_is_installed() -> bool:
-    return _LITELLM_STAMP.exists() and _LITELLM_STAMP.read_text().strip() == LITELLM_VERSION
+    return _is_installed(*_LITELLM)
 
 
 def litellm() -> Path:
     """The LiteLLM proxy's program, installed if need be (about two minutes, 700 MB)."""
-    if not litellm_is_installed():
-        print(f"Installing litellm[proxy] {LITELLM_VERSION} into {_LITELLM_VENV} …", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", str(_LITELLM_VENV)], check=True)
-        python = str(_LITELLM_VENV / "bin" / "python")
-        wanted = f"litellm[proxy]=={LITELLM_VERSION}"
-        subprocess.run([python, "-m", "pip", "install", "--quiet", wanted], check=True)
-        _LITELLM_STAMP.write_text(f"{LITELLM_VERSION}\n")
-    return _LITELLM_VENV / "bin" / "litellm"
+    return peer_python(*_LITELLM).parent / "litellm"
 
 
 def litellm_argv(port: int, upstream_port: int) -> list[str]:
@@ -46,7 +59,7 @@ def litellm_argv(port: int, upstream_port: int) -> list[str]:
         for name in ("fast", "quality")
     )
     program = litellm()
-    config = _LITELLM_VENV / "config.yaml"
+    config = _venv(_LITELLM[0]) / "config.yaml"
     config.write_text(f"model_list:\n{deployments}")
     return [
         *(str(program), "--config", str(config), "--host", "127.0.0.1", "--port", str(port)),

@@ -8,13 +8,20 @@ import pytest
 MODULES = 250
 HEAVY = {
     "aiohttp",
+    "cryptography",
     "httpx",
     "msgspec",
     "numpy",
     "onnxruntime",
+    "opentelemetry",
     "pip",
+    "pkcs11",
+    "prometheus_client",
     "psutil",
+    "re2",
+    "redis",
     "rich",
+    "scipy",
     "starlette",
     "tokenizers",
     "torch",
@@ -36,7 +43,16 @@ def loaded_by(statement: str) -> set[str]:
 HELP = "from octomil.cli.main import main; main(['--help'])"
 
 
-@pytest.mark.parametrize("statement", ["import octomil", "import epochly", HELP])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import octomil",
+        "import epochly",
+        "import epochly.inference",
+        "import epochly.inference.config, epochly.inference.context, epochly.inference.breaker",
+        HELP,
+    ],
+)
 def test_nothing_heavy_is_loaded(statement: str):
     modules = loaded_by(statement)
 
@@ -61,7 +77,7 @@ def test_a_command_is_read_without_what_only_serving_needs(name: str):
 QUIET = """
 import logging, os, threading, warnings
 before = dict(os.environ), list(warnings.filters)
-import octomil, epochly
+import octomil, epochly.inference.config, epochly.inference.context
 assert (dict(os.environ), list(warnings.filters)) == before
 assert threading.active_count() == 1
 assert not logging.root.handlers

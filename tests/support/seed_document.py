@@ -106,6 +106,17 @@ def _brackets(text: str) -> None:
     assert all(outside.count(a) == outside.count(b) for a, b in ("()", "[]", "{}"))
 
 
+def usages(lines: Sequence[str]) -> list[Snippet]:
+    """The blocks of Python below the word `Usage:`, up to the next empty line."""
+    found = []
+    for at, line in enumerate(lines):
+        if line == "Usage:":
+            start = at + 2
+            end = lines.index("", start)
+            found.append(Snippet(start + 1, "python", tuple(lines[start:end])))
+    return found
+
+
 def read_lines(name: str) -> list[str] | None:
     """The document's lines; None where the folder of documents is not beside the repository."""
     path = Path(FOLDER / name)

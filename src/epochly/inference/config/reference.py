@@ -1,0 +1,13 @@
+"""The settings as rows, from which the documentation is generated."""
+
+from epochly.inference.config.environment import variable_of
+from epochly.inference.config.inference import InferenceConfig, all_rules, flatten
+
+
+def setting_table() -> list[tuple[str, str, str, str, str]]:
+    """Rows of (setting, variable, default, what is allowed, meaning)."""
+    defaults = dict(flatten(InferenceConfig().to_dict()))
+    return [
+        (path, variable_of(path), rule.format(defaults[path]), rule.allowed, rule.doc)
+        for path, rule in all_rules().items()
+    ]
