@@ -34,8 +34,13 @@ def _default_cache_dir(environ: Mapping[str, str]) -> Path:
     return Path(base).expanduser() / "octomil"
 
 
-def _variable(name: str, default: Any, doc: str) -> Any:
-    metadata = {"variable": name, "doc": doc}
+def _default_state_dir(environ: Mapping[str, str]) -> Path:
+    base = environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(base).expanduser() / "octomil"
+
+
+def _variable(name: str, default: Any, doc: str, *, keep_empty: bool = False) -> Any:
+    metadata = {"variable": name, "doc": doc, "keep_empty": keep_empty}
     if isinstance(default, dict):
         return field(default_factory=dict, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -49,6 +54,11 @@ class Settings:
         "OCTOMIL_CACHE_DIR",
         Path("~/.cache/octomil"),
         "Folder for downloaded models.",
+    )
+    state_dir: Path = _variable(
+        "OCTOMIL_STATE_DIR",
+        Path("~/.local/state/octomil"),
+        "Folder for what must outlive a restart, such as what was spent today.",
     )
     model_aliases: Mapping[str, str] = _variable(
         "OCTOMIL_MODEL_ALIASES",
@@ -76,6 +86,19 @@ class Settings:
         "Seconds an upstream may take to connect, and to send its next byte.",
     )
 
+    serve_key: str | None = _variable(
+        "OCTOMIL_SERVE_KEY",
+        None,
+        "The same as `octomil serve --api-key`; an empty one is refused.",
+        keep_empty=True,
+    )
+
+    routing_model: Path | None = _variable(
+        "OCTOMIL_ROUTING_MODEL",
+        None,
+        "A file that `octomil route calibrate` wrote, to route by instead of what ships.",
+    )
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ, **overrides: Any) -> Self:
         """Build settings from `environ`; keyword arguments win over it.
@@ -89,11 +112,14 @@ class Settings:
                 near = get_close_matches(name, known, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise ConfigurationError(f"unknown setting {name!r}{hint}")
-        values: dict[str, Any] = {"cache_dir": _default_cache_dir(environ)}
+        values: dict[str, Any] = {
+            "cache_dir": _default_cache_dir(environ),
+            "state_dir": _default_state_dir(environ),
+        }
         for name, spec in known.items():
-            variable = spec.metadata["variable"]
-            if environ.get(variable):
-                values[name] = _READERS.get(name, str)(environ[variable])
+            text = environ.get(spec.metadata["variable"])
+            if text or (text is not None and spec.metadata["keep_empty"]):
+                values[name] = _READERS.get(name, str)(text)
         return cls(**(values | overrides))
 
 
@@ -109,7 +135,9 @@ def _read_seconds(text: str) -> float:
 
 _READERS: dict[str, Any] = {
     "cache_dir": lambda text: Path(text).expanduser(),
+    "state_dir": lambda text: Path(text).expanduser(),
     "model_aliases": parse_aliases,
+    "routing_model": lambda text: Path(text).expanduser(),
     "backend_timeout_s": _read_seconds,
 }
 

@@ -15,6 +15,7 @@ COMMANDS = {
     "serve": "Serve models behind one OpenAI-compatible, auto-routing endpoint.",
     "pull": "Fetch models by name, verified, ready to serve.",
     "models": "List the models that can be served, and which are here.",
+    "route": "Explain routing decisions, and calibrate them on your own logs.",
     "doctor": "Tell what is missing or slow on this machine.",
 }
 
@@ -38,6 +39,17 @@ Try:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = _dispatch(words)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output left, as `head` does
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # nor may the last flush fail
+        return 0
+    return status
+
+
+def _dispatch(words: Sequence[str]) -> int:
     if not words or words[0] in ("--help", "-h", "help"):
         print(help_text(), end="")
         return 0
@@ -68,7 +80,6 @@ def _run(name: str, arguments: list[str]) -> int:
     try:
         with command.make_context(f"octomil {name}", arguments) as context:
             status = command.invoke(context)
-        sys.stdout.flush()
     except click.exceptions.Exit as error:  # `--help` was shown
         return error.exit_code
     except click.ClickException as error:
@@ -78,11 +89,6 @@ def _run(name: str, arguments: list[str]) -> int:
         return 130
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # the reader of our output left, as `head` does
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # nor may the last flush fail
-        return 0
     except OctomilError as error:
         return _complain(str(error))
     return status if isinstance(status, int) else 0

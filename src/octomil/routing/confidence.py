@@ -21,6 +21,20 @@ _LOWEST = -20.0  # what is rarer is not less likely right
 _BIAS, _MEAN, _LOWEST_TENTH = 3.653, 1.132, 2.076
 
 
+def features(logprobs: Sequence[float]) -> tuple[float, float]:
+    """Return the mean and the lowest tenth of the first `WINDOW_TOKENS` log-probabilities.
+
+    Args:
+        logprobs: natural log-probabilities of the answer's tokens, in order; at least one.
+    """
+    window = sorted(max(value, _LOWEST) for value in logprobs[:WINDOW_TOKENS])
+    place = (len(window) - 1) * 0.1
+    below = int(place)
+    above = min(below + 1, len(window) - 1)
+    lowest_tenth = window[below] + (place - below) * (window[above] - window[below])
+    return sum(window) / len(window), lowest_tenth
+
+
 def probability_correct(logprobs: Sequence[float]) -> float:
     """Estimate the probability that an answer is right.
 
@@ -35,12 +49,7 @@ def probability_correct(logprobs: Sequence[float]) -> float:
         >>> probability_correct([-0.01] * 8) > 0.9 > 0.3 > probability_correct([-1.9, -0.6, -1.2])
         True
     """
-    window = sorted(max(value, _LOWEST) for value in logprobs[:WINDOW_TOKENS])
-    if not window:
+    if not logprobs:
         return 0.0
-    place = (len(window) - 1) * 0.1
-    below = int(place)
-    above = min(below + 1, len(window) - 1)
-    lowest_tenth = window[below] + (place - below) * (window[above] - window[below])
-    mean = sum(window) / len(window)
+    mean, lowest_tenth = features(logprobs)
     return 1 / (1 + exp(-(_BIAS + _MEAN * mean + _LOWEST_TENTH * lowest_tenth)))

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from octomil.errors import ConfigurationError, NoModelAvailableError
 from octomil.routing import complexity
+from octomil.routing.decompose import SubTask, decompose
 from octomil.routing.deterministic import DeterministicAnswer, DeterministicTier
+from octomil.routing.system_prompts import is_neutral
 from octomil.routing.tiers import BALANCED, FAST, QUALITY, TIER_NUMBERS, ModelInfo
 
 STRATEGIES = ("complexity",)
@@ -47,6 +50,19 @@ class RoutingDecision:
         return TIER_NUMBERS[self.tier]
 
 
+@dataclass(frozen=True, slots=True)
+class DecomposedDecision(RoutingDecision):
+    """Where the tasks of one message go; model, tier and score are those of the hardest task.
+
+    Attributes:
+        tasks: what the message asks for, in its order.
+        sub_decisions: where each task goes, in the same order.
+    """
+
+    tasks: tuple[SubTask, ...] = ()
+    sub_decisions: tuple[RoutingDecision, ...] = ()
+
+
 class QueryRouter:
     """Send each query to the cheapest model that should be able to answer it.
 
@@ -55,9 +71,13 @@ class QueryRouter:
         strategy: `complexity`.
         thresholds: scores at which `fast` ends and `quality` begins.
         enable_deterministic: answer arithmetic and unit conversions without a model.
+        scorer: scores conversations from 0 to 1, in place of the complexity model.
+        model_path: a file that `octomil route calibrate` wrote; the complexity model that ships
+            if None.
 
     Raises:
-        ConfigurationError: no models, an unknown strategy, or thresholds out of order.
+        ConfigurationError: no models, an unknown strategy, thresholds out of order, or no sound
+            file at `model_path`.
     """
 
     def __init__(
@@ -67,7 +87,8 @@ class QueryRouter:
         thresholds: tuple[float, float] = (0.3, 0.7),
         enable_deterministic: bool = True,
         *,
-        scorer: Callable[[Sequence[Mapping[str, Any]]], float] = complexity.score,
+        scorer: Callable[[Sequence[Mapping[str, Any]]], float] | None = None,
+        model_path: str | Path | None = None,
     ) -> None:
         if not models:
             raise ConfigurationError("a router needs at least one model")
@@ -83,7 +104,7 @@ class QueryRouter:
         self.strategy = strategy
         self.thresholds = (low, high)
         self.deterministic = DeterministicTier() if enable_deterministic else None
-        self._score = scorer
+        self._score = scorer or complexity.scorer(None if model_path is None else Path(model_path))
         self._by_tier: dict[str, tuple[str, ...]] = {
             tier: tuple(m.name for m in models.values() if m.tier == tier) for tier in _NEAREST
         }
@@ -94,6 +115,7 @@ class QueryRouter:
         *,
         allowed: Collection[str] | None = None,
         plain_text: bool = True,
+        leader: str | None = None,
     ) -> RoutingDecision:
         """Decide which model answers.
 
@@ -102,6 +124,7 @@ class QueryRouter:
             allowed: the models that can take this request at all; None means every model.
             plain_text: whether any well-formed text is an acceptable answer. Requests with tools
                 or a response format need a model, so the deterministic tier leaves them alone.
+            leader: the model that answered what this one follows up on; it goes to no weaker one.
 
         Raises:
             NoModelAvailableError: `allowed` leaves no model.
@@ -113,12 +136,66 @@ class QueryRouter:
         value = self._score(messages)
         low, high = self.thresholds
         wanted = FAST if value < low else BALANCED if value < high else QUALITY
+        if leader in self.models and (allowed is None or leader in allowed):
+            tier = self.models[leader].tier
+            if TIER_NUMBERS[tier] >= TIER_NUMBERS[wanted]:
+                chain = self._chain(leader, allowed)
+                return RoutingDecision(leader, value, tier, chain, "follows up on its answer")
         for tier in _NEAREST[wanted]:
             for name in self._by_tier[tier]:
                 if allowed is None or name in allowed:
                     chain = self._chain(name, allowed)
                     return RoutingDecision(name, value, tier, chain, f"score {value:.2f}")
         raise NoModelAvailableError("none of the served models can take this request")
+
+    def route_decomposed(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        allowed: Collection[str] | None = None,
+        plain_text: bool = True,
+        leader: str | None = None,
+    ) -> RoutingDecision:
+        """Decide which model answers each task of the last message; arguments as in `route`.
+
+        Returns:
+            A `DecomposedDecision`, or what `route` returns where there is one task.
+
+        Raises:
+            NoModelAvailableError: `allowed` leaves no model.
+
+        Example:
+            >>> from octomil.routing.tiers import assign_tiers
+            >>> router = QueryRouter(assign_tiers(["small", "large"]))
+            >>> text = "What is the capital of Peru? Also, calculate 15% of 340."
+            >>> decision = router.route_decomposed([{"role": "user", "content": text}])
+            >>> [sub.model_name for sub in decision.sub_decisions]
+            ['small', 'tier0']
+        """
+        if not (plain_text and _is_single_question(messages)):
+            return self.route(messages, allowed=allowed, plain_text=plain_text, leader=leader)
+        tasks = decompose(complexity.text_of(messages[-1].get("content")))
+        if len(tasks) == 1:
+            return self.route(messages, allowed=allowed, leader=leader)
+        parts: list[RoutingDecision] = []
+        for task in tasks:
+            alone = [*messages[:-1], {**messages[-1], "content": task.text}]
+            if task.depends_on is None:
+                part = self.route(alone, allowed=allowed, leader=leader)
+            else:  # not exact: `divide 10 by 4` may mean another 10 once it follows an answer
+                earlier = parts[task.depends_on].model_name
+                part = self.route(alone, allowed=allowed, plain_text=False, leader=earlier)
+            parts.append(part)
+        hardest = max(parts, key=lambda part: (part.tier_number, part.complexity_score))
+        return DecomposedDecision(
+            hardest.model_name,
+            hardest.complexity_score,
+            hardest.tier,
+            hardest.fallback_chain,
+            f"{len(tasks)} tasks",
+            tasks=tasks,
+            sub_decisions=tuple(parts),
+        )
 
     def get_fallback(self, model_name: str) -> str | None:
         """Return the model to try when `model_name` fails: the next one up, else down, else None.
@@ -144,5 +221,12 @@ def _is_single_question(messages: Sequence[Mapping[str, Any]]) -> bool:
     return (
         bool(messages)
         and messages[-1].get("role") == "user"
-        and all(message.get("role") in ("user", "assistant") for message in messages)
+        and all(map(_leaves_answers_alone, messages))
     )
+
+
+def _leaves_answers_alone(message: Mapping[str, Any]) -> bool:
+    role = message.get("role")
+    if role in ("system", "developer"):
+        return is_neutral(complexity.text_of(message.get("content")))
+    return role in ("user", "assistant")

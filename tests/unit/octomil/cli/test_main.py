@@ -93,8 +93,9 @@ def test_what_a_command_raises_is_turned_into_a_status(command, error, status):
     assert main(["doctor"]) == status
 
 
-def test_a_reader_who_leaves_is_no_failure():
-    command = [sys.executable, "-m", "octomil.cli.main", "models", "--help"]
+@pytest.mark.parametrize("words", [[], ["--help"], ["--version"], ["models", "--help"]])
+def test_a_reader_who_leaves_is_no_failure(words):
+    command = [sys.executable, "-m", "octomil.cli.main", *words]
     reading, writing = os.pipe()
     os.close(reading)
     try:

@@ -214,3 +214,117 @@ def test_decision_says_its_tier_as_the_header_does():
     ]
 
     assert numbers == [0, 1, 2, 3]
+
+
+TWO_TASKS = "Explain quantum computing and write a Python sort function"
+
+
+def by_words(messages) -> float:
+    """A score that grows with the words of the last message."""
+    return min(1.0, len(messages[-1]["content"].split()) / 10)
+
+
+def test_documented_decomposed_routing_works_as_written():
+    router = octomil.QueryRouter(octomil.assign_tiers(NAMES))
+
+    decision = router.route_decomposed(ask(TWO_TASKS))
+
+    assert hasattr(decision, "sub_decisions")
+    pairs = list(zip(decision.sub_decisions, decision.tasks, strict=True))
+    assert [task.text for _, task in pairs] == [
+        "Explain quantum computing",
+        "write a Python sort function",
+    ]
+    for sub, task in pairs:
+        assert sub == router.route(ask(task.text))
+        assert sub.model_name in NAMES
+
+
+@pytest.mark.parametrize("text", ["Hello", "What is 2+2?", FEDAVG, ""])
+def test_message_with_one_task_gets_a_plain_decision(text):
+    router = QueryRouter(assign_tiers(NAMES))
+
+    decision = router.route_decomposed(ask(text))
+
+    assert decision == router.route(ask(text))
+    assert not hasattr(decision, "sub_decisions")
+    assert not hasattr(decision, "tasks")
+
+
+def test_decomposed_decision_has_model_and_tier_of_its_hardest_task():
+    router = QueryRouter(assign_tiers(NAMES), scorer=by_words)
+    text = "What is 2+2? Who wrote Emma? Explain how the tides of the seas come about."
+
+    decision = router.route_decomposed(ask(text))
+
+    assert [sub.tier for sub in decision.sub_decisions] == ["deterministic", "balanced", "quality"]
+    assert (decision.model_name, decision.tier_number) == ("llama-3.2-3b", 3)
+    assert decision.complexity_score == decision.sub_decisions[2].complexity_score
+    assert decision.reason == "3 tasks"
+
+
+def test_tasks_are_scored_with_the_conversation_around_them():
+    seen = []
+    router = QueryRouter(assign_tiers(NAMES), scorer=lambda m: seen.append(list(m)) or 0.5)
+    earlier = [*ask("Hello"), {"role": "assistant", "content": "Hi!"}]
+
+    router.route_decomposed([*earlier, *ask(TWO_TASKS)])
+
+    assert [messages[:-1] for messages in seen] == [earlier, earlier]
+    assert [messages[-1]["content"] for messages in seen] == [
+        "Explain quantum computing",
+        "write a Python sort function",
+    ]
+
+
+def test_exact_question_that_follows_an_answer_gets_a_model():
+    decision = QueryRouter(assign_tiers(NAMES)).route_decomposed(
+        ask("Calculate 15% of 340. Add 10 to the result.")
+    )
+
+    assert [sub.tier_number > 0 for sub in decision.sub_decisions] == [False, True]
+    assert [task.depends_on for task in decision.tasks] == [None, 0]
+
+
+def test_task_that_goes_on_with_a_harder_one_gets_its_model():
+    router = QueryRouter(assign_tiers(NAMES), scorer=by_words)
+    text = "Write a long and stormy poem about the northern seas. Shorten it."
+
+    decision = router.route_decomposed(ask(text))
+
+    hard, goes_on = decision.sub_decisions
+    assert (hard.tier, goes_on.tier) == ("quality", "quality")
+    assert (goes_on.model_name, goes_on.fallback_chain) == (hard.model_name, hard.fallback_chain)
+    assert goes_on.reason == "follows up on its answer"
+
+
+def test_only_able_models_get_tasks():
+    decision = router_at(0.1).route_decomposed(ask(TWO_TASKS), allowed={"phi-4-mini"})
+
+    assert {sub.model_name for sub in decision.sub_decisions} == {"phi-4-mini"}
+    with pytest.raises(NoModelAvailableError):
+        router_at(0.1).route_decomposed(ask(TWO_TASKS), allowed=set())
+
+
+@pytest.mark.parametrize(
+    ("messages", "plain_text"),
+    [
+        (ask(TWO_TASKS), False),
+        ([{"role": "system", "content": "Answer in French."}, *ask(TWO_TASKS)], True),
+        ([*ask(TWO_TASKS), {"role": "assistant", "content": "Quantum"}], True),
+        ([*ask("x"), {"role": "tool", "content": "4"}, *ask(TWO_TASKS)], True),
+        ([], True),
+    ],
+)
+def test_message_that_does_not_stand_alone_stays_whole(messages, plain_text):
+    decision = router_at(0.5).route_decomposed(messages, plain_text=plain_text)
+
+    assert not hasattr(decision, "tasks")
+
+
+def test_system_prompt_that_only_introduces_changes_nothing():
+    hello = {"role": "system", "content": "You are a helpful assistant."}
+    router = QueryRouter(assign_tiers(NAMES))
+
+    assert router.route([hello, *ask("What is 2+2?")]).model_name == "tier0"
+    assert len(router.route_decomposed([hello, *ask(TWO_TASKS)]).tasks) == 2

@@ -1,0 +1,192 @@
+"""Whether a task can be answered on its own, or leans on the answer to an earlier one.
+
+Judged by words alone, and in doubt it leans: a task that waits needlessly costs a moment, one that
+runs beside the task it needs gives a wrong answer.
+"""
+
+import re
+from collections.abc import Sequence
+
+from octomil.routing.anaphora import names_its_object, points_back, points_to_several
+from octomil.routing.imperatives import (
+    AUXILIARIES,
+    CONTINUING_VERBS,
+    QUESTION_WORDS,
+    VERBS,
+    word_set,
+)
+from octomil.routing.masking import MASK
+
+SEVERAL = -1
+"""What `find_support` returns for a task that leans on more than one other."""
+
+_WORD = re.compile(r"[^\W_]+(?:'[a-z]+)?")
+# `the summary`, but not `the capital of Peru`, which says which.
+_NAMED_AGAIN = re.compile(
+    r"\b(?:the|that|this|said)\s((?:[a-z]+\s)?(?!(?:of|in|for|between|from)\b)[a-z]+)\b"
+    r"(?!\sof\b)(?!\s(?:in|for|between|from)\s\S)"
+)
+_CHRISTENED = re.compile(r"\b(?:called|named)\s([A-Z]\w+)")
+_VARIABLE = re.compile(r"(?<![A-Za-z'])[b-hj-z](?![A-Za-z'])")
+# What the answer to `summarize ...` may be called later on, and how the task begins.
+_PRODUCTS = {
+    "summary": "summar",
+    "translation": "translat",
+    "explanation": "expla",
+    "description": "descri",
+    "definition": "defin",
+    "comparison": "compar",
+    "calculation": "calculat",
+    "conversion": "convert",
+    "code": "function script program class query",
+}
+
+# A number, a name, or words that say what a task is about.
+_ANCHOR = re.compile(
+    rf"[0-9{MASK}]|(?<=\w )(?!I\b)[A-Z]"
+    r"|\b(?:an?|of|in|for|on|to|between|from|about|with|than|like)\s"
+    r"|\bthe\s[a-z]+\s(?!(?:is|are|was|were|do|does|did|have|has)\b)[a-z]{3,}"
+)
+_TOPIC = re.compile(
+    rf"[0-9{MASK}]|(?<=\w )(?!I\b)[A-Z]"
+    r"|\b(?:about|for|of|on|to|that|in|with|using|between|from|called|named|whose|which|who|why"
+    r"|how|what|where|joke|riddle|pun|fact|tongue twister)\b"
+)
+_MAKING = word_set(
+    """
+    brainstorm build code compose create design develop draft draw generate give implement
+    invent list make name outline plan prepare produce propose provide recommend show
+    suggest tell write
+    """
+)
+# These take what is there already, unless they say what.
+_CHOOSING = word_set(
+    """
+    calculate check choose compute convert correct determine edit estimate find fix identify
+    improve pick rank rate refactor review rewrite select solve sort
+    """
+)
+# `three risks`, `tests`: of what?
+_BARE = re.compile(
+    r"\s(?:me\s|us\s)?"
+    r"(?:(?:two|three|four|five|six|seven|eight|nine|ten|some|few|any|all|several|many|\d{1,6}"
+    r"|possible|potential|main|more)\s)*[a-z]+s\s?[.!?]?\s?$"
+)
+_INDEFINITE = re.compile(r"\s(?:me\s|us\s)?(?:an?|some|short|brief)\s")
+_PAST = re.compile(r"\b(?:did|was|were|had|won|took|\w{2,30}ed)\b")
+_OWN_ACTION = re.compile(r"\b(?:do|can|should|would|could|must) (?:i|we|you)\b")
+_PREPOSITIONS = word_set(
+    """
+    to in into as with for using by from on at so like without under further more again why
+    how
+    """
+)
+_CLAUSE = re.compile(r"\b(?:what|how|why|when|where|who|which|whether|the|an?)\s\w")
+_EMPTY = (
+    VERBS
+    | AUXILIARIES
+    | QUESTION_WORDS
+    | word_set(
+        """
+        i me you we us it a an the to in of for and or so please also more about do think
+        recommend well detail details briefly too now first next should there
+        """
+    )
+)
+
+
+def find_support(part: str, head: str, earlier: Sequence[str]) -> int | None:
+    """Find which earlier task a task leans on.
+
+    Args:
+        part: the task, its data masked.
+        head: its verb or question word, in lower case.
+        earlier: the tasks before it, their data masked; none for the first task.
+
+    Returns:
+        The index of the earlier task, `SEVERAL` where it is more than one, or None where the task
+        can be answered on its own. For the first task, anything but None means that the text points
+        outside of itself.
+
+    >>> find_support("translate it to German", "translate", ["Write a haiku", "Name a city"])
+    1
+    """
+    part = " ".join(part.split())
+    last = len(earlier) - 1
+    if points_to_several(part):
+        return last if len(earlier) == 1 else SEVERAL
+    named = _find_named(part, earlier)
+    if named is not None:
+        return named
+    if points_back(part, head, is_later=bool(earlier)) or _lacks_an_object(part, head):
+        return last
+    # With nothing before it, a vague task is only vague.
+    return last if earlier and _lacks_a_topic(part, head) else None
+
+
+def _find_named(part: str, earlier: Sequence[str]) -> int | None:
+    """Find the latest earlier task that names, or makes, a thing that this one speaks of."""
+    words, variables = set(_WORD.findall(part)), set(_VARIABLE.findall(part))
+    nouns = [
+        noun
+        for match in _NAMED_AGAIN.finditer(part.lower())
+        for noun in match[1].split()
+        if len(noun) > 3
+    ]
+    for index in range(len(earlier) - 1, -1, -1):
+        christened = _CHRISTENED.search(earlier[index])
+        if (christened and christened[1] in words) or not variables.isdisjoint(
+            _VARIABLE.findall(earlier[index])
+        ):
+            return index
+        before = earlier[index].lower()
+        if any(_mentions(before, noun) for noun in nouns):
+            return index
+    return None
+
+
+def _mentions(before: str, noun: str) -> bool:
+    stem = noun.removesuffix("s")
+    return any(word.startswith(stem) for word in _WORD.findall(before)) or any(
+        product in before for product in _PRODUCTS.get(noun, "").split()
+    )
+
+
+def _lacks_an_object(part: str, head: str) -> bool:
+    """Tell whether nothing is said about what to explain, translate, ..."""
+    lowered = part.lower()
+    words = _WORD.findall(lowered)
+    if MASK not in part and all(word in _EMPTY for word in words):
+        return True
+    if head not in VERBS:
+        return False
+    if head in CONTINUING_VERBS:
+        return MASK not in part and sum(word.isdigit() for word in words) < 2
+    if head in _CHOOSING and not _TOPIC.search(part):
+        return True
+    rest = lowered[lowered.find(head) + len(head) :]
+    after = rest.split(None, 1)
+    if not after:
+        return True
+    return after[0].rstrip(",") in _PREPOSITIONS and MASK not in part and not _CLAUSE.search(rest)
+
+
+def _lacks_a_topic(part: str, head: str) -> bool:
+    """Tell whether `write a title` or `who won?` says too little to be answered alone."""
+    lowered = part.lower()
+    if head in _MAKING:
+        rest = part[lowered.find(head) + len(head) :]
+        if _BARE.match(rest):
+            return True
+        return _INDEFINITE.match(rest) is not None and not _TOPIC.search(part)
+    if head in VERBS or _ANCHOR.search(part):
+        return False
+    if (
+        _OWN_ACTION.search(lowered)
+        and sum(word not in _EMPTY for word in _WORD.findall(lowered)) < 2
+    ):
+        return True
+    asks_for_some = head in ("who", "which", "whose") or lowered.startswith(
+        ("how many", "how much")
+    )
+    return (asks_for_some or _PAST.search(lowered) is not None) and not names_its_object(part)

@@ -1,0 +1,325 @@
+"""What a prompt looks like, in numbers: the documented signals, style features and n-grams.
+
+Everything is read from lower-cased words, so that neither case nor a trailing full stop nor a
+polite `please` changes what a prompt looks like. Of a long text only a window at each end is read.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from math import log1p, sqrt
+from operator import xor
+from typing import Any, NamedTuple
+from zlib import crc32
+
+from octomil.routing.imperatives import AUXILIARIES, QUESTION_WORDS, VERBS
+from octomil.routing.lexicon import (
+    ARGUMENT,
+    CODING,
+    CONDITIONS,
+    COURTESIES,
+    ERRANDS,
+    FACTUAL,
+    MODALS,
+    NEGATIONS,
+    OPENERS,
+    PRONOUNS,
+    QUANTITY,
+    REASONING,
+    SMALL_TALK,
+    STOPWORDS,
+    TECHNICAL,
+)
+
+WINDOW = 300  # characters read at each end of a text; twice as many tell no more
+_CHARS_PER_WORD = 6  # of English prose, the space included
+_MANY_WORDS = 400
+_DEEP_TURNS = 10
+_MANY_TERMS = 4
+_ASCII_SEPARATORS = '.,;:!?"()[]{}<>=+*/\\|`~@#$%^&_\n\t\r'
+_SEPARATORS = str.maketrans(dict.fromkeys(f"{_ASCII_SEPARATORS}“”\u2018\u2019…", " "))
+_SEPARATOR_BYTES = bytes.maketrans(_ASCII_SEPARATORS.encode(), b" " * len(_ASCII_SEPARATORS))
+_DIGIT = re.compile(r"\d")
+_OPTION_MARKS = (". ", ") ")
+
+_SHORT_WORDS = 14  # a question for a fact has no more
+_COURTESY_WORDS = 8
+_ASKING = VERBS | QUESTION_WORDS | AUXILIARIES - {"was"} | REASONING | CODING | TECHNICAL | ERRANDS
+
+STYLE = (
+    "words", "option_length", "option_numbers", "notation", "quotes", "commas",
+    "stopwords", "word_length", "long_words", "past", "numbers", "pronouns", "modals", "negations",
+    "conditions", "argument", "ing", "ly", "hyphens",
+)  # fmt: skip
+"""The hand-made features, in the order of their coefficients."""
+
+TEXT_FEATURES = 6
+"""The first of `STYLE` describe the whole text; the rest are shares of its distinct words."""
+
+
+class Signals(NamedTuple):
+    """The documented signals, each from 0 (simple) to 1 (complex)."""
+
+    words: float = 0.0
+    vocabulary: float = 0.0
+    code: float = 0.0
+    depth: float = 0.0
+    instructions: float = 0.0
+
+
+class Prompt(NamedTuple):
+    """A text, taken apart once.
+
+    Attributes:
+        prose: the window that is read, without fenced code, lower-cased.
+        tokens: its words in order.
+        distinct: each word once, in order of appearance.
+        words: the number of words, outside the window estimated.
+        vocabulary: the documented signal, 0 to 1.
+        code: the documented signal, 0 to 1.
+        reasoning: whether the prompt asks to explain, compare, prove, design and the like. One that
+            lists answers asks for a choice.
+        options: the answers it lists, each with its letter.
+        simple: whether it is small talk (2), a short factual question or errand (1), or not (0).
+    """
+
+    prose: str
+    tokens: list[str]
+    distinct: dict[str, None]
+    words: float
+    vocabulary: float
+    code: float
+    reasoning: bool
+    options: list[str]
+    simple: int
+
+
+def text_of(content: Any) -> str:
+    """Return the text of a message's content: a string, a list of parts, or nothing."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "\n".join(
+            part["text"]
+            for part in content
+            if isinstance(part, Mapping) and isinstance(part.get("text"), str)
+        )
+    return ""
+
+
+def read(text: str) -> Prompt:
+    """Take a prompt apart; the work is bounded, whatever its length."""
+    omitted = len(text) - 2 * WINDOW
+    if omitted > 0:
+        text = f"{text[:WINDOW]}\n{text[-WINDOW:]}"
+    fenced = 0
+    if "```" in text:
+        parts = text.split("```")
+        fenced = 1 + sum(map(len, parts[1::2]))
+        text = "\n".join(parts[::2])
+    prose = text.lower().strip()
+    tokens = words_of(prose)
+    if "please" in tokens:
+        tokens = [word for word in tokens if word != "please"]
+    distinct = dict.fromkeys(tokens)
+    count = len(tokens) + max(omitted, 0) / _CHARS_PER_WORD
+    marks = sum(map(_marks.__getitem__, distinct))
+    code = 0.4 * ((marks >> _CODING_BITS) & _MASK)
+    if fenced:
+        code += 0.5 + fenced / 1000
+    if _shows_code(prose):
+        code += 0.6
+    options = _options_of(prose) if "\n" in prose else []
+    terms = float(marks & _MASK)
+    reasoning = False
+    if not options:
+        reasoning = (marks >> _REASONING_BITS) & _MASK > 0
+        terms += (marks >> _LONG_BITS) / 2
+    return Prompt(
+        prose,
+        tokens,
+        distinct,
+        count,
+        min(terms / _MANY_TERMS, 1.0),
+        min(code, 1.0),
+        reasoning,
+        options,
+        0 if reasoning or code or count > _SHORT_WORDS else _simplicity(tokens, distinct),
+    )
+
+
+def words_of(prose: str) -> list[str]:
+    """Split a lower-cased text into words; most texts are ASCII, and that goes faster by bytes."""
+    if prose.isascii():
+        return prose.encode().translate(_SEPARATOR_BYTES).decode().split()
+    return prose.translate(_SEPARATORS).split()
+
+
+def _options_of(prose: str) -> list[str]:
+    return [line for line in prose.split("\n") if line[1:3] in _OPTION_MARKS and line[0].isalpha()]
+
+
+def _shows_code(prose: str) -> bool:
+    """Look for marks that prose has none of; a pattern would take longer than all the rest."""
+    return (
+        "`" in prose
+        or ("(" in prose and ("()" in prose or "):" in prose or ");" in prose or ") {" in prose))
+        or (">" in prose and ("=>" in prose or "->" in prose or "</" in prose))
+        or " == " in prose
+        or ";\n" in prose
+        or "#include" in prose
+        or "select * " in prose
+        or "traceback (" in prose
+    )
+
+
+def _simplicity(tokens: list[str], distinct: dict[str, None]) -> int:
+    if not tokens:
+        return 0
+    if SMALL_TALK.issuperset(distinct) or _is_courtesy(tokens, distinct):
+        return 2
+    at = 0
+    while at < len(tokens) - 1 and tokens[at] in OPENERS and tokens[at] not in ERRANDS:
+        at += 1
+    first = tokens[at]
+    if first in FACTUAL or first in ERRANDS:
+        return 1
+    if first == "how" and not ERRANDS.isdisjoint(distinct):
+        return 1
+    if first == "how" and at + 1 < len(tokens) and tokens[at + 1] in QUANTITY:
+        return 1
+    return int(first in ("in", "on", "at") and at + 1 < len(tokens) and tokens[at + 1] in FACTUAL)
+
+
+def _is_courtesy(tokens: list[str], distinct: dict[str, None]) -> bool:
+    """Tell whether a few words are no more than a courtesy (`Hi Anna`): they ask for nothing."""
+    return (
+        tokens[0] in COURTESIES and len(tokens) <= _COURTESY_WORDS and _ASKING.isdisjoint(distinct)
+    )
+
+
+def signals(prompt: Prompt, turns: int, instructions: str) -> Signals:
+    """Bring the documented signals to one scale.
+
+    Args:
+        prompt: the last question.
+        turns: how many messages the user has sent.
+        instructions: the system prompts, joined.
+    """
+    return Signals(
+        log1p(min(prompt.words, _MANY_WORDS)) / log1p(_MANY_WORDS),
+        prompt.vocabulary,
+        prompt.code,
+        min(max(turns - 1, 0), _DEEP_TURNS) / _DEEP_TURNS,
+        min(len(instructions) / 2000, 1.0),
+    )
+
+
+def text_style(prompt: Prompt) -> tuple[float, ...]:
+    """Return the features of the whole text: the first `TEXT_FEATURES` of `STYLE`."""
+    prose = prompt.prose
+    count = len(prompt.tokens) or 1
+    options = prompt.options
+    length = numeric = 0.0
+    if options:
+        length = log1p(sum(map(len, options)) / len(options))
+        numeric = sum(map(bool, map(_DIGIT.search, options))) / len(options)
+    notation = prose.count("=") + prose.count("\\") + prose.count("^") + prose.count("+")
+    notation += prose.count("$") + prose.count("<")
+    return (
+        log1p(min(prompt.words, _MANY_WORDS)),
+        length,
+        numeric,
+        sqrt(notation / count),
+        min(prose.count('"') / count, 0.2),
+        prose.count(",") / count,
+    )
+
+
+def word_style(word: str) -> tuple[float, ...]:
+    """Return what one word adds to the shares: the rest of `STYLE`."""
+    return (
+        float(word in STOPWORDS),
+        float(min(len(word), 20)),
+        float(len(word) > 9),
+        float(word.endswith("ed")),
+        float(word[0].isdigit()),
+        float(word in PRONOUNS),
+        float(word in MODALS),
+        float(word in NEGATIONS),
+        float(word in CONDITIONS),
+        float(word in ARGUMENT),
+        float(word.endswith("ing")),
+        float(word.endswith("ly")),
+        float("-" in word),
+    )
+
+
+def code_of(word: str, buckets: int) -> int:
+    """Return where a table of `buckets` (a power of two) holds a word; the same in every process.
+
+    All numbers count as one word: which number it is tells the topic, not the difficulty.
+    """
+    return crc32(b"#" if word.isdigit() else word.encode("utf-8", "surrogatepass")) & (buckets - 1)
+
+
+def second_code_of(word: str, buckets: int) -> int:
+    """Return what a word contributes as the second of a pair: the pair's place is first XOR second.
+
+    It differs from `code_of`, so that a pair and its reverse have different places.
+    """
+    return (code_of(word, 1 << 32) * 0x9E3779B1 >> 7) & (buckets - 1)
+
+
+def pair_buckets(first: list[int], second: list[int]) -> Iterable[int]:
+    """Return the places of neighbouring words, from their codes as first and as second."""
+    return map(xor, first, second[1:])
+
+
+class Memo(dict[str, Any]):
+    """A bounded memory of a function's values: speech repeats its words (Zipf's law)."""
+
+    LIMIT = 20_000
+    _LONGEST = 40
+
+    def __init__(self, function: Callable[[str], Any]) -> None:
+        super().__init__()
+        self._function = function
+
+    def __missing__(self, key: str) -> Any:
+        value = self._function(key)
+        if len(key) <= self._LONGEST:
+            if len(self) >= self.LIMIT:
+                self.clear()
+            self[key] = value
+        return value
+
+
+def _marks_of(word: str) -> int:
+    """Count a word for three lists at once: one look-up per word is all there is time for.
+
+    From the lowest bits: technical terms, words of programming, words that ask for reasoning, and
+    words as long as a term, which all exam questions are full of and which therefore count only in
+    prompts that list no answers.
+    """
+    return (
+        (word in TECHNICAL)
+        + ((word in CODING) << _CODING_BITS)
+        + ((word in REASONING) << _REASONING_BITS)
+        + ((len(word) > 11 and word.isalpha() and word not in TECHNICAL) << _LONG_BITS)
+    )
+
+
+_marks = Memo(_marks_of)
+_CODING_BITS, _REASONING_BITS, _LONG_BITS, _MASK = 12, 24, 36, 0xFFF
+
+
+def last_question(messages: Iterable[Mapping[str, Any]]) -> tuple[str, int, str]:
+    """Return the last user message, the number of user messages, and the system prompts."""
+    query, turns, instructions = "", 0, ""
+    for message in messages:
+        role = message.get("role")
+        if role == "user":
+            query, turns = text_of(message.get("content")), turns + 1
+        elif role in ("system", "developer"):
+            instructions += text_of(message.get("content"))
+    return query, turns, instructions
