@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 
 run: $(VENV)/serve.stamp  ## fetch two real models and serve them behind one endpoint
 	@$(BIN)/octomil pull $(MODELS)
-	@$(BIN)/octomil serve --models $(MODELS) --auto-route --port $(PORT) --examples
+	@$(BIN)/octomil serve --models $(MODELS) --auto-route --fallback --port $(PORT) --examples
 
 setup: $(VENV)/dev.stamp  ## everything needed to work on the code
 
@@ -19,12 +19,14 @@ test: setup  ## every test, real models included
 quick: setup  ## the inner loop: no model files, under two minutes
 	$(BIN)/python -m pytest -m "not model and not node and not slow"
 
-check: setup  ## lint, format, types, layers, generated docs
+check: setup  ## lint, format, types, layers, generated docs; lists stale bench results
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
+	@echo "Bench results older than their code (no failure; make bench renews them):"
+	@$(BIN)/python -m bench --stale || true
 
 fix: setup
 	$(BIN)/ruff check --fix .

@@ -21,6 +21,7 @@ import click
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from epochly.inference.config import setting_table
 from octomil import errors as error_tree
 from octomil.cli.main import COMMANDS, help_text
 from octomil.cli.serve import command as serve_command
@@ -32,8 +33,8 @@ from octomil.models.partial import format_size
 from octomil.serve import errors as serve_errors
 from octomil.serve.app import build_app
 from octomil.serve.node import Node
-from octomil.serve.observation import Recorder
 from octomil.serve.options import ServeOptions
+from octomil.serve.recorder import Recorder
 from octomil.serve.stats import RoutingStats
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,7 +70,14 @@ _REFUSALS = {
 
 _Refusal: TypeAlias = tuple[int, str, str]  # status, code, message
 
-_PEERS = {"gateway": "LiteLLM's proxy", "llama_cpp": "xllamacpp called in process"}
+_SIDES = ("ours", "peer", "floor")
+_PEERS = {
+    "breaker": "pybreaker, with `async` purgatory",
+    "gateway": "LiteLLM's proxy",
+    "llama_cpp": "xllamacpp called in process",
+    "metrics": "prometheus_client",
+    "redaction": "`re`, or Presidio where the row says so",
+}
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -258,11 +266,16 @@ def variables() -> str:
     """What the environment can say."""
     rows = [(f"`{name}`", f"`{default}`" if default else "", doc)
             for name, default, doc in variable_table()]  # fmt: skip
-    for option in serve_command.params:
-        if isinstance(option, click.Option) and option.envvar:
-            flag = max(option.opts, key=len)
-            rows.append((f"`{option.envvar}`", "", f"The same as `octomil serve {flag}`."))
     return table(("variable", "default", "meaning"), rows)
+
+
+def epochly_settings() -> str:
+    """What can be set in Epochly."""
+    rows = [
+        (f"`{path}`", f"`{variable}`", f"`{default}`" if default else "", allowed, meaning)
+        for path, variable, default, allowed, meaning in setting_table()
+    ]
+    return table(("setting", "variable", "default", "allowed", "meaning"), rows)
 
 
 def cli() -> str:
@@ -270,14 +283,20 @@ def cli() -> str:
     parts = [f"```text\n{help_text()}```\n"]
     for name in COMMANDS:
         command: click.Command = import_module(f"octomil.cli.{name}").command
-        context = click.Context(
-            command,
-            info_name=f"octomil {name}",
-            terminal_width=_HELP_WIDTH,
-            max_content_width=_HELP_WIDTH,
-        )
-        parts.append(f"\n## octomil {name}\n\n```text\n{command.get_help(context)}\n```\n")
+        parts.append(_help(name, command))
+        inner = command.commands if isinstance(command, click.Group) else {}
+        parts += [_help(f"{name} {word}", inner[word]) for word in sorted(inner)]
     return "".join(parts)
+
+
+def _help(name: str, command: click.Command) -> str:
+    context = click.Context(
+        command,
+        info_name=f"octomil {name}",
+        terminal_width=_HELP_WIDTH,
+        max_content_width=_HELP_WIDTH,
+    )
+    return f"\n## octomil {name}\n\n```text\n{command.get_help(context)}\n```\n"
 
 
 def bench() -> str:
@@ -319,14 +338,35 @@ def _number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
 
 
+def routing() -> str:
+    """Quality and latency of routing, from the last bench; nothing where there is none."""
+    path = ROOT / "bench" / "results" / "routing.json"
+    if not path.exists():
+        return ""
+    result = json.loads(path.read_text(encoding="utf-8"))
+    rows = [
+        (
+            f"{row['metric']}{' [' + row['unit'] + ']' if row['unit'] else ''}",
+            *("" if row[side] is None else _number(row[side]) for side in _SIDES),
+            " ".join(words[1:]) if (words := (row["budget"] or "").split()) else "",
+        )
+        for row in result["rows"]
+    ]
+    notes = "\n".join(f"- {row['metric']}: {row['note']}" for row in result["rows"] if row["note"])
+    head = ("", "ours", "word count", "chance", "budget")
+    return f"{table(head, rows)}\n{notes}\n\n{_conditions(result)}"
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "bench": bench,
     "cli": cli,
     "endpoints": endpoints,
+    "epochly-settings": epochly_settings,
     "errors": errors,
     "metrics": metrics,
     "models": models,
     "packages": packages,
+    "routing": routing,
     "serve-options": serve_options,
     "variables": variables,
 }

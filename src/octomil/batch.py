@@ -148,7 +148,7 @@ class RequestQueue:
         """
         if not self._accepting:
             raise QueueError("the queue takes no requests; call start() first")
-        if self._active < self.max_concurrency and not self._waiting:
+        if self._active < self.max_concurrency:  # so nobody waits: see `release`
             self._active += 1
             self._idle.clear()
             return

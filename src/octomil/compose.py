@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from octomil.config import Settings
@@ -23,13 +23,16 @@ from octomil.models.local import LocalModel
 from octomil.models.pull import ModelStore
 from octomil.models.references import ModelRef, parse_reference
 from octomil.models.sources.base import ProgressSink
-from octomil.routing.router import QueryRouter
+from octomil.routing.prices import FREE, parse_prices
+from octomil.routing.router import TIER0_MODEL, QueryRouter
 from octomil.routing.tiers import assign_tiers
-from octomil.serve.node import Node, ServedModel
-from octomil.serve.observation import Recorder
+from octomil.serve.node import AUTO, Node, ServedModel
 from octomil.serve.options import ServeOptions
+from octomil.serve.recorder import Recorder
 from octomil.serve.request_log import RequestLog
+from octomil.serve.spending import SpendCap, SpendLedger
 from octomil.serve.stats import RoutingStats
+from octomil.serve.till import Till
 
 _WORKER_BYTES = 64 * 2**20  # an ONNX session beside its weights
 
@@ -74,40 +77,89 @@ def build_node(
         needs = [_memory_need(files, engine_options) for files in in_process]
         require_memory(needs, free_memory_bytes())
     names = [ref.name for ref, _ in models]
-    if len(set(names)) < len(names):
-        raise ConfigurationError(f"two models would be served under one name: {', '.join(names)}")
+    _check_names(names)
     writers = {
         ref.name: (files.parameters or 0) / 1e9 if files else 0.0
         for ref, files in models
         if not _is_embedder(files)
     }
-    router = None
-    if options.auto_route:
-        tiers = assign_tiers(list(writers), params_b=writers)
-        router = QueryRouter(tiers, options.route_strategy)
     recorder = Recorder(RoutingStats(list(writers)), RequestLog(log) if log else None)
     pool = EnginePool(logging.getLogger("octomil.engines").warning)
-    parts = [(ref, files, False) for ref, files in models]
     embedder = next((ref for ref, files in models if _is_embedder(files)), None)
+    parts = list(models)
     if embedder is None and options.embedder is not None:
         embedder = parse_reference(options.embedder, settings.model_aliases)
         if embedder.name not in names:
-            parts.append((embedder, None, True))
-    for ref, files, lazy in parts:
+            parts.append((embedder, None))
+    for place, (ref, files) in enumerate(parts):
         engine = create_engine(EngineRequest(ref, files, engine_options, settings))
-        pool.add(ref.name, engine, lazy=lazy)
-    served = {ref.name: _served(ref, files) for ref, files, _ in parts}
+        pool.add(ref.name, engine, lazy=place >= len(models))
+    served = {ref.name: _served(ref, files) for ref, files in parts}
     return Node(
         models=served,
         pool=pool,
         recorder=recorder,
-        router=router,
+        router=_router(settings, options, writers) if options.auto_route else None,
         embedder=embedder.name if embedder else None,
-        short_names={short: name for short, name in SHORT_NAMES.items() if name in served},
+        short_names=_other_names([ref for ref, _ in parts]),
         max_queue=options.max_queue,
         queue_timeout_s=options.queue_timeout_s,
         fallback=options.fallback,
+        decompose=options.decompose,
+        till=_till(settings, options, served),
     )
+
+
+def _router(
+    settings: Settings, options: ServeOptions, params_b: Mapping[str, float]
+) -> QueryRouter:
+    if not params_b:
+        raise ConfigurationError(
+            f"--auto-route has nothing to choose from: {', '.join(options.models)} only makes"
+            " embeddings; name a model that writes text, or leave --auto-route out"
+        )
+    tiers = assign_tiers(list(params_b), params_b=params_b)
+    return QueryRouter(tiers, options.route_strategy, model_path=settings.routing_model)
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if len(set(names)) < len(names):
+        raise ConfigurationError(f"two models would be served under one name: {', '.join(names)}")
+    for name in names:
+        if name in (AUTO, TIER0_MODEL):
+            raise ConfigurationError(
+                f"{name!r} is a name of the router's own; serve the model under another, "
+                f"such as OCTOMIL_MODEL_ALIASES=my-{name}=REFERENCE"
+            )
+
+
+def _other_names(refs: Sequence[ModelRef]) -> dict[str, str]:
+    """Return the catalog's names of the served models, besides those they are served under."""
+    served = {ref.target: ref.name for ref in refs if ref.kind == "catalog"}
+    short = {name: served[target] for name, target in SHORT_NAMES.items() if target in served}
+    names = {ref.name for ref in refs}
+    return {other: name for other, name in (served | short).items() if other not in names}
+
+
+def _till(settings: Settings, options: ServeOptions, served: Mapping[str, ServedModel]) -> Till:
+    prices = {
+        parse_reference(name, settings.model_aliases).name: price
+        for name, price in parse_prices(options.prices).items()
+    }
+    if unknown := sorted(prices.keys() - served.keys()):
+        raise ConfigurationError(
+            f"--price for {unknown[0]!r}, which is not served; served: {', '.join(served)}"
+        )
+    prices = {name: FREE for name, model in served.items() if model.local} | prices
+    if options.spend_cap_usd is None:
+        return Till(prices)
+    if unpriced := sorted(served.keys() - prices.keys()):
+        raise ConfigurationError(
+            f"a spend cap needs the price of {unpriced[0]!r}: --price {unpriced[0]}=IN/OUT in US"
+            " dollars for a million tokens each, 0/0 if it is free"
+        )
+    ledger = SpendLedger(settings.state_dir / "spending.sqlite3")
+    return Till(prices, SpendCap(options.spend_cap_usd, ledger))
 
 
 def _engine_options(options: ServeOptions, local_models: int) -> EngineOptions:

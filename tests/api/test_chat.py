@@ -12,8 +12,7 @@ from octomil.engines.base import Capabilities
 from octomil.engines.echo import EchoEngine
 from support.nodes import chat, client_of, composed_node, node_of
 from support.sse import read_stream
-from support.upstream import DONE as END
-from support.upstream import Answer, chunk, completion, event, fake_upstream
+from support.upstream import fake_upstream
 
 HARD = (
     "Explain the tradeoffs between FedAvg and FedProx for non-IID data distributions across "
@@ -423,76 +422,6 @@ async def test_long_prompt_goes_to_the_model_whose_context_holds_it():
         long = await client.post("/v1/chat/completions", json=chat("hello " * 300))
 
     assert (where(short)[0], where(long)[0]) == ("small", "large")
-
-
-def doubtful(text: str, logprob: float) -> Answer:
-    """A streamed answer whose every word has the same log-probability."""
-    said = [
-        chunk(word, logprobs={"content": [{"token": word, "logprob": logprob}]})
-        for word in text.split()
-    ]
-    return Answer([*map(event, [*said, chunk(finish="stop")]), END])
-
-
-@pytest.mark.parametrize("stream", [False, True])
-async def test_unsure_answer_is_given_by_the_next_model_unseen(stream):
-    with fake_upstream() as upstream:
-        upstream.always("small", doubtful("well perhaps", -3.0))
-        options = {"auto_route": True, "fallback": True, "env": upstream.env}
-        async with (
-            composed_node("openai:small", "openai:large", **options) as node,
-            client_of(node) as client,
-        ):
-            response = await client.post("/v1/chat/completions", json=chat("Hello", stream=stream))
-
-    said = read_stream(response).text if stream else message(response)["content"]
-    assert (said, where(response)) == ("this is large", ("large", "3"))
-    assert "perhaps" not in response.text
-
-
-async def test_sure_answer_of_the_small_model_stays():
-    with fake_upstream() as upstream:
-        upstream.always("small", doubtful("certainly yes", -0.01))
-        options = {"auto_route": True, "fallback": True, "env": upstream.env}
-        async with (
-            composed_node("openai:small", "openai:large", **options) as node,
-            client_of(node) as client,
-        ):
-            response = await client.post("/v1/chat/completions", json=chat("Hello"))
-
-        assert where(response) == ("small", "1")
-        assert message(response)["content"] == "certainlyyes"
-        assert message(response).keys() == {"role", "content"}
-        assert response.json()["choices"][0]["logprobs"] is None
-        assert upstream.requests("large") == []
-
-
-async def test_model_named_by_the_client_is_never_doubted():
-    with fake_upstream() as upstream:
-        upstream.always("small", doubtful("well perhaps", -3.0))
-        options = {"auto_route": True, "fallback": True, "env": upstream.env}
-        async with (
-            composed_node("openai:small", "openai:large", **options) as node,
-            client_of(node) as client,
-        ):
-            body = chat("Hello", model="small", stream=True)
-            response = await client.post("/v1/chat/completions", json=body)
-
-    assert (read_stream(response).text, where(response)) == ("wellperhaps", ("small", "1"))
-
-
-async def test_last_model_s_answer_is_taken_however_unsure():
-    with fake_upstream() as upstream:
-        upstream.always("small", doubtful("perhaps", -3.0))
-        upstream.always("large", Answer([completion("who knows")]))
-        options = {"auto_route": True, "fallback": True, "env": upstream.env}
-        async with (
-            composed_node("openai:small", "openai:large", **options) as node,
-            client_of(node) as client,
-        ):
-            response = await client.post("/v1/chat/completions", json=chat("Hello"))
-
-    assert message(response)["content"] == "who knows"
 
 
 async def test_images_reach_a_model_that_may_read_them():

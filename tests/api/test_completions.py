@@ -39,7 +39,7 @@ def test_answer_has_openai_s_form(echo_server):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_headers_say_where_it_went(echo_server, stream):
-    headers = complete(echo_server, model="auto", stream=stream).headers
+    headers = complete(echo_server, "Who wrote Hamlet?", model="auto", stream=stream).headers
 
     assert (headers["X-Octomil-Routed-Model"], headers["X-Octomil-Routing-Tier"]) == ("small", "1")
     assert int(headers["X-Octomil-Routing-Latency-Us"]) >= 1

@@ -1,5 +1,6 @@
 """`POST /v1/embeddings`."""
 
+import asyncio
 import base64
 import math
 from array import array
@@ -7,10 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from octomil.engines.base import Capabilities
+from octomil.engines.base import Capabilities, Progress
 from octomil.engines.echo import EchoEngine
+from support.models import model_cache_dir
 from support.nodes import client_of, composed_node, node_of
-from support.upstream import Answer, failure, fake_upstream
+from support.upstream import PATIENCE_S, Answer, failure, fake_upstream
 
 
 def embed(served, texts="the sea", **body):
@@ -122,7 +124,7 @@ async def test_node_without_an_embedding_model_says_so():
         response = await c.post("/v1/embeddings", json={"input": "x"})
 
     assert response.status_code == 404
-    assert "no embedding model 'all-minilm-l6-v2' is served" in response.json()["error"]["message"]
+    assert "no embedding model 'auto' is served" in response.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -170,3 +172,49 @@ async def test_upstream_s_vectors_arrive_in_order_and_counted():
 
     assert vectors(response) == [[1, 0], [0, 1]]
     assert response.json()["usage"] == {"prompt_tokens": 9, "total_tokens": 9}
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("asked", [{}, {"model": "all-minilm"}, {"model": "all-minilm-l6-v2"}])
+async def test_embedder_served_by_its_short_name_answers_to_each_of_its_names(
+    asked,
+):
+    env = {"OCTOMIL_CACHE_DIR": str(model_cache_dir())}
+    async with composed_node("all-minilm", env=env) as node, client_of(node) as client:
+        response = await client.post("/v1/embeddings", json={"input": "the sea", **asked})
+
+    assert len(vectors(response)[0]) == 384
+    assert response.json()["model"] == "all-minilm"
+
+
+class Late(EchoEngine):
+    """One text at a time, and none before it has arrived."""
+
+    def __init__(self) -> None:
+        super().__init__("late")
+        self.asked_for, self.arrived = asyncio.Event(), asyncio.Event()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities, max_concurrency=1)
+
+    async def load(self, progress: Progress) -> None:
+        self.asked_for.set()
+        await self.arrived.wait()
+        await super().load(progress)
+
+
+async def test_callers_do_not_pile_up_while_the_model_is_fetched():
+    late, body = Late(), {"model": "late", "input": "x"}
+    async with node_of({"late": late}, lazy={"late"}, max_queue=2) as node, client_of(node) as c:
+        waiting = [asyncio.create_task(c.post("/v1/embeddings", json=body)) for _ in range(3)]
+        await late.asked_for.wait()
+
+        async with asyncio.timeout(PATIENCE_S):
+            refused = await c.post("/v1/embeddings", json=body)
+        late.arrived.set()
+
+        assert refused.status_code == 429
+        assert refused.json()["error"]["code"] == "queue_full"
+        assert "Retry-After" in refused.headers
+        assert [r.status_code for r in await asyncio.gather(*waiting)] == [200, 200, 200]

@@ -6,7 +6,10 @@ import httpx
 import pytest
 
 from octomil._version import __version__
-from support.nodes import chat, client_of, composed_node
+from octomil.engines.echo import EchoEngine
+from octomil.errors import EngineUnavailableError
+from octomil.serve.app import build_app
+from support.nodes import chat, client_of, composed_node, node_of
 from support.prometheus import Metric, read_metrics
 from support.serving import ServeProcess, serving
 from support.upstream import CUT, Answer, Gate, chunk, event, failure, fake_upstream
@@ -94,9 +97,9 @@ def test_metrics_are_in_prometheus_format_with_a_doc_each(echo_server):
 
 def test_answers_are_counted_with_their_tokens_and_times(echo_server):
     before = metrics(echo_server)
-    echo_server.chat("one two three")
-    echo_server.chat("one two three", stream=True)
-    echo_server.chat("one two three", max_tokens=1)
+    echo_server.chat("Hello to you")
+    echo_server.chat("Hello to you", stream=True)
+    echo_server.chat("Hello to you", max_tokens=1)
     after = metrics(echo_server)
 
     def grown(name: str, suffix: str = "", **labels: str) -> float:
@@ -140,6 +143,31 @@ def test_engines_and_queues_are_gauged(echo_server):
     assert told["octomil:engine_restarts"].value(model_name="small") == 0
     for name in ("num_requests_running", "num_requests_waiting", "engine_slots_busy"):
         assert ("", frozenset({("model_name", "small")})) in told[f"octomil:{name}"].samples
+
+
+async def test_model_that_nobody_needed_yet_is_not_told_to_be_down():
+    async with composed_node("echo:small") as node, client_of(node) as client:
+        told = read_metrics((await client.get("/metrics")).text)["octomil:engine_up"].samples
+
+        assert "all-minilm-l6-v2" in dict(iter(node.pool))
+        assert [dict(labels) for _, labels in told] == [{"model_name": "small"}]
+
+
+class Dying(EchoEngine):
+    """Cannot say how busy it is."""
+
+    async def busy(self) -> int:
+        raise EngineUnavailableError("cannot connect to http://worker: connection refused")
+
+
+async def test_engine_that_dies_during_a_scrape_costs_its_own_sample_only():
+    engines = {"small": Dying("small"), "large": EchoEngine("large")}
+    async with node_of(engines) as node, client_of(node) as client:
+        response = await client.get("/metrics")
+
+    assert response.status_code == 200
+    busy = read_metrics(response.text)["octomil:engine_slots_busy"].samples
+    assert [dict(labels) for _, labels in busy] == [{"model_name": "large"}]
 
 
 async def failures(client: httpx.AsyncClient) -> dict[tuple[str, str], float]:
@@ -277,3 +305,43 @@ def test_wrong_method_is_a_405_that_names_the_right_ones(echo_server, method, pa
     error = in_openai_s_form(response)
     assert error["code"] == "method_not_allowed"
     assert error["message"] == f"{method} is not allowed on {path}"
+
+
+class Silent(EchoEngine):
+    """An engine that cannot say how busy it is."""
+
+    def __init__(self, name: str, error: Exception) -> None:
+        super().__init__(name)
+        self._error = error
+
+    async def busy(self) -> int:
+        raise self._error
+
+
+async def test_metrics_are_told_also_while_one_engine_is_dying():
+    engines = {
+        "small": Silent("small", EngineUnavailableError("gone")),
+        "large": EchoEngine("large"),
+    }
+    async with node_of(engines) as node, client_of(node) as client:
+        response = await client.get("/metrics")
+
+    assert response.status_code == 200
+    busy = read_metrics(response.text)["octomil:engine_slots_busy"]
+    assert set(busy.samples) == {("", frozenset({("model_name", "large")}))}
+
+
+async def test_fault_that_nobody_foresaw_is_told_in_openai_s_form():
+    async with node_of({"small": Silent("small", ZeroDivisionError())}) as node:
+        transport = httpx.ASGITransport(build_app(node), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
+            response = await client.get("/metrics")
+
+    assert response.status_code == 500
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.json()["error"] == {
+        "message": "the server failed on this request; its log says why",
+        "type": "server_error",
+        "param": None,
+        "code": "internal_error",
+    }

@@ -12,7 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.nodes import chat, client_of, composed_node
+from octomil.engines.base import Capabilities
+from octomil.engines.echo import EchoEngine
+from octomil.errors import InvalidRequestError
+from support.nodes import chat, client_of, composed_node, node_of
 from support.upstream import fake_upstream
 
 CHAT = "/v1/chat/completions"
@@ -99,6 +102,16 @@ def said(**fields: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": "Hello", **fields}]}
 
 
+def called(call: Any) -> dict[str, Any]:
+    """A history in which the assistant made one call of a tool."""
+    return said(role="assistant", content=None, tool_calls=[call])
+
+
+def call_of(**fields: Any) -> dict[str, Any]:
+    function = {"name": "add", "arguments": "{}", **fields}
+    return called({"id": "call_1", "type": "function", "function": function})
+
+
 BAD_FIELDS = [
     ({}, "messages"),
     ({"messages": None}, "messages"),
@@ -124,6 +137,16 @@ BAD_FIELDS = [
     (said(content=[{"type": "text", "text": ["x"]}]), "messages[0].content[0].text"),
     (said(content=[{"type": 5}]), "messages[0].content[0].type"),
     (said(tool_calls="x"), "messages[0].tool_calls"),
+    (called({}), "messages[0].tool_calls[0].type"),
+    (called({"type": "robot"}), "messages[0].tool_calls[0].type"),
+    (called({"type": "function"}), "messages[0].tool_calls[0].function"),
+    (call_of(name=None), "messages[0].tool_calls[0].function.name"),
+    (call_of(name=""), "messages[0].tool_calls[0].function.name"),
+    (call_of(arguments=None), "messages[0].tool_calls[0].function.arguments"),
+    (call_of(arguments={}), "messages[0].tool_calls[0].function.arguments"),
+    (call_of(arguments="{bad"), "messages[0].tool_calls[0].function.arguments"),
+    (call_of(arguments=""), "messages[0].tool_calls[0].function.arguments"),
+    (call_of(arguments="[NaN]"), "messages[0].tool_calls[0].function.arguments"),
     (question(model=5), "model"),
     (question(model=None), "model"),
     (question(model=["small"]), "model"),
@@ -299,6 +322,106 @@ async def test_huge_schema_is_refused_before_it_grows(client):
     assert error["param"] == "response_format"
 
 
+def wide(values: int) -> dict[str, Any]:
+    """A schema of exactly so many values."""
+    return {"enum": ["x"] * (values - 2)}
+
+
+def wanting(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"response_format": {"type": "json_schema", "json_schema": {"schema": schema}}}
+
+
+def with_tools(*schemas: dict[str, Any]) -> dict[str, Any]:
+    functions = [{"name": f"f{n}", "parameters": schema} for n, schema in enumerate(schemas)]
+    return {"tools": [{"type": "function", "function": function} for function in functions]}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        wanting(wide(10_000)),
+        with_tools(wide(10_000)),
+        with_tools(wide(5000), wide(5000)),
+        with_tools(*[{"properties": {name: {} for name in "abcdef"}}] * 400),
+        wanting({"properties": {f"p{n}": {} for n in range(300)}}),
+        wanting(
+            {
+                "properties": {f"p{n}": {} for n in range(900)},
+                "required": [f"p{n}" for n in range(900)],
+            }
+        ),
+    ],
+)
+async def test_schema_as_large_as_allowed_is_taken(client, fields):
+    assert (await client.post(CHAT, json=question(**fields))).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        wanting(wide(10_001)),
+        wanting({"properties": {f"p{n}": {"enum": ["x"] * 50} for n in range(2000)}}),
+        wanting({"allOf": [{"a": [{}] * 99}] * 101}),
+        with_tools(wide(10_001)),
+        with_tools(*[wide(1000)] * 11),
+        wanting({"properties": {f"p{n}": {} for n in range(316)}}),
+        wanting({"enum": ["x" * 1000] * 400}),
+        wanting({"const": "x" * 250_000}),
+        wanting({"properties": {"x" * 250_000: {}}}),
+        wanting({"properties": {f"p{n}": {} for n in range(400)}, "required": [{}, 5, "q"]}),
+    ],
+)
+async def test_schema_that_would_keep_a_worker_busy_for_long_is_refused(client, fields):
+    error = refusal(await client.post(CHAT, json=question(**fields)))
+
+    (field,) = fields
+    assert error["param"] == field
+    assert "schemas of more than 10,000 values together" in error["message"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"n": 3, "model": "one"},
+        {"tools": with_tools({})["tools"], "model": "plain"},
+    ],
+)
+async def test_what_a_model_cannot_do_has_a_code(fields):
+    class Plain(EchoEngine):
+        capabilities = Capabilities(tools=False)
+
+    class Single(EchoEngine):
+        async def generate(self, request):
+            raise InvalidRequestError("n must be at most 2", param="n")
+
+    engines = {"one": Single("one"), "plain": Plain("plain")}
+    async with node_of(engines) as node, client_of(node) as client:
+        error = refusal(await client.post(CHAT, json=question(**fields)))
+
+    assert error["code"] == "invalid_request"
+    assert error["param"] in fields
+
+
+async def test_call_in_the_history_is_taken_as_openai_writes_it(client):
+    history = [
+        {"role": "user", "content": "What is 1 + 1?"},
+        *call_of(arguments='{"a": 1, "b": 1}')["messages"],
+        {"role": "tool", "tool_call_id": "call_1", "content": "2"},
+    ]
+
+    assert (await client.post(CHAT, json={"messages": history})).status_code == 200
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+async def test_model_may_be_named_in_any_letters_in_the_header(encoding):
+    async with composed_node("echo:small", "echo:modèle") as node, client_of(node) as client:
+        headers = {"X-Model": "modèle".encode(encoding)}
+        response = await client.post(CHAT, json=question(), headers=headers)
+
+    assert response.status_code == 200, response.text
+    assert response.json()["model"] == "modèle"
+
+
 async def test_unknown_fields_are_left_to_the_engine(client):
     response = await client.post(CHAT, json=question(mirostat=2, cache_prompt=True))
 
@@ -370,7 +493,7 @@ def test_body_of_a_hundred_megabytes_is_refused(echo_server, path, headers):
 
 
 def test_huge_body_is_refused_on_its_announcement(echo_server):
-    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 104857600\r\n\r\n"
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: 104857600\r\n\r\n"
 
     status, body = raw(echo_server.url, head)
 
@@ -412,18 +535,23 @@ def test_request_that_is_no_http_is_a_400(echo_server, request_bytes):
 
 
 @pytest.mark.parametrize(
-    "header",
-    [b"Host: [", b"Host: \xff", b"Host:", b"X-Model: \xff\xfe", b"X-Model: " + b"m" * 8000],
+    ("header", "status"),
+    [
+        (b"Host: [", 421),
+        (b"Host: \xff", 421),
+        (b"Host:", 200),
+        (b"X-Model: \xff\xfe", 404),
+        (b"X-Model: " + b"m" * 8000, 404),
+    ],
 )
-def test_strange_header_never_breaks_the_answer(echo_server, header):
+def test_strange_header_never_breaks_the_answer(echo_server, header, status):
     body = json.dumps(chat("Hello")).encode()
     head = b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: %d\r\n%b\r\n\r\n"
 
-    status, _ = raw(echo_server.url, head % (len(body), header) + body)
+    asked, _ = raw(echo_server.url, head % (len(body), header) + body)
     lost, _ = raw(echo_server.url, b"GET /nowhere HTTP/1.1\r\n%b\r\n\r\n" % header)
 
-    assert status == (404 if header.startswith(b"X-Model") else 200)
-    assert lost == 404
+    assert (asked, lost) == (status, 421 if status == 421 else 404)
 
 
 def test_node_is_none_the_worse_for_it(echo_server):

@@ -32,6 +32,8 @@ def test_routing_statistics_have_the_documented_shape(echo_server):
         "routing_distribution",
         "avg_routing_latency_us",
         "estimated_savings",
+        "subtasks",
+        "escalations",
     }
     shares = told["routing_distribution"]
     assert list(shares)[:3] == ["tier0_deterministic", "small", "large"]

@@ -121,6 +121,30 @@ async def test_a_connection_closed_meanwhile_costs_one_more_try(
         assert script.connections == 2
 
 
+async def test_an_answer_that_had_begun_is_not_asked_for_again(
+    make: Callable[..., Upstream],
+) -> None:
+    begun = b"HTTP/1.1 200 OK\r\nContent-"
+
+    async with scripted([JSON], [begun, None], [JSON]) as script, opened(make, script.url) as up:
+        await up.request("POST", "/x", b"{}")
+
+        with pytest.raises(GenerationError, match="broke"):
+            await up.request("POST", "/x", b"{}")
+        assert len(script.requests) == 2
+
+
+async def test_a_connection_kept_for_too_long_is_not_used_again() -> None:
+    async with (
+        scripted([JSON], [JSON]) as script,
+        opened(PlainHttpUpstream, script.url, idle_s=0) as upstream,
+    ):
+        for _ in range(2):
+            await upstream.request("POST", "/x", b"{}")
+
+        assert script.connections == 2
+
+
 async def test_a_server_that_hangs_up_without_an_answer_is_a_fault(
     make: Callable[..., Upstream],
 ) -> None:

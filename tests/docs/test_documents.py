@@ -70,7 +70,10 @@ def test_a_command_and_its_flags_exist(words: list[str]):
     if words[0] == "octomil":
         command: click.Command = import_module(f"octomil.cli.{words[1]}").command
         assert words[1] in COMMANDS
-        assert command.make_context(words[1], words[2:]).params
+        rest = words[2:]
+        if isinstance(command, click.Group):
+            command, rest = command.commands[rest[0]], rest[1:]
+        assert command.make_context(words[1], rest).params
     elif words[0] == "make":
         makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
         assert all(f"\n{target}:" in makefile for target in words[1:])

@@ -117,4 +117,4 @@ def test_aborted_stream_ends_the_generation(steps, server):
     assert steps["after"] == {"choices": 2}
     metrics = server.get("/metrics", headers={"Authorization": f"Bearer {KEY}"}).text
     failures = [line for line in metrics.splitlines() if "request_failure_total{" in line]
-    assert [line for line in failures if 'reason="cancelled"' in line and line.endswith(" 1")]
+    assert [line for line in failures if 'reason="cancelled"' in line and line.endswith(" 1.0")]

@@ -3,8 +3,12 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -17,15 +21,20 @@ from octomil.engines.llama_cpp.engine import LlamaCppEngine
 from octomil.engines.llama_cpp.process import WorkerProcess
 from octomil.engines.llama_cpp.spec import WorkerSpec
 from octomil.engines.pool import EnginePool, EngineState
+from octomil.engines.upstream import open_upstream
 from octomil.errors import (
     ConfigurationError,
     EngineCrashedError,
     EngineError,
     EngineUnavailableError,
+    InvalidRequestError,
 )
 from octomil.models.pull import ModelStore
 from support.models import model_cache_dir
+from support.prometheus import read_metrics
 from support.serving import serving
+from support.sse import read_events
+from support.waiting import eventually
 
 LONG_TEXT = "The quick brown fox jumps over the lazy dog and runs into the wood. "
 
@@ -45,6 +54,21 @@ async def engine(gguf: Path) -> AsyncIterator[LlamaCppEngine]:
     await engine.load(lambda line: None)
     yield engine
     await engine.close()
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("call", [{}, {"type": "function", "function": {"name": "add"}}])
+async def test_history_that_llama_cpp_cannot_read_is_the_client_s_to_mend(engine, call):
+    messages = [
+        {"role": "user", "content": "What is 1 + 1?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+    ]
+    request = GenerationRequest("chat/completions", {"messages": messages, "max_tokens": 1})
+
+    with pytest.raises(InvalidRequestError, match=r"^Failed to parse messages: ") as caught:
+        await engine.generate(request)
+
+    assert (caught.value.status, caught.value.param) == (400, "messages")
 
 
 def endless(content: str = "Count for ever.") -> GenerationRequest:
@@ -131,16 +155,31 @@ def test_kill_9_of_the_server_leaves_no_worker(model_cache: None) -> None:
         asyncio.run(until(lambda: is_gone(worker)))
 
 
-@pytest.mark.model
-def test_kill_9_of_a_server_that_loads_leaves_no_worker(model_cache: None) -> None:
-    with serving("qwen2.5-coder-1.5b", "--ctx-size", "512", wait_ready=False) as served:
-        workers: set[int] = set()
-        asyncio.run(until(lambda: bool(workers.update(worker_pids(served.process.pid)) or workers)))
+LOADER = """
+import asyncio, sys
+from pathlib import Path
+from octomil.engines.llama_cpp.process import WorkerProcess
+from octomil.engines.llama_cpp.spec import WorkerSpec
 
-        served.process.kill()
-        served.process.wait()
+asyncio.run(WorkerProcess(WorkerSpec(name="endless", path=Path(sys.argv[1]))).start())
+"""
 
-        asyncio.run(until(lambda: all(map(is_gone, workers))))
+
+def test_kill_9_of_a_parent_whose_worker_still_loads_leaves_no_worker(tmp_path: Path) -> None:
+    model = tmp_path / "endless.gguf"
+    os.mkfifo(model)  # nobody writes, so that loading from it never ends
+    with subprocess.Popen([sys.executable, "-c", LOADER, str(model)]) as parent:
+        (worker,) = eventually(lambda: worker_pids(parent.pid))
+        try:
+            eventually(lambda: "xllamacpp" in Path(f"/proc/{worker}/maps").read_text())
+
+            parent.kill()
+            parent.wait()
+
+            eventually(lambda: is_gone(worker))
+        finally:
+            if not is_gone(worker):
+                os.kill(worker, signal.SIGKILL)
 
 
 @pytest.mark.model
@@ -201,28 +240,126 @@ def test_health_answers_while_models_load(model_cache: None) -> None:
         assert "loading" in states
 
 
-@pytest.mark.model
-@pytest.mark.parametrize(
-    "request_",
-    [
-        pytest.param(endless(), id="decode"),
-        pytest.param(endless(LONG_TEXT * 90), id="prefill"),
-    ],
-)
-async def test_a_cancelled_request_frees_its_slot(
-    engine: LlamaCppEngine, request_: GenerationRequest
-) -> None:
-    task = asyncio.create_task(engine.generate(request_))
+async def cancelled_once_it_is_at_work(engine: LlamaCppEngine, request: GenerationRequest) -> None:
+    task = asyncio.create_task(engine.generate(request))
     async with asyncio.timeout(30):
         while not await engine.busy():
             await asyncio.sleep(0)
-
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
     async with asyncio.timeout(30):
         while await engine.busy():
             await asyncio.sleep(0)
+
+
+async def prompt_tokens_read(engine: LlamaCppEngine) -> int:
+    """How much of all prompts the worker has read, as it counts itself."""
+    reply = await engine.upstream.request("GET", "/metrics")
+    told = read_metrics(reply.body.decode())["llamacpp:prompt_tokens_total"]
+    return int(told.value())
+
+
+@pytest.mark.model
+async def test_a_request_that_is_cancelled_while_it_answers_frees_its_slot(
+    engine: LlamaCppEngine,
+) -> None:
+    await cancelled_once_it_is_at_work(engine, endless())
+
+
+@pytest.mark.model
+async def test_a_request_that_is_cancelled_in_its_prompt_frees_its_slot_before_its_end(
+    engine: LlamaCppEngine,
+) -> None:
+    prompt = LONG_TEXT * 90
+
+    await cancelled_once_it_is_at_work(engine, endless(prompt))
+
+    assert await prompt_tokens_read(engine) < await engine.tokens(prompt)
+
+
+@pytest.mark.model
+async def test_the_worker_answers_nobody_without_its_key(gguf: Path) -> None:
+    process = WorkerProcess(spec(gguf))
+    try:
+        await process.start()
+        statuses = {}
+        for key in (process.key, "wrong", None):
+            upstream = open_upstream("http://worker", api_key=key, unix_socket=process.socket)
+            statuses[key] = (await upstream.request("GET", "/props")).status
+    finally:
+        await process.stop()
+
+    assert statuses == {process.key: 200, "wrong": 401, None: 401}
+
+
+@pytest.mark.model
+def test_ctrl_c_lets_a_stream_finish(model_cache: None) -> None:
+    with serving("smollm2-135m", "--ctx-size", "512") as served:
+        body = {**endless().body, "stream": True, "max_tokens": 40}
+        with httpx.stream(
+            "POST", f"{served.url}/v1/chat/completions", json=body, timeout=60
+        ) as response:
+            pieces = response.iter_bytes()
+            first = next(pieces)
+            os.killpg(served.process.pid, signal.SIGINT)  # as a terminal does: to all of them
+            stream = read_events(first + b"".join(pieces))
+
+        assert served.process.wait(30) == 0
+    assert (stream.finish_reasons, stream.dones) == (["length"], 1)
+
+
+@pytest.mark.model
+def test_a_dead_model_comes_back_once_its_temporary_folder_does(
+    model_cache: None, tmp_path: Path
+) -> None:
+    folder = tmp_path / "t"
+    folder.mkdir()
+    with serving("smollm2-135m", "--ctx-size", "512", env={"TMPDIR": str(folder)}) as served:
+        (worker,) = worker_pids(served.process.pid)
+        shutil.rmtree(folder)
+        os.kill(worker, signal.SIGKILL)
+
+        eventually(lambda: "did not come back" in "\n".join(served.errors))
+        assert served.get("/health").json()["models"]["smollm2-135m"]["state"] == "restarting"
+        folder.mkdir()
+
+        eventually(lambda: served.get("/ready").status_code == 200)
+        assert served.chat("hello", max_tokens=2).status_code == 200
+
+
+@pytest.mark.model
+def test_a_worker_that_hangs_or_dies_costs_a_scrape_its_own_sample_only(model_cache: None) -> None:
+    def busy_samples(response: httpx.Response) -> int:
+        assert response.status_code == 200
+        return len(read_metrics(response.text)["octomil:engine_slots_busy"].samples)
+
+    with serving("--models", "smollm2-135m,echo", "--ctx-size", "512") as served:
+        (worker,) = worker_pids(served.process.pid)
+        assert busy_samples(served.get("/metrics")) == 2
+        os.kill(worker, signal.SIGSTOP)
+
+        assert busy_samples(served.get("/metrics")) == 1
+
+        with ThreadPoolExecutor() as threads:
+            scrapes = [threads.submit(served.get, "/metrics") for _ in range(4)]
+            os.kill(worker, signal.SIGKILL)
+            assert {busy_samples(scrape.result()) for scrape in scrapes} <= {1, 2}
+
+
+def open_files() -> int:
+    return psutil.Process().num_fds()
+
+
+async def test_a_worker_that_cannot_be_started_leaves_no_file_open(tmp_path: Path) -> None:
+    before = open_files()
+    process = WorkerProcess(spec(tmp_path / "model.gguf"))
+    shutil.rmtree(Path(process.socket).parent)  # where its log would be
+
+    with pytest.raises(FileNotFoundError):
+        await process.start()
+    await process.stop()
+
+    assert open_files() == before
 
 
 async def test_a_file_that_is_no_model_fails_with_its_cause(tmp_path: Path) -> None:

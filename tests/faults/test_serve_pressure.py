@@ -3,19 +3,19 @@ fail in every way, and signals at bad moments. Real processes on real sockets.
 """
 
 import json
-import select
 import signal
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from http.client import HTTPResponse
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import pytest
 
 from octomil.cli.main import main
+from support.caller import CHAT, Caller, head
 from support.nodes import chat, client_of, composed_node
+from support.ollama import ollama
 from support.prometheus import read_metrics
 from support.serving import ServeProcess, serving
 from support.sse import read_events, read_stream
@@ -35,7 +35,6 @@ from support.upstream import (
 )
 from support.waiting import eventually, url_while_loading
 
-CHAT = "/v1/chat/completions"
 PATHS = (CHAT, "/v1/completions", "/v1/embeddings")
 UPSTREAM_LIMIT = 256  # requests the node lets run at once at an OpenAI-compatible server
 TWO = ("--models", "openai:small,openai:large", "--auto-route")
@@ -75,41 +74,6 @@ def guarded() -> Iterator[ServeProcess]:
     options = ("--api-key", "secret", "--cors-origin", "https://app.example")
     with serving("echo:small", *options) as served:
         yield served
-
-
-class Caller:
-    """A client on a socket of its own, which may stall, or leave, at any moment."""
-
-    def __init__(self, url: str) -> None:
-        host, port = url.removeprefix("http://").split(":")
-        self.socket = socket.create_connection((host, int(port)), timeout=30)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.socket.close()
-
-    def send(self, data: bytes) -> None:
-        self.socket.sendall(data)
-
-    def ask(self, body: dict[str, Any], path: str = CHAT) -> None:
-        data = json.dumps(body).encode()
-        self.send(head(path, len(data)) + data)
-
-    def response(self) -> HTTPResponse:
-        response = HTTPResponse(self.socket)
-        response.begin()
-        return response
-
-    def has_answer(self) -> bool:
-        """Look whether something has come, for a moment."""
-        return bool(select.select([self.socket], [], [], 0.01)[0])
-
-
-def head(path: str, length: int, *more: str) -> bytes:
-    lines = [f"POST {path} HTTP/1.1", "Host: node", f"Content-Length: {length}", *more]
-    return "\r\n".join([*lines, "", ""]).encode()
 
 
 @contextmanager
@@ -236,6 +200,20 @@ def test_caller_who_hangs_up_stops_the_upstream(gateway, upstream, stream):
     eventually(lambda: queue(gateway)["active"] == 0)
 
 
+def test_caller_who_hangs_up_before_its_vectors_come_stops_the_upstream(gateway, upstream):
+    gate = Gate()
+    before = failures(gateway, "small", "cancelled")
+    upstream.script("small", Answer([b"{}"], hold=gate))
+    with Caller(gateway.url) as caller:
+        caller.ask({"model": "small", "input": "x"}, "/v1/embeddings")
+        gate.await_waiting()
+
+    gate.await_hang_up()
+
+    eventually(lambda: failures(gateway, "small", "cancelled") == before + 1)
+    eventually(lambda: queue(gateway)["active"] == 0)
+
+
 def test_caller_who_hangs_up_in_the_middle_of_a_stream_stops_the_upstream(gateway, upstream):
     gate = Gate()
     before = failures(gateway, "small", "cancelled")
@@ -285,12 +263,12 @@ def test_connections_that_say_nothing_or_little_keep_nobody_else_waiting(gateway
     with ExitStack() as stack:
         silent = [stack.enter_context(Caller(gateway.url)) for _ in range(100)]
         for caller in silent[::2]:
-            caller.send(b"POST /v1/chat/completions HTTP/1.1\r\nHost: no")
+            caller.send(b"POST /v1/chat/completions HTTP/1.1\r\nHost: local")
 
         assert gateway.chat("Hello", model="small").status_code == 200
 
         body = json.dumps(chat("Hello", model="small")).encode()
-        silent[0].send(b"de\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        silent[0].send(b"host\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         assert silent[0].response().status == 200
 
 
@@ -641,43 +619,6 @@ def test_node_without_a_key_takes_any_or_none(echo_server, headers):
     assert echo_server.post(CHAT, chat("Hello"), headers=headers).status_code == 200
 
 
-def preflight(served: ServeProcess, origin: str) -> httpx.Response:
-    headers = {
-        "Origin": origin,
-        "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": "authorization,content-type,x-model",
-    }
-    return httpx.options(served.url + CHAT, headers=headers, timeout=30, verify=False)
-
-
-def test_pages_of_no_origin_may_call_unless_one_is_named(echo_server):
-    asked = preflight(echo_server, "https://app.example")
-    called = echo_server.post(CHAT, chat("Hello"), headers={"Origin": "https://app.example"})
-
-    assert asked.status_code == 405
-    for response in (asked, called):
-        assert not [name for name in response.headers if name.startswith("access-control")]
-
-
-def test_pages_of_a_named_origin_may_call_and_read_the_headers(guarded):
-    origin = "https://app.example"
-    asked = preflight(guarded, origin)
-    headers = {"Origin": origin, "Authorization": "Bearer secret"}
-    called = guarded.post(CHAT, chat("Hello"), headers=headers)
-    refused = guarded.post(CHAT, chat("Hello"), headers={"Origin": origin})
-
-    assert asked.status_code == 200
-    assert "POST" in asked.headers["Access-Control-Allow-Methods"]
-    for response in (asked, called, refused):
-        assert response.headers["Access-Control-Allow-Origin"] == origin
-    assert "X-Octomil-Routed-Model" in called.headers["Access-Control-Expose-Headers"]
-    assert refused.status_code == 401
-
-
-def test_pages_of_another_origin_may_not(guarded):
-    assert "Access-Control-Allow-Origin" not in preflight(guarded, "https://evil.example").headers
-
-
 # ---- starting ----
 
 
@@ -706,6 +647,11 @@ def test_port_that_is_taken_is_a_plain_error(capsys):
         (["serve", "openai:"], 1, "write openai:NAME"),
         (["serve", "echo:a,b"], 1, "no model is called 'b'"),
         (["serve", "--models", "echo:a,ollama:a"], 1, "under one name"),
+        (["serve", "echo:auto"], 1, "'auto' is a name of the router's own"),
+        (["serve", "echo", "--api-key", ""], 1, "the API key is empty"),
+        (["serve", "echo", "--host", ""], 1, "write 0.0.0.0"),
+        (["serve", "all-minilm", "--engine", "llama_cpp"], 1, "leave --engine out"),
+        (["serve", "registry:churn@1"], 1, "name the path of its file"),
     ],
 )
 def test_slip_on_the_command_line_is_answered_with_the_way_out(arguments, status, hint, capsys):
@@ -714,3 +660,28 @@ def test_slip_on_the_command_line_is_answered_with_the_way_out(arguments, status
     error = capsys.readouterr().err
     assert hint in error
     assert "Traceback" not in error
+
+
+def test_empty_key_in_the_environment_opens_no_node_either(capsys, monkeypatch):
+    monkeypatch.setenv("OCTOMIL_SERVE_KEY", "")
+
+    assert main(["serve", "echo", "--port", "0"]) == 1
+
+    assert "the API key is empty" in capsys.readouterr().err
+
+
+def test_key_of_the_environment_is_asked_for_unless_a_flag_gives_another(capsys):
+    env = {"OCTOMIL_SERVE_KEY": "theirs"}
+    for flags, key in (((), "theirs"), (("--api-key", "mine"), "mine")):
+        with serving("echo", *flags, env=env) as served:
+            for given, status in ((key, 200), ("other", 401)):
+                headers = {"Authorization": f"Bearer {given}"}
+                assert served.get("/v1/models", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("name", ["llama3.2:3b", "ollama:llama3.2:3b"])
+def test_engine_runs_models_whose_own_names_have_a_colon(name):
+    with ollama() as url:
+        served_by = ("--engine", "ollama")
+        with serving(name, *served_by, env={"OLLAMA_BASE_URL": url}) as served:
+            assert served.chat("Hello", model="llama3.2:3b").status_code == 200

@@ -1,6 +1,6 @@
 """A node inside the test's own process, wired by the real composition root."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,8 +14,8 @@ from octomil.routing.router import QueryRouter
 from octomil.routing.tiers import assign_tiers
 from octomil.serve.app import build_app
 from octomil.serve.node import Node, ServedModel
-from octomil.serve.observation import Recorder
 from octomil.serve.options import ServeOptions
+from octomil.serve.recorder import Recorder
 from octomil.serve.stats import RoutingStats
 
 
@@ -35,12 +35,14 @@ async def composed_node(
 
 
 @asynccontextmanager
-async def node_of(engines: Mapping[str, Engine], **options: Any) -> AsyncIterator[Node]:
-    """A loaded, routing node over engines of the test's own making."""
+async def node_of(
+    engines: Mapping[str, Engine], *, lazy: Collection[str] = (), **options: Any
+) -> AsyncIterator[Node]:
+    """A routing node over engines of the test's own making, loaded but for the lazy ones."""
     names = list(engines)
     pool = EnginePool(print)
     for name, engine in engines.items():
-        pool.add(name, engine)
+        pool.add(name, engine, lazy=name in lazy)
     node = Node(
         models={name: ServedModel(name=name) for name in names},
         pool=pool,

@@ -20,7 +20,7 @@ from octomil.engines.echo import EchoEngine
 from octomil.engines.pool import EnginePool
 from octomil.serve.app import build_app
 from octomil.serve.node import Node, ServedModel
-from octomil.serve.observation import Recorder
+from octomil.serve.recorder import Recorder
 from octomil.serve.stats import RoutingStats
 
 MODELS = {

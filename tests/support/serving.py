@@ -62,6 +62,7 @@ def serving(
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **(env or {})},
+        start_new_session=True,  # so that a test may signal its process group
     )
     served = ServeProcess(process)
     heard: queue.Queue[str | None] = queue.Queue()

@@ -145,6 +145,18 @@ def words(text: str, *, model: str = "m") -> list[bytes]:
     return [*map(event, [*said, *ending]), DONE]
 
 
+def doubtful(text: str, logprob: float, *, prompt_tokens: int | None = None) -> list[bytes]:
+    """A whole stream whose every word has this log-probability; it tells usage if asked to."""
+    said = [
+        chunk(word, logprobs={"content": [{"token": word, "logprob": logprob}]})
+        for word in text.split()
+    ]
+    ending: list[dict[str, Any]] = [chunk(finish="stop")]
+    if prompt_tokens is not None:
+        ending.append(usage_chunk(prompt_tokens, len(said)))
+    return [*map(event, [*said, *ending]), DONE]
+
+
 def completion(text: str, *, model: str = "m") -> bytes:
     """A whole answer in one piece."""
     message = {"role": "assistant", "content": text}

@@ -9,13 +9,16 @@ from octomil.cli.pull import open_progress
 from octomil.compose import build_node, fetch_models
 from octomil.config import Settings
 from octomil.doctor.software import require_own_names
-from octomil.models.references import split_names
+from octomil.errors import ConfigurationError
+from octomil.models.catalog import CATALOG
+from octomil.models.references import ModelRef, has_scheme, parse_reference, split_names
 from octomil.routing.router import STRATEGIES
 from octomil.serve.options import ServeOptions
 from octomil.serve.server import listen, run
 
 _DEFAULTS = ServeOptions(models=())
-_ENGINE_PREFIXES = ("ollama", "openai", "echo")
+_LOCAL_ENGINE = "llama_cpp"
+_ENGINES = (_LOCAL_ENGINE, "ollama", "openai", "echo")
 
 _EXAMPLES = """
 Try:
@@ -44,18 +47,38 @@ Try:
 @click.option(
     "--fallback", is_flag=True, help="Try the next model when one is not sure of its answer."
 )
+@click.option(
+    "--no-decompose",
+    "decompose",
+    flag_value=False,
+    default=True,
+    help="Route a message as a whole, even if it asks for several things.",
+)
+@click.option(
+    "--price",
+    "prices",
+    multiple=True,
+    metavar="MODEL=IN/OUT",
+    help="US dollars for a million prompt tokens and completion tokens; repeatable.",
+)
+@click.option(
+    "--spend-cap",
+    "spend_cap_usd",
+    type=click.FloatRange(0),
+    metavar="USD",
+    help="US dollars that models with a price may cost a day (UTC).  [default: no limit]",
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=_DEFAULTS.port, show_default=True)
 @click.option("--host", default=_DEFAULTS.host, show_default=True)
 @click.option(
     "--engine",
-    type=click.Choice(_ENGINE_PREFIXES),
+    type=click.Choice(_ENGINES),
     help="Who runs the models that name no engine themselves; the default is this machine.",
 )
 @click.option(
     "--api-key",
     metavar="KEY",
-    help="Ask clients for this bearer token.",
-    envvar="OCTOMIL_SERVE_KEY",
+    help="Ask clients for this bearer token; OCTOMIL_SERVE_KEY does the same.",
 )
 @click.option(
     "--max-queue",
@@ -112,6 +135,13 @@ Try:
     help="Let pages of this origin call the node; repeatable.  [default: none]",
 )
 @click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Answer to this name in `Host`; repeatable.  [default: without a key, loopback's own]",
+)
+@click.option(
     "--drain-timeout",
     "drain_s",
     type=click.FloatRange(0),
@@ -129,6 +159,7 @@ def command(
     models: str | None,
     *,
     engine: str | None,
+    api_key: str | None,
     quiet: bool,
     examples: bool,
     **flags: Any,
@@ -140,16 +171,39 @@ def command(
     """
     require_own_names()
     names = split_names([name for name in (model, models) if name])
-    if engine is not None:
-        names = [name if ":" in name else f"{engine}:{name}" for name in names]
-    options = ServeOptions(models=tuple(names), **flags)
     settings = Settings.from_env()
+    options = ServeOptions(
+        models=tuple(_with_engine(name, engine, settings) for name in names),
+        api_key=settings.serve_key if api_key is None else api_key,
+        **flags,
+    )
     listen(options.host, options.port).close()  # a taken port shows before a long download
     with open_progress() as progress:
         found = fetch_models(settings, options, progress)
     with listen(options.host, options.port) as listener:
         node = build_node(settings, options, found, log=None if quiet else sys.stderr)
         run(node, options, listener, _say, lambda url: _show_examples(url) if examples else None)
+
+
+def _with_engine(name: str, engine: str | None, settings: Settings) -> str:
+    """Return a reference that says which engine runs it, where `name` does not say so itself.
+
+    Raises:
+        ConfigurationError: that engine cannot run it.
+    """
+    if engine is None or has_scheme(name):
+        return name
+    if engine != _LOCAL_ENGINE:
+        return f"{engine}:{name}"
+    if not _is_gguf(parse_reference(name, settings.model_aliases)):
+        raise ConfigurationError(f"{engine} runs GGUF files only, not {name!r}; leave --engine out")
+    return name
+
+
+def _is_gguf(ref: ModelRef) -> bool:
+    if ref.kind == "catalog":
+        return CATALOG[ref.target].format == "gguf"
+    return ref.has_files and not (ref.file or ref.target).endswith(".onnx")
 
 
 def _say(line: str) -> None:

@@ -16,16 +16,21 @@ DISTRIBUTION = "octomil-oss"
 IMPORT_NAMES = ("epochly", "octomil")
 OLDEST_PYTHON = (3, 11)
 
-OTHER_VARIABLES = ("OCTOMIL_SERVE_KEY", "OCTOMIL_TEST_CACHE_DIR")
-"""Variables that other places read: the option `--api-key`, and the tests."""
+OTHER_VARIABLES = ("OCTOMIL_TEST_CACHE_DIR",)
+"""Variables that other places read: the tests."""
 
 _IMPORT_S = 120.0
 _IMPORTER = """
 import importlib, sys
+from importlib.metadata import packages_distributions
+modules = {}
+for module_name, owners in sorted(packages_distributions().items(), reverse=True):
+    if not module_name.startswith("_"):
+        modules.update(dict.fromkeys(owners, module_name))
 for name in sys.argv[1:]:
     print("trying", name, flush=True)
     try:
-        module = importlib.import_module(name)
+        module = importlib.import_module(modules.get(name, name))
     except BaseException as error:
         print("failed", name, f"{type(error).__name__}: {error}".partition("\\n")[0], flush=True)
     else:
@@ -104,7 +109,7 @@ def declared_requirements() -> list[Requirement]:
 
 
 def try_imports(names: Sequence[str], environ: Mapping[str, str]) -> ImportReport:
-    """Import packages in a child process and report."""
+    """Import packages, by the names they are installed under, in a child process and report."""
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter, a fixed program
             [sys.executable, "-P", "-c", _IMPORTER, *names],

@@ -78,7 +78,7 @@ class AiohttpUpstream:
         try:
             return await session.request(method, self.base_url + path, data=body)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-            if isinstance(error, aiohttp.ClientConnectorError):
+            if isinstance(error, aiohttp.ClientConnectorError) or _had_begun(error):
                 raise
             return await session.request(method, self.base_url + path, data=body)
 
@@ -92,6 +92,11 @@ class AiohttpUpstream:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         return self._session
+
+
+def _had_begun(error: aiohttp.ClientError) -> bool:
+    """Tell whether the answer had begun: what there was of it stands in place of a message."""
+    return isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str)
 
 
 class _naming:  # noqa: N801 - reads as the context manager it is

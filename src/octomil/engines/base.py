@@ -4,6 +4,7 @@ Requests and answers cross the port in OpenAI's wire form: most engines are serv
 already, so that relaying a token costs no parsing.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -153,3 +154,12 @@ class Engine(Protocol):
     async def close(self) -> None:
         """Free everything; closing twice is harmless."""
         ...
+
+
+class Deathless:
+    """The part of an engine without a process of its own, which therefore cannot die by itself."""
+
+    async def failure(self) -> str:
+        """Never return: a fault shows in an answer, if at all."""
+        never: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        return await never

@@ -74,7 +74,7 @@ def _llama_cpp(asked: EngineRequest) -> Engine:
         context_tokens=context_tokens(files, options),
         threads=options.threads,
         cache_mib=options.cache_mib,
-        embeddings=files.kind == "embedding",
+        kind=files.kind,
     )
     return LlamaCppEngine(spec)
 

@@ -17,6 +17,7 @@ import msgspec
 from octomil.engines.base import (
     Capabilities,
     Completion,
+    Deathless,
     Embeddings,
     EventStream,
     GenerationRequest,
@@ -35,7 +36,7 @@ _DEEPEST_INSTANCE = 64
 _encode = msgspec.json.Encoder().encode
 
 
-class EchoEngine:
+class EchoEngine(Deathless):
     """Says the last message back, word by word.
 
     Args:
@@ -144,11 +145,6 @@ class EchoEngine:
     async def busy(self) -> int:
         """Tell how many answers are being made."""
         return self._busy
-
-    async def failure(self) -> str:
-        """Never return: it lives in this process."""
-        never: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        return await never
 
     async def close(self) -> None:
         """Forget that it was loaded."""

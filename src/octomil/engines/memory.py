@@ -6,13 +6,12 @@ from pathlib import Path
 
 from octomil.errors import InsufficientSpaceError
 
+_CGROUP = Path("/sys/fs/cgroup")
 _CGROUP_LIMITS = (
-    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
-    (
-        Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-        Path("/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-    ),
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
 )
+"""Files that hold the limit and what is used of it, by cgroup version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +22,21 @@ class MemoryNeed:
     bytes: int
 
 
-def free_memory_bytes() -> int:
-    """Return the memory that can be had without swapping, within the container's limit."""
+def free_memory_bytes(cgroup: Path = _CGROUP) -> int:
+    """Return the memory that can be had without swapping, within the container's limit.
+
+    Args:
+        cgroup: the folder in which the system tells that limit.
+    """
     import psutil
 
     free = int(psutil.virtual_memory().available)
     for limit, used in _CGROUP_LIMITS:
         try:
-            free = min(free, int(limit.read_text()) - int(used.read_text()))
+            left = int((cgroup / limit).read_text()) - int((cgroup / used).read_text())
         except (OSError, ValueError):  # no such limit: "max", or another system
             continue
+        free = min(free, left)
     return max(0, free)
 
 

@@ -11,6 +11,7 @@ from octomil.config import forbid_telemetry
 from octomil.engines.base import (
     Capabilities,
     Completion,
+    Deathless,
     Embeddings,
     EventStream,
     GenerationRequest,
@@ -21,7 +22,7 @@ from octomil.errors import EngineError, EngineUnavailableError, InvalidRequestEr
 _BATCH = 32
 
 
-class OnnxEmbeddingEngine:
+class OnnxEmbeddingEngine(Deathless):
     """A sentence encoder: an ONNX file that returns `last_hidden_state`, and its tokenizer.
 
     Args:
@@ -157,11 +158,6 @@ class OnnxEmbeddingEngine:
     async def busy(self) -> int:
         """Tell how many batches of texts are at work."""
         return self._busy
-
-    async def failure(self) -> str:
-        """Never return: it lives in this process."""
-        never: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        return await never
 
     async def close(self) -> None:
         """Drop the session."""

@@ -1,6 +1,5 @@
 """The code path shared by every engine that is a server speaking OpenAI's wire form."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ import msgspec
 from octomil.engines.base import (
     Capabilities,
     Completion,
+    Deathless,
     Embeddings,
     EventStream,
     GenerationRequest,
@@ -38,7 +38,7 @@ _decode_vectors = msgspec.json.Decoder(_Vectors).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class OpenAIWireEngine:
+class OpenAIWireEngine(Deathless):
     """An engine behind an OpenAI-compatible server.
 
     Subclasses say how to reach it (`load`) and what it needs in a request (`prepare`).
@@ -110,7 +110,7 @@ class OpenAIWireEngine:
             self.model,
             usage,
             wants_usage=request.wants_usage,
-            usage_per_choice=self.usage_per_choice,
+            choices_per_prompt=(body.get("n") or 1) if self.usage_per_choice else None,
         )
         chunks = self.upstream.stream(f"{self.prefix}/{request.endpoint}", _encode(body))
         try:
@@ -151,11 +151,6 @@ class OpenAIWireEngine:
     async def busy(self) -> int:
         """Tell how many requests the engine works on; a remote one does not say."""
         return 0
-
-    async def failure(self) -> str:
-        """Never return: a remote server's faults are seen per request."""
-        never: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        return await never
 
     async def close(self) -> None:
         """Close the connections."""

@@ -31,6 +31,7 @@ class PlainHttpUpstream:
         connect_timeout_s: seconds to get a connection.
         read_timeout_s: seconds between two reads; None waits for ever, for a local engine that
             may prefill for minutes.
+        idle_s: seconds after which a kept connection is not used again.
 
     Raises:
         ConfigurationError: the URL is no plain HTTP URL.
@@ -44,6 +45,7 @@ class PlainHttpUpstream:
         unix_socket: str | None = None,
         connect_timeout_s: float = 10.0,
         read_timeout_s: float | None = None,
+        idle_s: float = _IDLE_S,
     ) -> None:
         url = urlsplit(base_url)
         if url.scheme != "http" or not url.hostname:
@@ -53,6 +55,7 @@ class PlainHttpUpstream:
         self._path = url.path.rstrip("/")
         self._unix_socket = unix_socket
         self._connect_timeout_s, self._read_timeout_s = connect_timeout_s, read_timeout_s
+        self._idle_s = idle_s
         self._idle: deque[_Connection] = deque()
         host = url.netloc.rpartition("@")[2]
         key = f"Authorization: Bearer {api_key}\r\n" if api_key else ""
@@ -118,7 +121,7 @@ class PlainHttpUpstream:
                 return connection
 
     def _kept(self) -> "_Connection | None":
-        oldest = asyncio.get_running_loop().time() - _IDLE_S
+        oldest = asyncio.get_running_loop().time() - self._idle_s
         while self._idle:
             connection = self._idle.pop()
             if not connection.lost and connection.idle_since > oldest:

@@ -6,11 +6,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from octomil.engines.base import Engine
-from octomil.errors import EngineUnavailableError, OctomilError, UnknownModelError
+from octomil.errors import (
+    EngineError,
+    EngineUnavailableError,
+    OctomilError,
+    UnknownModelError,
+)
 
 _FIRST_DELAY_S = 0.5
 _LONGEST_DELAY_S = 30.0
 _HEALTHY_AFTER_S = 60.0
+_BUSY_TIMEOUT_S = 1.0
 
 
 class EngineState(StrEnum):
@@ -43,6 +49,11 @@ class PooledEngine:
     retry_after_s: float = 1.0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     supervisor: asyncio.Task[None] | None = None
+
+    @property
+    def should_be_up(self) -> bool:
+        """Whether it is a fault if it is not ready: a lazy engine may not have been needed yet."""
+        return not self.lazy or self.state not in (EngineState.WAITING, EngineState.LOADING)
 
 
 class EnginePool:
@@ -132,6 +143,16 @@ class EnginePool:
             changed.cancel()
         return entry.engine
 
+    async def busy(self, *, timeout_s: float = _BUSY_TIMEOUT_S) -> dict[str, int]:
+        """Ask all ready engines at once how many requests they work on.
+
+        Who does not say so within `timeout_s` seconds, or has just died, is left out.
+        """
+        ready = {n: e.engine for n, e in self._entries.items() if e.state is EngineState.READY}
+        answers = await asyncio.gather(*(_busy(engine, timeout_s) for engine in ready.values()))
+        told = zip(ready, answers, strict=True)
+        return {name: requests for name, requests in told if requests is not None}
+
     async def close(self) -> None:
         """End every engine."""
         supervisors = [e.supervisor for e in self._entries.values() if e.supervisor]
@@ -147,7 +168,7 @@ class EnginePool:
         loop = asyncio.get_running_loop()
         self._set(entry, EngineState.LOADING)
         try:
-            await entry.engine.load(lambda line: self._note(entry, line))
+            await self._load(name, entry)
         except OctomilError as error:
             self._set(entry, EngineState.FAILED, str(error))
             raise
@@ -170,12 +191,27 @@ class EnginePool:
             await asyncio.sleep(delay_s)
             delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
             try:
-                await entry.engine.load(lambda line: self._note(entry, line))
+                await self._load(name, entry)
             except OctomilError as error:
                 self._report(f"model {name!r} did not come back: {error}")
             else:
                 self._report(f"model {name!r} is back")
                 return delay_s
+
+    async def _load(self, name: str, entry: PooledEngine) -> None:
+        """Load an engine.
+
+        Raises:
+            OctomilError: whatever went wrong, a full disk or a lost folder included: nothing else
+                may end a supervisor.
+        """
+        try:
+            await entry.engine.load(lambda line: self._note(entry, line))
+        except OctomilError:
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise EngineError(f"model {name!r} could not be loaded: {reason}") from error
 
     def _note(self, entry: PooledEngine, line: str) -> None:
         entry.detail = line
@@ -184,6 +220,14 @@ class EnginePool:
         entry.state, entry.detail = state, detail
         entry.changed.set()
         entry.changed = asyncio.Event()
+
+
+async def _busy(engine: Engine, timeout_s: float) -> int | None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await engine.busy()
+    except (EngineError, TimeoutError):
+        return None
 
 
 def thread_shares(models: int, cores: int, threads: int | None) -> int:

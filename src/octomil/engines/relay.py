@@ -38,6 +38,7 @@ class _WireUsage(msgspec.Struct):
 
 
 class _WireChoice(msgspec.Struct):
+    index: int | None = 0
     finish_reason: str | None = None
 
 
@@ -59,16 +60,23 @@ class EventRelay:
         model: named in errors.
         usage: filled in as the stream tells.
         wants_usage: whether the client asked for a usage chunk; it gets exactly one, at the end.
-        usage_per_choice: whether the server reports each choice on its own, so that counts add up.
+        choices_per_prompt: how many choices each prompt gets, from a server that reports the usage
+            of each choice on its own; None from one that adds them up.
     """
 
     def __init__(
-        self, model: str, usage: Usage, *, wants_usage: bool, usage_per_choice: bool = False
+        self,
+        model: str,
+        usage: Usage,
+        *,
+        wants_usage: bool,
+        choices_per_prompt: int | None = None,
     ) -> None:
         self._model = model
         self._usage = usage
         self._wants_usage = wants_usage
-        self._usage_per_choice = usage_per_choice
+        self._choices_per_prompt = choices_per_prompt
+        self._prompts: dict[int, Usage] = {}
         self._framer = SseFramer()
         self._ended = False
         self._last: dict[str, Any] = {}
@@ -120,13 +128,26 @@ class EventRelay:
             self._usage.finish_reason = answer.choices[0].finish_reason or self._usage.finish_reason
         if answer.usage is None:
             return encode_event(data)
-        before = self._usage.completion_tokens if self._usage_per_choice else 0
-        _take_usage(answer, self._usage)
-        self._usage.completion_tokens += before
+        self._count(answer)
         self._last = event
         del event["usage"]
         event.pop("timings", None)
         return encode_event(_encode(event)) if answer.choices else b""
+
+    def _count(self, answer: _WireAnswer) -> None:
+        """Take in a report of usage: the sum, or one choice's part of it."""
+        if self._choices_per_prompt is None:
+            _take_usage(answer, self._usage)
+            return
+        index = (answer.choices[0].index if answer.choices else 0) or 0
+        told = Usage()
+        _take_usage(answer, told)
+        # Every choice of a prompt reports that prompt again, which was read once.
+        self._prompts[index // self._choices_per_prompt] = told
+        prompts = self._prompts.values()
+        self._usage.prompt_tokens = sum(prompt.prompt_tokens for prompt in prompts)
+        self._usage.cached_tokens = sum(prompt.cached_tokens for prompt in prompts)
+        self._usage.completion_tokens += told.completion_tokens
 
 
 def _read(data: bytes, model: str) -> _WireAnswer:

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 
+from octomil.errors import GenerationError
+
 DONE = b"data: [DONE]\n\n"
 """The event that ends an OpenAI-style stream."""
 
+MAX_EVENT_BYTES = 16 * 2**20
 
 _ENDS = (b"\n\n", b"\r\n\r\n")
 
@@ -12,19 +15,27 @@ _ENDS = (b"\n\n", b"\r\n\r\n")
 class SseFramer:
     r"""Cut a byte stream at event boundaries, whatever the chunks it arrives in.
 
+    Args:
+        max_event_bytes: how much is kept of an event that has not ended yet.
+
     Example:
         >>> framer = SseFramer()
         >>> framer.feed(b"data: 1\n\ndata:"), framer.feed(b" 2\n\n")
         (b'data: 1\n\n', b'data: 2\n\n')
     """
 
-    __slots__ = ("_rest",)
+    __slots__ = ("_max_event_bytes", "_rest")
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._max_event_bytes = max_event_bytes
         self._rest = b""
 
     def feed(self, chunk: bytes) -> bytes:
-        """Return the complete events so far, possibly none; keep the rest for later."""
+        """Return the complete events so far, possibly none; keep the rest for later.
+
+        Raises:
+            GenerationError: the rest is an event that does not come to its end.
+        """
         if self._rest:
             chunk = self._rest + chunk
             self._rest = b""
@@ -32,6 +43,10 @@ class SseFramer:
             return chunk
         ends = [at + len(end) for end in _ENDS if (at := chunk.rfind(end)) >= 0]
         cut = max(ends, default=0)
+        if len(chunk) - cut > self._max_event_bytes:
+            raise GenerationError(
+                f"the server sent more than {self._max_event_bytes:,} bytes without ending an event"
+            )
         self._rest = chunk[cut:]
         return chunk[:cut]
 

@@ -141,7 +141,8 @@ class ModelStore:
             return describe_file(ref)
         if ref.kind == "registry":
             raise ModelUnavailableError(
-                f"{ref} lives in a control plane's registry; name it with --control-plane URL"
+                f"{ref} lives in a control plane's registry, which this version cannot reach; "
+                "fetch the model by other means and name the path of its file"
             )
         where = {
             "ollama": f"Ollama has it; run `ollama pull {ref.target}`",

@@ -22,6 +22,9 @@ from octomil.models.catalog import CATALOG, SHORT_NAMES
 
 RefKind = Literal["catalog", "file", "hf", "registry", "ollama", "openai", "echo"]
 
+SCHEMES: tuple[RefKind, ...] = ("hf", "registry", "ollama", "openai", "echo")
+"""What may stand before a colon; any other colon is part of a name, such as `llama3.2:3b`."""
+
 FILE_SUFFIXES = (".gguf", ".onnx")
 
 
@@ -69,6 +72,16 @@ def split_names(values: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(pieces))
 
 
+def has_scheme(text: str) -> bool:
+    """Tell whether a reference says itself where its model is or what runs it.
+
+    >>> [has_scheme(text) for text in ("ollama:llama3.2:3b", "llama3.2:3b", "echo")]
+    [True, False, False]
+    """
+    scheme, colon, _ = text.partition(":")
+    return bool(colon) and scheme in SCHEMES
+
+
 def parse_reference(text: str, aliases: Mapping[str, str] | None = None) -> ModelRef:
     """Read one reference.
 
@@ -100,7 +113,7 @@ def _parse(text: str, aliases: Mapping[str, str]) -> ModelRef:
     scheme, colon, rest = text.partition(":")
     if not colon and scheme == "echo":
         return ModelRef(kind="echo", name="echo", target="echo")
-    if colon and scheme in {"hf", "registry", "ollama", "openai", "echo"} and not rest:
+    if has_scheme(text) and not rest:
         raise ConfigurationError(f"{text!r} names no model; write {scheme}:NAME")
     match scheme if colon else "":
         case "hf":

@@ -1,6 +1,6 @@
 """The ASGI application: routes, keys, CORS, and errors in one form."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from starlette.applications import Starlette
@@ -12,15 +12,20 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from octomil.serve.chat import GenerationEndpoint
-from octomil.serve.errors import HttpError, error_answer
+from octomil.serve.errors import HttpError, error_answer, unforeseen
 from octomil.serve.limits import BODY_TIMEOUT_S, ApiKeyMiddleware
 from octomil.serve.node import Node
+from octomil.serve.origins import OriginGuard
 from octomil.serve.routes import EmbeddingsEndpoint, NodeRoutes
 
 _EXPOSED = (
     "X-Octomil-Routed-Model",
     "X-Octomil-Routing-Tier",
     "X-Octomil-Routing-Latency-Us",
+    "X-Octomil-Escalated-From",
+    "X-Octomil-Decomposed",
+    "X-Octomil-Subtasks",
+    "X-Octomil-Subtask-Models",
     "Retry-After",
 )
 
@@ -30,6 +35,7 @@ def build_app(
     *,
     api_key: str | None = None,
     cors_origins: Sequence[str] = (),
+    allowed_hosts: Collection[str] | None = None,
     body_timeout_s: float = BODY_TIMEOUT_S,
     on_start: Callable[[], AbstractAsyncContextManager[None]] | None = None,
 ) -> ASGIApp:
@@ -39,9 +45,39 @@ def build_app(
         node: what answers.
         api_key: the bearer token clients must send; None accepts any or none.
         cors_origins: origins whose pages may call; none by default.
+        allowed_hosts: names the node goes by; None for any.
         body_timeout_s: seconds a request's body may take to arrive.
         on_start: runs while the application does; loads the models, for one.
     """
+    posts: dict[str, ASGIApp] = {
+        "/v1/chat/completions": GenerationEndpoint(
+            node, "chat/completions", body_timeout_s=body_timeout_s
+        ),
+        "/v1/completions": GenerationEndpoint(node, "completions", body_timeout_s=body_timeout_s),
+        "/v1/embeddings": EmbeddingsEndpoint(node, body_timeout_s=body_timeout_s),
+    }
+    app: ASGIApp = ShortCut(posts, _router(node, posts, on_start))
+    if api_key is not None:
+        app = ApiKeyMiddleware(app, api_key)
+    if cors_origins:  # outside of the key, which a preflight does not carry
+        app = CORSMiddleware(
+            app,
+            allow_origins=list(cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],  # OpenAI's client sends a dozen of its own
+            allow_private_network=True,
+            expose_headers=list(_EXPOSED),
+        )
+    origins = cors_origins if api_key is None else None
+    return OriginGuard(app, origins=origins, hosts=allowed_hosts)
+
+
+def _router(
+    node: Node,
+    posts: Mapping[str, ASGIApp],
+    on_start: Callable[[], AbstractAsyncContextManager[None]] | None,
+) -> Starlette:
+    """Return the framework's application, which knows every path."""
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncGenerator[None]:
@@ -51,13 +87,6 @@ def build_app(
             async with on_start():
                 yield
 
-    posts: dict[str, ASGIApp] = {
-        "/v1/chat/completions": GenerationEndpoint(
-            node, "chat/completions", body_timeout_s=body_timeout_s
-        ),
-        "/v1/completions": GenerationEndpoint(node, "completions", body_timeout_s=body_timeout_s),
-        "/v1/embeddings": EmbeddingsEndpoint(node, body_timeout_s=body_timeout_s),
-    }
     reads = NodeRoutes(node)
     routes = [
         *(Route(path, endpoint, methods=["POST"]) for path, endpoint in posts.items()),
@@ -69,25 +98,11 @@ def build_app(
         Route("/ready", reads.ready),
         Route("/metrics", reads.metrics),
     ]
-    app: ASGIApp = ShortCut(
-        posts,
-        Starlette(
-            routes=routes,
-            lifespan=lifespan,
-            exception_handlers={HTTPException: _http_error},
-        ),
+    return Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        exception_handlers={HTTPException: _http_error, Exception: _unforeseen},
     )
-    if api_key:
-        app = ApiKeyMiddleware(app, api_key)
-    if cors_origins:  # outermost, because a preflight carries no key
-        app = CORSMiddleware(
-            app,
-            allow_origins=list(cors_origins),
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "X-Model"],
-            expose_headers=list(_EXPOSED),
-        )
-    return app
 
 
 class ShortCut:
@@ -127,3 +142,9 @@ async def _http_error(request: Request, error: Exception) -> Response:
         media_type="application/json",
         headers=dict(error.headers or {}),
     )
+
+
+async def _unforeseen(_request: Request, _error: Exception) -> Response:
+    """Give a fault of ours OpenAI's form; the framework raises it again, so that it is logged."""
+    answer = error_answer(unforeseen())
+    return Response(answer.body, status_code=answer.status, media_type="application/json")

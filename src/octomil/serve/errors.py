@@ -16,6 +16,7 @@ from octomil.errors import (
     QueueError,
     QueueFullError,
     QueueTimeoutError,
+    SpendCapReachedError,
     UnknownModelError,
 )
 
@@ -28,6 +29,7 @@ _TABLE: tuple[tuple[type[OctomilError], int, str, str], ...] = (
     (QueueFullError, 429, "rate_limit_error", "queue_full"),
     (QueueTimeoutError, 504, "timeout_error", "queue_timeout"),
     (QueueError, 503, "server_error", "shutting_down"),
+    (SpendCapReachedError, 429, "insufficient_quota", "spend_cap_reached"),
     (EngineUnavailableError, 503, "server_error", "engine_unavailable"),
     (EngineCrashedError, 502, "server_error", "engine_crashed"),
     (EngineError, 502, "server_error", "generation_failed"),
@@ -86,8 +88,9 @@ def error_answer(error: OctomilError, *, retry_after_s: float | None = None) -> 
         body = _body(str(error), error.kind, error.param, error.code)
         return ErrorAnswer(error.status, error.code, body, error.headers)
     if isinstance(error, InvalidRequestError):
-        body = _body(str(error), "invalid_request_error", error.param, error.code)
-        return ErrorAnswer(error.status, error.code or "invalid_request", body)
+        code = error.code or "invalid_request"
+        body = _body(str(error), "invalid_request_error", error.param, code)
+        return ErrorAnswer(error.status, code, body)
     status, kind, code = next(
         (status, kind, code) for cls, status, kind, code in _TABLE if isinstance(error, cls)
     )

@@ -10,8 +10,13 @@ from typing import Any
 
 import msgspec
 
-from octomil.engines.base import Engine, EventStream, GenerationRequest
-from octomil.errors import EngineError, GenerationError
+from octomil.engines.base import Engine, EventStream, GenerationRequest, Usage
+from octomil.errors import (
+    EngineCrashedError,
+    EngineError,
+    EngineUnavailableError,
+    GenerationError,
+)
 from octomil.http.sse import encode_event, event_data
 from octomil.routing.confidence import SURE, WINDOW_TOKENS, probability_correct
 
@@ -23,6 +28,10 @@ _encode = msgspec.json.Encoder().encode
 
 class LowConfidenceError(EngineError):
     """The model was not sure of its answer; nothing of it has been sent."""
+
+
+ENGINE_FAULTS = (EngineUnavailableError, EngineCrashedError, GenerationError, LowConfidenceError)
+"""What makes a routed request go on to the next model of its chain."""
 
 
 def confident(engine: Engine, request: GenerationRequest) -> EventStream:
@@ -45,18 +54,19 @@ async def _gated(stream: EventStream, *, strip: bool) -> AsyncGenerator[bytes, N
                 continue
             held.append(out)
             if len(logprobs) >= WINDOW_TOKENS:
-                _require(logprobs)
+                _require(logprobs, stream.usage)
                 yield b"".join(held)
                 held = None
     if held is not None:
         if logprobs:
-            _require(logprobs)
+            _require(logprobs, stream.usage)
         yield b"".join(held)
 
 
-def _require(logprobs: list[float]) -> None:
+def _require(logprobs: list[float], usage: Usage) -> None:
     probability = probability_correct(logprobs)
     if probability < SURE:
+        usage.completion_tokens = usage.completion_tokens or len(logprobs)
         raise LowConfidenceError(
             f"the answer is right with a probability of {probability:.2f}, below {SURE}"
         )

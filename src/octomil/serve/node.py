@@ -1,13 +1,17 @@
 """The serving node: its models, their engines and queues, and who answers what."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 
+from epochly.inference.metrics.exposition import exposition
+from epochly.inference.metrics.instruments import LabelValues, Reading
 from octomil.batch import RequestQueue
-from octomil.engines.base import Endpoint, Engine
+from octomil.engines.base import Endpoint, Engine, GenerationRequest
 from octomil.engines.pool import EnginePool, EngineState
 from octomil.errors import (
     InvalidRequestError,
@@ -16,15 +20,21 @@ from octomil.errors import (
     QueueTimeoutError,
     UnknownModelError,
 )
+from octomil.routing.candidates import Candidates
+from octomil.routing.conversations import Conversations
+from octomil.routing.decompose import MAX_TASKS
 from octomil.routing.router import QueryRouter, RoutingDecision
 from octomil.routing.tiers import FAST
-from octomil.serve.metrics import Gauge, Labels, exposition
 from octomil.serve.needs import PARAMS, WORDS, Needs, first_missing, needs_of
-from octomil.serve.observation import Recorder
+from octomil.serve.recorder import Recorder
+from octomil.serve.till import Till
 
 AUTO = "auto"
+TOKEN_LIMITS = ("max_tokens", "max_completion_tokens")
+"""Fields by which a request bounds its answer."""
 
 _SMOOTHING = 0.2
+_MIN_SPLIT_TOKENS = 2 * MAX_TASKS  # with fewer, no task would be answered well
 _CHARS_PER_TOKEN = 3  # cautious: English text has about four
 
 
@@ -37,18 +47,12 @@ class ServedModel:
         parameters: how many it has; None where unknown.
         owned_by: what runs it, for `/v1/models`.
         local: whether this machine runs it, so that its speed can be measured at no price.
-        cost_usd: price of one answer to nobody; 0 for a local model, None where unknown.
     """
 
     name: str
     parameters: int | None = None
     owned_by: str = "octomil"
     local: bool = True
-
-    @property
-    def cost_usd(self) -> float | None:
-        """What an answer costs: nothing on this machine, unknown elsewhere."""
-        return 0.0 if self.local else None
 
 
 @dataclass(slots=True)
@@ -58,8 +62,19 @@ class Turnstile:
     queue: RequestQueue
     mean_turn_s: float = 0.0
 
-    def observe(self, seconds: float) -> None:
-        """Take in how long one turn lasted."""
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[float]:
+        """Wait for a turn, take it, and note how long it lasted; yields the seconds waited."""
+        asked = perf_counter()
+        await self.queue.acquire()
+        began = perf_counter()
+        try:
+            yield began - asked
+        finally:
+            self.queue.release()
+            self._observe(perf_counter() - began)
+
+    def _observe(self, seconds: float) -> None:
         before = self.mean_turn_s or seconds
         self.mean_turn_s = before + _SMOOTHING * (seconds - before)
 
@@ -79,6 +94,9 @@ class Node:
         short_names: other names of served models.
         max_queue: requests that may wait for each model.
         fallback: whether an unsure answer is tried again on the next model.
+        decompose: whether each task of a message that asks for several is routed by itself.
+        till: what models cost, and may cost.
+        conversations: which model leads which conversation.
     """
 
     models: Mapping[str, ServedModel]
@@ -90,11 +108,14 @@ class Node:
     max_queue: int = 32
     queue_timeout_s: float = 60.0
     fallback: bool = False
+    decompose: bool = True
+    till: Till = field(default_factory=Till)
+    conversations: Conversations = field(default_factory=Conversations)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     _turnstiles: dict[str, Turnstile] = field(default_factory=dict)
 
     def turnstile(self, name: str) -> Turnstile:
-        """Return the queue in front of a model, made when its engine is first ready."""
+        """Return the queue in front of a model, made with the first request for it."""
         turnstile = self._turnstiles.get(name)
         if turnstile is None:
             slots = self.pool[name].engine.capabilities.max_concurrency
@@ -141,8 +162,45 @@ class Node:
             plain = needs == ("chat",) and (body.get("n") or 1) == 1
             messages = _messages(endpoint, body)
             allowed = self._fitting(able, messages)
-            decision = self.router.route(messages, allowed=allowed, plain_text=plain)
+            route = self.router.route_decomposed if self._may_split(body) else self.router.route
+            leader = self.conversations.leader(messages)
+            decision = route(messages, allowed=allowed, plain_text=plain, leader=leader)
         return decision, perf_counter() - start
+
+    def candidates(
+        self, decision: RoutingDecision, body: Mapping[str, Any], *, doubting: bool
+    ) -> Candidates:
+        """Return the models to ask for a request, in order.
+
+        Args:
+            decision: where the request goes.
+            body: the request.
+            doubting: whether an unsure answer is dropped where a stronger model could be asked.
+        """
+
+        def can_be_asked(name: str) -> bool:
+            is_ready = self.pool[name].state is EngineState.READY
+            return is_ready and self.till.can_afford(name, body)
+
+        order = list(self.models)
+        return Candidates(decision, order, doubting=doubting, can_be_asked=can_be_asked)
+
+    def remember(self, request: GenerationRequest, model: str) -> None:
+        """Note who answered, so that a follow-up goes to no weaker model."""
+        self.conversations.remember(_messages(request.endpoint, request.body), model)
+
+    def _may_split(self, body: Mapping[str, Any]) -> bool:
+        """Tell whether the client's wishes can be met task by task.
+
+        A stop text ends the answer as a whole, which tasks apart cannot know; and each of them
+        needs tokens of its own.
+        """
+        limits = [body[limit] for limit in TOKEN_LIMITS if body.get(limit)]
+        return (
+            self.decompose
+            and not body.get("stop")
+            and min(limits, default=sys.maxsize) >= _MIN_SPLIT_TOKENS
+        )
 
     def _named(self, endpoint: Endpoint, body: Mapping[str, Any], name: str) -> RoutingDecision:
         if name not in self.models:
@@ -236,24 +294,23 @@ class Node:
 
     async def metrics_text(self) -> str:
         """Return everything worth watching, in Prometheus' text format."""
-        busy = {
-            name: await entry.engine.busy()
-            for name, entry in self.pool
-            if entry.state is EngineState.READY
-        }
+        busy = await self.pool.busy()
         return exposition([*self.recorder.metrics, *self._gauges(busy)])
 
-    def _gauges(self, busy: Mapping[str, int]) -> Iterable[Gauge]:
+    def _gauges(self, busy: Mapping[str, int]) -> Iterable[Reading]:
         label = ("model_name",)
         queues = {name: t.queue.stats() for name, t in self._turnstiles.items()}
         yield _gauge("num_requests_running", "Requests that engines work on.", label,
                      {(n,): q.active for n, q in queues.items()})  # fmt: skip
         yield _gauge("num_requests_waiting", "Requests waiting for their turn.", label,
                      {(n,): q.pending for n, q in queues.items()})  # fmt: skip
-        yield _gauge("engine_slots_busy", "Requests at work, as the engine sees it.", label,
+        yield _gauge("engine_slots_busy", "Requests at work, as the engine sees it; absent while "
+                     "it does not say.", label,
                      {(n,): b for n, b in busy.items()})  # fmt: skip
-        yield _gauge("engine_up", "Whether the engine can take requests.", label,
-                     {(n,): e.state is EngineState.READY for n, e in self.pool})  # fmt: skip
+        yield _gauge("engine_up", "Whether the engine can take requests; absent for one that is "
+                     "loaded by its first request, until then.", label,
+                     {(n,): e.state is EngineState.READY
+                      for n, e in self.pool if e.should_be_up})  # fmt: skip
         yield _gauge("engine_restarts", "How often the engine died and was brought back.", label,
                      {(n,): e.restarts for n, e in self.pool})  # fmt: skip
 
@@ -262,6 +319,7 @@ class Node:
         for turnstile in self._turnstiles.values():
             await turnstile.queue.stop()
         await self.pool.close()
+        self.till.close()
         if self.recorder.log is not None:
             self.recorder.log.flush()
 
@@ -271,8 +329,10 @@ class Node:
             yield name, entry.engine
 
 
-def _gauge(name: str, doc: str, labels: Labels, values: Mapping[Labels, float]) -> Gauge:
-    return Gauge(f"octomil:{name}", doc, labels, values.items)
+def _gauge(
+    name: str, doc: str, labels: Sequence[str], values: Mapping[LabelValues, float]
+) -> Reading:
+    return Reading(f"octomil:{name}", doc, labels, values.items)
 
 
 def _messages(endpoint: Endpoint, body: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

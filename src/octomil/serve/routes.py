@@ -15,10 +15,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from octomil._version import __version__
+from octomil.engines.base import Embeddings
 from octomil.engines.pool import PooledEngine
 from octomil.errors import InvalidRequestError, OctomilError
 from octomil.serve.answers import send_answer, send_json
 from octomil.serve.errors import error_answer, shutting_down, unforeseen
+from octomil.serve.hang_up import HangUp
 from octomil.serve.limits import BODY_TIMEOUT_S, ClientGoneError, parse, read_body
 from octomil.serve.node import AUTO, Node
 from octomil.serve.observation import Observation
@@ -46,7 +48,9 @@ class EmbeddingsEndpoint:
         try:
             body = await read_body(scope, receive, deadline_s=self._body_timeout_s)
             _, request = parse(body, EmbeddingRequest)
-            await send_json(send, await self._embed(request, seen))
+            async with HangUp(receive):
+                answer = await self._embed(request, seen)
+            await send_json(send, answer)
         except ClientGoneError:
             seen.outcome = "cancelled"
         except asyncio.CancelledError:
@@ -67,17 +71,9 @@ class EmbeddingsEndpoint:
 
     async def _embed(self, request: EmbeddingRequest, seen: Observation) -> bytes:
         name = seen.model = self._node.embedding_model(request.model)
-        engine = await self._node.pool.ready(name)
         self._node.require_embeddings(name)
-        turnstile = self._node.turnstile(name)
         texts = [request.input] if isinstance(request.input, str) else request.input
-        asked = perf_counter()
-        await turnstile.queue.acquire()
-        seen.queue_s = perf_counter() - asked
-        try:
-            result = await engine.embed(texts)
-        finally:
-            turnstile.queue.release()
+        result = await self._vectors(name, texts, seen)
         seen.usage.prompt_tokens, seen.outcome = result.prompt_tokens, "stop"
         width = request.dimensions
         rows = [
@@ -90,6 +86,19 @@ class EmbeddingsEndpoint:
         ]
         usage = {"prompt_tokens": result.prompt_tokens, "total_tokens": result.prompt_tokens}
         return _encode({"object": "list", "data": rows, "model": name, "usage": usage})
+
+    async def _vectors(self, name: str, texts: Sequence[str], seen: Observation) -> Embeddings:
+        """Embed `texts` in their turn, which comes first: a model may have to be fetched in it."""
+        queue = self._node.turnstile(name).queue
+        asked = perf_counter()
+        await queue.acquire()
+        seen.queue_s = perf_counter() - asked
+        try:
+            engine = await self._node.pool.ready(name)
+            self._node.require_embeddings(name)  # loaded, it knows better
+            return await engine.embed(texts)
+        finally:
+            queue.release()
 
 
 def _shortened(vector: Sequence[float], width: int | None) -> Sequence[float]:

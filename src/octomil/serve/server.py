@@ -12,8 +12,10 @@ import uvicorn
 
 from octomil.errors import ConfigurationError
 from octomil.serve.app import build_app
+from octomil.serve.connections import bounded_connection
 from octomil.serve.node import Node
 from octomil.serve.options import ServeOptions
+from octomil.serve.origins import host_names
 from octomil.serve.startup import load_models
 
 _KEEP_ALIVE_S = 75
@@ -35,6 +37,17 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
+def base_url(host: str, port: int) -> str:
+    """Return where a node that listens on `host` can be called.
+
+    >>> base_url("::", 8080)
+    'http://[::]:8080'
+    """
+    if host in ("127.0.0.1", "::1"):
+        host = "localhost"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def run(
     node: Node,
     options: ServeOptions,
@@ -54,8 +67,7 @@ def run(
     Raises:
         Exception: a model could not be loaded, an `OctomilError` if that was to be expected.
     """
-    host = "localhost" if options.host in ("127.0.0.1", "::1") else options.host
-    url = f"http://{host}:{listener.getsockname()[1]}"
+    url = base_url(options.host, listener.getsockname()[1])
     failures: list[Exception] = []
 
     async def load() -> None:
@@ -82,6 +94,9 @@ def run(
         node,
         api_key=options.api_key,
         cors_origins=options.cors_origins,
+        allowed_hosts=host_names(
+            options.host, options.allowed_hosts, has_key=options.api_key is not None
+        ),
         body_timeout_s=options.body_timeout_s,
         on_start=loading,
     )
@@ -90,7 +105,7 @@ def run(
     server = _Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=bounded_connection(options.body_timeout_s),
             loop="auto",
             ws="none",
             lifespan="on",

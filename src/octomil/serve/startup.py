@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import aclosing
+from decimal import Decimal
 from time import perf_counter
 
 from octomil.engines.base import Engine, GenerationRequest
@@ -52,7 +53,8 @@ def describe(parameters: int | None, tokens_per_ms: float | None, owned_by: str)
 
 
 def _short(value: float) -> str:
-    return f"{value:.0f}" if value >= 10 else f"{value:.1g}"
+    """Return a number to one digit, or to the nearest whole, without an exponent."""
+    return f"{value:.0f}" if value >= 10 else f"{Decimal(f'{value:.1g}'):f}"
 
 
 async def load_models(node: Node, say: Callable[[str], None]) -> None:

@@ -17,15 +17,35 @@ class RoutingStats:
     def __init__(self, models: Sequence[str] = ()) -> None:
         self._models = list(models)
         self._counts: dict[str, int] = {}
+        self._subtasks: dict[str, int] = {}
         self._tokens: dict[str, int] = {}
+        self._dropped: dict[str, int] = {}
+        self._dropped_tokens: dict[str, int] = {}
         self._seconds_per_token: dict[str, float] = {}
         self._routing_s = 0.0
 
     def count(self, model: str, routing_s: float, completion_tokens: int) -> None:
-        """Count one answered request."""
+        """Count one answered request.
+
+        Args:
+            model: who answered; for a message of several tasks, the highest model at work.
+            routing_s: seconds the decision took.
+            completion_tokens: tokens that `model` wrote, save for what `count_subtask` counts.
+        """
         self._counts[model] = self._counts.get(model, 0) + 1
         self._tokens[model] = self._tokens.get(model, 0) + completion_tokens
         self._routing_s += routing_s
+
+    def count_subtask(self, model: str, completion_tokens: int) -> None:
+        """Count one task of a message that asked for several; the message counts by itself."""
+        self._subtasks[model] = self._subtasks.get(model, 0) + 1
+        self._tokens[model] = self._tokens.get(model, 0) + completion_tokens
+
+    def count_dropped(self, model: str, completion_tokens: int) -> None:
+        """Count an answer dropped for a stronger model's; its tokens were spent as well."""
+        self._dropped[model] = self._dropped.get(model, 0) + 1
+        spent = self._dropped_tokens.get(model, 0)
+        self._dropped_tokens[model] = spent + completion_tokens
 
     def observe_speed(self, model: str, tokens: int, seconds: float) -> None:
         """Take in how long a model needed for `tokens` tokens."""
@@ -38,20 +58,30 @@ class RoutingStats:
     def snapshot(self) -> dict[str, Any]:
         """Return the document's `/v1/routing/stats`.
 
-        `estimated_savings` is null until the largest model's speed has been seen.
+        `estimated_savings` is null until the largest model's speed has been seen. Beside the
+        documented fields, `subtasks` tells where the tasks of messages that asked for several went,
+        and `escalations` how often which model was not sure.
         """
-        counts = {"tier0_deterministic": self._counts.get("tier0", 0)}
-        counts |= {name: self._counts.get(name, 0) for name in self._models}
-        counts |= {n: c for n, c in self._counts.items() if n not in counts and n != "tier0"}
-        total = sum(counts.values())
-        shares = percentages(counts)
+        total = sum(self._counts.values())
         return {
             "total_requests": total,
-            "routing_distribution": {
-                name: {"count": count, "percentage": shares[name]} for name, count in counts.items()
-            },
+            "routing_distribution": self._distribution(self._counts),
             "avg_routing_latency_us": round(self._routing_s / total * 1e6) if total else 0,
             "estimated_savings": self._savings(),
+            "subtasks": {
+                "total": sum(self._subtasks.values()),
+                "distribution": self._distribution(self._subtasks),
+            },
+            "escalations": {"total": sum(self._dropped.values()), "from": dict(self._dropped)},
+        }
+
+    def _distribution(self, seen: Mapping[str, int]) -> dict[str, dict[str, float]]:
+        counts = {"tier0_deterministic": seen.get("tier0", 0)}
+        counts |= {name: seen.get(name, 0) for name in self._models}
+        counts |= {n: c for n, c in seen.items() if n not in counts and n != "tier0"}
+        shares = percentages(counts)
+        return {
+            name: {"count": count, "percentage": shares[name]} for name, count in counts.items()
         }
 
     def _savings(self) -> dict[str, Any] | None:
@@ -63,7 +93,8 @@ class RoutingStats:
         all_tokens = sum(self._tokens.values())
         spent = sum(
             tokens * self._seconds_per_token.get(model, 0.0)
-            for model, tokens in self._tokens.items()
+            for counted in (self._tokens, self._dropped_tokens)
+            for model, tokens in counted.items()
         )
         instead = all_tokens * largest
         saved = 1 - spent / instead if instead else 0.0

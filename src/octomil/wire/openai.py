@@ -3,16 +3,24 @@
 Fields not listed here pass to the engine untouched, which knows what to do with them or refuses.
 """
 
+import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from annotated_types import Interval, MaxLen, MinLen
+
+from octomil.wire.schemas import MAX_SCHEMA_SIZE, are_too_large
 
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 Unit = Annotated[float, Interval(ge=0, le=1)]
 Penalty = Annotated[float, Interval(ge=-2, le=2)]
 Count = Annotated[int, Interval(ge=1, le=2**31 - 1)]
 Seed = Annotated[int, Interval(ge=-(2**63), le=2**63 - 1)]
+
+_TOO_LARGE = (
+    f"schemas of more than {MAX_SCHEMA_SIZE:,} values together; long texts, and many optional "
+    "properties of one object, count as several"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +40,42 @@ class ContentPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CalledFunction:
+    """Which function a model called, and with what.
+
+    Attributes:
+        arguments: JSON, as text.
+
+    Raises:
+        ValueError: it has no name, or its arguments are no JSON.
+    """
+
+    name: str
+    arguments: str
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("`name` is empty in a tool call")
+        try:
+            json.loads(self.arguments, parse_constant=_refuse_constant)
+        except ValueError as error:
+            raise ValueError(f"`arguments` are not valid JSON: {error}") from None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """A call that the model made earlier in the conversation."""
+
+    type: Literal["function"]
+    function: CalledFunction
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One turn of a conversation.
 
@@ -42,7 +86,7 @@ class Message:
     role: Role
     content: str | list[ContentPart] | None = None
     name: str | None = None
-    tool_calls: list[dict[str, Any]] | None = None
+    tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
 
     def __post_init__(self) -> None:
@@ -135,7 +179,7 @@ class ChatRequest(Sampling):
     """`POST /v1/chat/completions`.
 
     Raises:
-        ValueError: a tool must be called that is not given.
+        ValueError: a tool must be called that is not given, or a schema is too large.
     """
 
     messages: Annotated[list[Message], MinLen(1)]
@@ -148,6 +192,14 @@ class ChatRequest(Sampling):
     parallel_tool_calls: bool | None = None
 
     def __post_init__(self) -> None:
+        if self.tools and are_too_large([tool.function.parameters for tool in self.tools]):
+            raise ValueError(f"`tools` have {_TOO_LARGE}")
+        wanted = self.response_format and self.response_format.json_schema
+        if wanted and are_too_large([wanted.schema]):
+            raise ValueError(f"`response_format` has {_TOO_LARGE}")
+        self._check_choice()
+
+    def _check_choice(self) -> None:
         names = [tool.function.name for tool in self.tools or ()]
         if self.tool_choice == "required" and not names:
             raise ValueError("`tool_choice` is 'required', but there are no tools")
@@ -168,10 +220,10 @@ class CompletionRequest(Sampling):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddingRequest:
-    """`POST /v1/embeddings`."""
+    """`POST /v1/embeddings`; `auto` is the node's embedding model."""
 
     input: Annotated[list[str], MinLen(1), MaxLen(2048)] | str
-    model: str = "all-minilm-l6-v2"
+    model: str = "auto"
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Count | None = None
     user: str | None = None

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 
@@ -50,6 +53,11 @@ def test_keyword_wins_over_the_environment():
 @pytest.mark.parametrize("variable", ["HF_TOKEN", "LLM_BACKEND_TIMEOUT", "OCTOMIL_MODEL_ALIASES"])
 def test_variable_that_is_set_but_empty_counts_as_unset(variable):
     assert Settings.from_env({variable: ""}) == Settings.from_env({})
+
+
+def test_empty_key_is_no_unset_one():
+    assert Settings.from_env({"OCTOMIL_SERVE_KEY": ""}).serve_key == ""
+    assert Settings.from_env({}).serve_key is None
 
 
 def test_cache_follows_the_desktop_s_standard_place():
@@ -107,3 +115,31 @@ def test_table_for_the_documentation_has_a_row_for_every_setting():
     assert len({variable for variable, _, _ in rows}) == len(rows)
     assert all(meaning.endswith(".") for _, _, meaning in rows)
     assert ("LLM_BACKEND_TIMEOUT", "30.0") in [row[:2] for row in rows]
+
+
+ENGINE_THAT_FINDS_NO_FILES = """
+import asyncio, os
+from octomil.engines.onnxruntime import OnnxEmbeddingEngine
+
+def locate():
+    raise LookupError
+
+try:
+    asyncio.run(OnnxEmbeddingEngine("x", locate).load(print))
+except LookupError:
+    print(os.environ.get("ORT_DISABLE_TELEMETRY"))
+"""
+
+
+def test_telemetry_is_forbidden_to_a_library_before_it_is_imported():
+    environ = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+
+    done = subprocess.run(
+        [sys.executable, "-c", ENGINE_THAT_FINDS_NO_FILES],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.splitlines()[-1] == "1"

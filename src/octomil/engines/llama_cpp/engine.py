@@ -1,7 +1,9 @@
 """The engine: a worker process, spoken to in OpenAI's form."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -17,7 +19,8 @@ from octomil.engines.llama_cpp.process import WorkerProcess
 from octomil.engines.llama_cpp.spec import WorkerSpec
 from octomil.engines.llama_cpp.tool_calls import lift_tool_calls, tool_use
 from octomil.engines.openai_wire import OpenAIWireEngine
-from octomil.engines.upstream import open_upstream
+from octomil.engines.relay import error_from
+from octomil.engines.upstream import Upstream, open_upstream
 from octomil.errors import (
     EngineCrashedError,
     EngineError,
@@ -37,6 +40,9 @@ _FORWARDED = frozenset(
 """What a client may set and llama.cpp takes as it is. The rest of llama.cpp's own fields stay ours:
 some of them bypass limits, and some abort the process."""
 
+_UNREADABLE = re.compile(r"Failed to parse (?:messages|tool call arguments).{,300}", re.DOTALL)
+"""How llama.cpp complains of a conversation; its status says that the fault were its own."""
+
 _DEATH_NOTICE_S = 1.0
 
 
@@ -47,14 +53,7 @@ class LlamaCppEngine(OpenAIWireEngine):
     usage_per_choice = True
 
     def __init__(self, spec: WorkerSpec) -> None:
-        super().__init__(
-            spec.name,
-            capabilities=Capabilities(
-                embeddings=spec.embeddings,
-                context_tokens=spec.context_tokens,
-                max_concurrency=spec.slots,
-            ),
-        )
+        super().__init__(spec.name, capabilities=_capabilities(spec))
         self.spec = spec
         self._worker: WorkerProcess | None = None
 
@@ -71,15 +70,15 @@ class LlamaCppEngine(OpenAIWireEngine):
             progress(f"{self.model}: loading {self.spec.path.name}")
             await worker.start()
             upstream = open_upstream("http://worker", api_key=worker.key, unix_socket=worker.socket)
-            props = msgspec.json.decode((await upstream.request("GET", "/props")).body)
+            props = await self._ask(upstream, "GET", "/props")
         except BaseException:
             await worker.stop()
             raise
         self._worker, self._upstream = worker, upstream
         template = props.get("chat_template_caps") or {}
-        self._capabilities = Capabilities(
-            embeddings=self.spec.embeddings,
-            tools=bool(template.get("supports_tools")),
+        self._capabilities = replace(
+            _capabilities(self.spec),
+            tools=self.spec.kind == "chat" and bool(template.get("supports_tools")),
             context_tokens=props["default_generation_settings"]["n_ctx"],
             max_concurrency=props["total_slots"],
         )
@@ -129,6 +128,8 @@ class LlamaCppEngine(OpenAIWireEngine):
             async for block in events:
                 yield block
         except (GenerationError, EngineUnavailableError) as error:
+            if unreadable := _UNREADABLE.search(str(error)):
+                raise InvalidRequestError(unreadable[0], param="messages") from error
             if worker is not None and await _has_died(worker):
                 raise EngineCrashedError(
                     f"the worker of model {self.model!r} died while it answered; it is being "
@@ -140,15 +141,27 @@ class LlamaCppEngine(OpenAIWireEngine):
 
     async def tokens(self, text: str) -> int:
         """Count the tokens of `text` with the model's own tokenizer."""
-        reply = await self.upstream.request(
-            "POST", "/tokenize", msgspec.json.encode({"content": text})
-        )
-        return len(msgspec.json.decode(reply.body)["tokens"])
+        asked = msgspec.json.encode({"content": text})
+        told = await self._ask(self.upstream, "POST", "/tokenize", asked)
+        return len(told["tokens"])
 
     async def busy(self) -> int:
         """Tell how many slots are at work, as the worker itself sees it."""
-        reply = await self.upstream.request("GET", "/slots")
-        return sum(slot["is_processing"] for slot in msgspec.json.decode(reply.body))
+        slots = await self._ask(self.upstream, "GET", "/slots")
+        return sum(slot["is_processing"] for slot in slots)
+
+    async def _ask(
+        self, upstream: Upstream, method: str, path: str, body: bytes | None = None
+    ) -> Any:
+        """Ask the worker something about itself.
+
+        Raises:
+            EngineError: it does not answer, or not with success.
+        """
+        reply = await upstream.request(method, path, body)
+        if reply.status != 200:
+            raise error_from(reply.status, reply.body, self.model, reply.retry_after_s)
+        return msgspec.json.decode(reply.body)
 
     async def failure(self) -> str:
         """Return, with the reason, once the worker has died."""
@@ -162,6 +175,21 @@ class LlamaCppEngine(OpenAIWireEngine):
         worker, self._worker = self._worker, None
         if worker is not None:
             await worker.stop()
+
+
+def _capabilities(spec: WorkerSpec) -> Capabilities:
+    """Return what a model of this kind can do, as far as that is known before it is loaded."""
+    chats, writes = spec.kind == "chat", spec.kind != "embedding"
+    return Capabilities(
+        chat=chats,
+        completions=writes,
+        embeddings=not writes,
+        tools=chats,
+        logprobs=writes,
+        structured_output=chats,
+        context_tokens=spec.context_tokens,
+        max_concurrency=spec.slots,
+    )
 
 
 def _wants_logprobs(request: GenerationRequest) -> bool:

@@ -5,7 +5,7 @@ prompt before its continuation. Chat's own form passes through here only to lose
 nobody asked for.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,31 +50,34 @@ class LegacyForm:
             choice["logprobs"] = legacy
 
 
-async def in_legacy_form(
+def in_legacy_form(
     events: AsyncGenerator[bytes, None], form: LegacyForm
 ) -> AsyncGenerator[bytes, None]:
     """Relay `events`, with every choice in the older form."""
-    async with aclosing(events):
-        async for block in events:
-            for data in event_data(block):
-                chunk = _decode(data)
-                for choice in chunk.get("choices", ()):
-                    form.rewrite(choice)
-                yield encode_event(_encode(chunk))
+    return _with_choices(events, form.rewrite)
 
 
-async def without_alternatives(
-    events: AsyncGenerator[bytes, None],
-) -> AsyncGenerator[bytes, None]:
+def without_alternatives(events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     """Relay chat `events` with the log-probability of the chosen tokens only."""
+    return _with_choices(events, _drop_alternatives)
+
+
+async def _with_choices(
+    events: AsyncGenerator[bytes, None], rewrite: Callable[[dict[str, Any]], None]
+) -> AsyncGenerator[bytes, None]:
+    """Relay `events` with every choice rewritten in place."""
     async with aclosing(events):
         async for block in events:
             for data in event_data(block):
                 chunk = _decode(data)
                 for choice in chunk.get("choices", ()):
-                    for entry in (choice.get("logprobs") or {}).get("content") or ():
-                        entry["top_logprobs"] = []
+                    rewrite(choice)
                 yield encode_event(_encode(chunk))
+
+
+def _drop_alternatives(choice: dict[str, Any]) -> None:
+    for entry in (choice.get("logprobs") or {}).get("content") or ():
+        entry["top_logprobs"] = []
 
 
 def legacy_logprobs(

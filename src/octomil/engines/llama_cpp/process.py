@@ -53,8 +53,23 @@ class WorkerProcess:
                 f"the temporary folder's path is too long for a socket: {self.socket}; "
                 "set TMPDIR to a shorter one"
             )
-        lifeline_end, self._lifeline = os.pipe()
         status, status_end = os.pipe()
+        try:
+            process = await self._spawn(status_end)
+        except BaseException:
+            os.close(status)
+            raise
+        finally:
+            os.close(status_end)
+        report = await _read_report(status)
+        if "ready" not in report:
+            code = await process.wait()
+            cause = report.get("error") or describe_exit(code)
+            raise EngineError(f"{self._spec.path} could not be loaded: {cause}{self._log_tail()}")
+
+    async def _spawn(self, status_end: int) -> asyncio.subprocess.Process:
+        """Start the process and tell it what to run."""
+        lifeline_end, self._lifeline = os.pipe()
         try:
             with self._log.open("wb") as log:
                 self._process = await asyncio.create_subprocess_exec(
@@ -68,12 +83,7 @@ class WorkerProcess:
             os.write(self._lifeline, self._config())
         finally:
             os.close(lifeline_end)
-            os.close(status_end)
-        report = await _read_report(status)
-        if "ready" not in report:
-            code = await self._process.wait()
-            cause = report.get("error") or describe_exit(code)
-            raise EngineError(f"{self._spec.path} could not be loaded: {cause}{self._log_tail()}")
+        return self._process
 
     async def wait(self) -> str:
         """Return how the worker ended, once it has."""

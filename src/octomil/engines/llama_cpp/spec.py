@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from octomil.errors import ConfigurationError
+from octomil.models.catalog import ModelKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +20,7 @@ class WorkerSpec:
         cache_mib: memory for prompts kept after their request (llama.cpp's own default is 8192).
         batch_tokens: prompt tokens evaluated at a time. It bounds how long a long prompt stalls
             the other slots and delays its own cancellation; below 32, llama.cpp may abort.
-        embeddings: serve vectors as well.
+        kind: what the model was made for: to chat, to continue text, or to make vectors.
     """
 
     name: str
@@ -29,7 +30,7 @@ class WorkerSpec:
     threads: int = 1
     cache_mib: int = 256
     batch_tokens: int = 64
-    embeddings: bool = False
+    kind: ModelKind = "chat"
 
     def __post_init__(self) -> None:
         minimum = {"slots": 1, "context_tokens": 64, "threads": 1, "cache_mib": 0}

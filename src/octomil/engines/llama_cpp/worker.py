@@ -48,7 +48,7 @@ def _serve(config: dict[str, Any]) -> object:
     params.cache_ram_mib = config["cache_mib"]
     params.endpoint_slots = params.endpoint_metrics = True
     params.verbosity = -1
-    if config["embeddings"]:
+    if config["kind"] == "embedding":
         params.embedding = True
         params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     server: object = xllamacpp.Server(params)

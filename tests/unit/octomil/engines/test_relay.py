@@ -78,11 +78,11 @@ def cut(stream: bytes, at: list[int]) -> list[bytes]:
 
 
 def relay(
-    pieces: list[bytes], *, wants_usage: bool = False, usage_per_choice: bool = False
+    pieces: list[bytes], *, wants_usage: bool = False, choices_per_prompt: int | None = None
 ) -> tuple[list[dict[str, Any]], Usage]:
     """What the client reads, and what was used."""
     usage = Usage()
-    relay = EventRelay("m", usage, wants_usage=wants_usage, usage_per_choice=usage_per_choice)
+    relay = EventRelay("m", usage, wants_usage=wants_usage, choices_per_prompt=choices_per_prompt)
     blocks = [relay.feed(piece) for piece in pieces]
     blocks.append(relay.finish())
     return read(blocks), usage
@@ -166,10 +166,26 @@ def test_usage_told_choice_by_choice_adds_up():
         b"[DONE]",
     )
 
-    (*_, last), usage = relay([stream], wants_usage=True, usage_per_choice=True)
+    (*_, last), usage = relay([stream], wants_usage=True, choices_per_prompt=2)
 
     assert (usage.prompt_tokens, usage.completion_tokens) == (3, 10)
     assert last["usage"]["total_tokens"] == 13
+
+
+def test_each_of_several_prompts_counts_once_however_many_choices_it_has():
+    cached = {**counted(4, 2), "prompt_tokens_details": {"cached_tokens": 1}}
+    said = [(1, cached), (3, counted(3, 5)), (2, counted(3, 7)), (0, cached)]
+    choices = [
+        {**HEAD, "choices": [{"index": i, "text": "", "finish_reason": "stop"}], "usage": usage}
+        for i, usage in said
+    ]
+
+    (*_, last), usage = relay(
+        [Writer().stream(*choices, b"[DONE]")], wants_usage=True, choices_per_prompt=2
+    )
+
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens) == (7, 16, 1)
+    assert last["usage"]["total_tokens"] == 23
 
 
 def test_server_that_never_tells_its_usage_leaves_it_at_nothing():

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from octomil.errors import GenerationError
 from octomil.http.sse import DONE, SseFramer, encode_event, event_data
 
 streams = st.lists(
@@ -83,3 +84,26 @@ def test_what_is_encoded_is_read_back(data):
 
 def test_the_end_is_openai_s():
     assert encode_event(b"[DONE]") == DONE
+
+
+@pytest.mark.parametrize("piece", [b"x", b"x" * 7, b"x" * 101])
+def test_event_that_never_ends_is_given_up_instead_of_kept(piece):
+    framer = SseFramer(max_event_bytes=100)
+    whole = b"data: 1\n\n"
+    assert framer.feed(whole + b"data: 2") == whole
+
+    with pytest.raises(  # noqa: PT012 - after as many pieces as it takes
+        GenerationError, match="more than 100 bytes without ending an event"
+    ):
+        for _ in range(101):
+            framer.feed(piece)
+
+    assert len(framer.rest) <= 100
+
+
+def test_whole_events_may_be_of_any_size_together():
+    framer = SseFramer(max_event_bytes=100)
+    events = b"data: 1\n\n" * 100
+
+    assert framer.feed(events + b"data: 2") == events
+    assert framer.feed(b"\n\n") == b"data: 2\n\n"

@@ -29,16 +29,68 @@ def test_documented_counts_give_the_documented_percentages():
 
 
 def test_fresh_node_tells_zeros_for_every_model():
+    nothing = {
+        "tier0_deterministic": {"count": 0, "percentage": 0.0},
+        "small": {"count": 0, "percentage": 0.0},
+        "large": {"count": 0, "percentage": 0.0},
+    }
+
     assert RoutingStats(["small", "large"]).snapshot() == {
         "total_requests": 0,
-        "routing_distribution": {
-            "tier0_deterministic": {"count": 0, "percentage": 0.0},
-            "small": {"count": 0, "percentage": 0.0},
-            "large": {"count": 0, "percentage": 0.0},
-        },
+        "routing_distribution": nothing,
         "avg_routing_latency_us": 0,
         "estimated_savings": None,
+        "subtasks": {"total": 0, "distribution": nothing},
+        "escalations": {"total": 0, "from": {}},
     }
+
+
+def test_dropped_answers_are_counted_and_what_they_took_is_not_saved():
+    stats = RoutingStats(["small", "large"])
+    stats.observe_speed("small", 10, 1.0)
+    stats.observe_speed("large", 10, 4.0)
+    stats.count("small", 0, 10)
+    before = stats.snapshot()["estimated_savings"]
+
+    stats.count_dropped("small", 20)
+
+    after = stats.snapshot()
+    assert after["escalations"] == {"total": 1, "from": {"small": 1}}
+    assert after["total_requests"] == 1
+    assert before == {"vs_largest_model_only": "75% fewer compute-seconds",
+                      "avg_latency_reduction_ms": 3000}  # fmt: skip
+    assert after["estimated_savings"] == {"vs_largest_model_only": "25% fewer compute-seconds",
+                                          "avg_latency_reduction_ms": 1000}  # fmt: skip
+
+
+def test_tasks_of_one_message_are_counted_apart_from_messages():
+    stats = RoutingStats(["small", "large"])
+
+    stats.count("large", 40e-6, 0)
+    for model, tokens in (("small", 10), ("tier0", 0), ("large", 20)):
+        stats.count_subtask(model, tokens)
+
+    told = stats.snapshot()
+    assert told["total_requests"] == 1
+    assert told["routing_distribution"]["large"] == {"count": 1, "percentage": 100.0}
+    assert told["subtasks"]["total"] == 3
+    shares = told["subtasks"]["distribution"].values()
+    assert [share["count"] for share in shares] == [1, 1, 1]
+    assert round(sum(share["percentage"] for share in shares) * 10) == 1000
+
+
+def test_tokens_of_tasks_count_for_the_savings():
+    stats = RoutingStats(["small", "large"])
+    stats.observe_speed("small", 100, 1.0)
+    stats.observe_speed("large", 100, 4.0)
+
+    stats.count("large", 40e-6, 0)
+    stats.count_subtask("small", 50)
+    stats.count_subtask("large", 50)
+
+    saved = stats.snapshot()["estimated_savings"]
+    assert saved["vs_largest_model_only"] == "38% fewer compute-seconds"
+    assert saved["avg_latency_reduction_ms"] == 1500
 
 
 def test_requests_are_counted_where_they_went():

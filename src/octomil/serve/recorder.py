@@ -1,0 +1,170 @@
+"""Everything that is told about a request that has left: metrics, statistics, a line of the log."""
+
+from collections.abc import Sequence
+from time import perf_counter
+
+from epochly.inference.metrics.instruments import Counter, Histogram, Metric
+from octomil.engines.base import Usage
+from octomil.serve.observation import Observation
+from octomil.serve.request_log import RequestLog
+from octomil.serve.stats import RoutingStats
+
+LATENCY_S = (
+    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75,
+    1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0,
+)  # fmt: skip
+ROUTING_S = (1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3)
+"""Bucket edges."""
+
+
+class Recorder:
+    """Turns observations into metrics, routing statistics and log lines.
+
+    Args:
+        stats: the routing statistics to feed.
+        log: gets a line per request; None writes none.
+
+    Attributes:
+        metrics: everything recorded here, for exposition.
+    """
+
+    def __init__(self, stats: RoutingStats, log: RequestLog | None = None) -> None:
+        self.stats = stats
+        self.log = log
+        self.metrics: list[Metric] = []
+        model, placed = ("model_name",), ("model_name", "tier")
+        count, time = self._counter, self._histogram
+        self._success = count(
+            "request_success_total",
+            "Requests answered, by reason of the end.",
+            ("model_name", "finished_reason"),
+        )
+        self._failure = count(
+            "request_failure_total", "Requests not answered, by reason.", ("model_name", "reason")
+        )
+        self._decisions = count(
+            "routing_decisions_total", "Requests by the tier and model they went to.", placed
+        )
+        self._subtasks = count(
+            "subtasks_total",
+            "Tasks of messages that asked for several, by the tier and model they went to.",
+            placed,
+        )
+        self._escalations = count(
+            "escalations_total", "Answers dropped because their model was not sure of them.", model
+        )
+        self._prompt = count("prompt_tokens_total", "Prompt tokens read.", model)
+        self._cached = count(
+            "prompt_tokens_cached_total", "Prompt tokens taken from a cache.", model
+        )
+        self._generated = count("generation_tokens_total", "Tokens generated.", model)
+        self._cost = count("cost_usd_total", "What answers cost, in US dollars.", model)
+        self._routing = time(
+            "routing_latency_seconds", "Time to decide where a request goes.", (), ROUTING_S
+        )
+        self._queue = time("request_queue_time_seconds", "Time a request waited for its turn.")
+        self._ttft = time("time_to_first_token_seconds", "Time to the first token.")
+        self._itl = time(
+            "inter_token_latency_seconds", "Mean time between the tokens of an answer."
+        )
+        self._e2e = time("e2e_request_latency_seconds", "Time to the last token.")
+
+    def _counter(self, name: str, doc: str, labels: Sequence[str]) -> Counter:
+        counter = Counter(f"octomil:{name}", doc, labels)
+        self.metrics.append(counter)
+        return counter
+
+    def _histogram(
+        self,
+        name: str,
+        doc: str,
+        labels: Sequence[str] = ("model_name",),
+        buckets: Sequence[float] = LATENCY_S,
+    ) -> Histogram:
+        histogram = Histogram(f"octomil:{name}", doc, labels, buckets)
+        self.metrics.append(histogram)
+        return histogram
+
+    def record(self, seen: Observation) -> None:
+        """Tell about a request that has left, however it left."""
+        now = perf_counter()
+        failed = seen.outcome.startswith("error:") or seen.outcome == "cancelled"
+        if failed:
+            self._failure.add(1, seen.model, seen.outcome.removeprefix("error:"))
+        else:
+            self._success.add(1, seen.model, seen.outcome)
+        if seen.tier >= 0:
+            self._decisions.add(1, seen.model, str(seen.tier))
+            self._routing.observe(seen.routing_s)
+        if seen.tier > 0:
+            self._record_times(seen, now)
+        for part in seen.subtasks or (seen,):
+            if part.tier > 0:
+                self._record_generation(part)
+        if seen.subtasks:
+            self._record_subtasks(seen.subtasks, failed=failed)
+        if seen.tier >= 0 and not failed:
+            alone = seen.usage.completion_tokens if not seen.subtasks else 0
+            self.stats.count(seen.model, seen.routing_s, alone)
+        if self.log is not None:
+            self.log.write(log_line(seen, now - seen.started))
+
+    def record_embedding(self, seen: Observation) -> None:
+        """Tell about an embeddings request, which is neither routed nor generates."""
+        if seen.outcome.startswith("error:") or seen.outcome == "cancelled":
+            self._failure.add(1, seen.model, seen.outcome.removeprefix("error:"))
+        else:
+            self._success.add(1, seen.model, seen.outcome)
+            self._prompt.add(seen.usage.prompt_tokens, seen.model)
+        self._e2e.observe(perf_counter() - seen.started, seen.model)
+
+    def _record_times(self, seen: Observation, now: float) -> None:
+        """Record what the client waited for."""
+        self._e2e.observe(now - seen.started, seen.model)
+        if seen.first_byte is not None:
+            self._ttft.observe(seen.first_byte - seen.started, seen.model)
+
+    def _record_generation(self, seen: Observation) -> None:
+        """Record what the model did that answered, and what those did that were not sure."""
+        usage = seen.usage
+        self._record_usage(seen.model, usage, seen.cost_usd)
+        for dropped in seen.dropped:
+            self._record_usage(dropped.model, dropped.usage, dropped.cost_usd)
+            self._escalations.add(1, dropped.model)
+            self.stats.count_dropped(dropped.model, dropped.usage.completion_tokens)
+        self._queue.observe(seen.queue_s, seen.model)
+        if seen.first_byte is None or seen.last_byte is None or usage.completion_tokens < 2:
+            return
+        seconds = seen.last_byte - seen.first_byte
+        self._itl.observe(seconds / (usage.completion_tokens - 1), seen.model)
+        self.stats.observe_speed(seen.model, usage.completion_tokens - 1, seconds)
+
+    def _record_usage(self, model: str, usage: Usage, cost_usd: float | None) -> None:
+        self._prompt.add(usage.prompt_tokens, model)
+        self._cached.add(usage.cached_tokens, model)
+        self._generated.add(usage.completion_tokens, model)
+        if cost_usd:
+            self._cost.add(cost_usd, model)
+
+    def _record_subtasks(self, parts: Sequence[Observation], *, failed: bool) -> None:
+        for part in parts:
+            self._subtasks.add(1, part.model, str(part.tier))
+            if not failed:
+                self.stats.count_subtask(part.model, part.usage.completion_tokens)
+
+
+def log_line(seen: Observation, seconds: float) -> str:
+    """Return one readable line about a request; one of several tasks names who did each."""
+    where = f"tier {seen.tier} {seen.model}" if seen.tier >= 0 else "not routed"
+    usage = seen.usage
+    tokens = f"{usage.prompt_tokens}+{usage.completion_tokens} tok"
+    first = f" ttft {seen.first_byte - seen.started:.3f} s" if seen.first_byte is not None else ""
+    cost_usd = seen.total_cost_usd
+    cost = "" if cost_usd is None else f" ${cost_usd:.6g}"
+    dropped = [answer.model for answer in seen.all_dropped]
+    escalated = f" escalated from {','.join(dropped)}" if dropped else ""
+    tasks = f" tasks {','.join(part.model for part in seen.subtasks)}" if seen.subtasks else ""
+    return (
+        f"[request] {where} {seen.routing_us} µs {tokens}{first} "
+        f"total {seconds:.3f} s{cost} {seen.outcome}{escalated}{tasks}\n"
+    )

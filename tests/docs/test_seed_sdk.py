@@ -1,0 +1,116 @@
+"""The published SDK reference: the snippets of the sections that work run as they stand there."""
+
+import ast
+import hashlib
+import inspect
+import re
+import tomllib
+from typing import Any
+
+import pytest
+
+from octomil.engines.base import Completion, GenerationRequest
+from octomil.engines.echo import EchoEngine
+from support.documents import ROOT
+from support.needs import skip_or_fail
+from support.seed_document import FOLDER, read_lines
+
+TABLE = tomllib.loads((ROOT / "tests/docs/sdk_snippets.toml").read_text(encoding="utf-8"))
+
+
+class MyEngine:
+    """The engine that the document's reader has."""
+
+    def __init__(self, echo: EchoEngine) -> None:
+        self._echo = echo
+
+    async def generate(self, request: GenerationRequest) -> Completion:
+        return await self._echo.generate(request)
+
+    async def stream(self, request: GenerationRequest):
+        async for block in self._echo.stream(request).events:
+            yield block.decode()
+
+
+@pytest.fixture(scope="session")
+def lines() -> list[str]:
+    found = read_lines(TABLE["document"]["file"])
+    if found is None:
+        skip_or_fail(f"the published documents are not at {FOLDER}")
+    return found
+
+
+@pytest.fixture
+def run(lines, capsys):
+    """Run a section's snippets one after the other; tell what each printed, and the names."""
+
+    async def run_section(title: str, **names: Any) -> tuple[list[str], dict[str, Any]]:
+        (section,) = [entry for entry in TABLE["section"] if entry["title"] == title]
+        assert lines.index(title) + 1 < section["snippets"][0][0]
+        printed = []
+        for first, last in section["snippets"]:
+            indents = {int(line): spaces for line, spaces in section["indent"].items()}
+            text = "\n".join(
+                " " * indents.get(number, 0) + lines[number - 1]
+                for number in range(first, last + 1)
+            )
+            flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+            result = eval(compile(text, f"line {first}", "exec", flags), names)
+            if inspect.isawaitable(result):
+                await result
+            printed.append(capsys.readouterr().out)
+        return printed, names
+
+    return run_section
+
+
+def test_the_table_describes_this_very_document(lines):
+    data = (FOLDER / TABLE["document"]["file"]).read_bytes()
+
+    assert hashlib.sha256(data).hexdigest() == TABLE["document"]["sha256"]
+
+
+def test_the_sections_are_listed_whole(lines):
+    """Every line of code in them, which a comment, a call or an assignment begins, is listed."""
+    code = re.compile(r"\w+ = |from \w+[.\w]* import |print\(|await |router\.|queue\.|async for |#")
+    for section in TABLE["section"]:
+        start = lines.index(section["title"]) + 1
+        end = section["snippets"][-1][1]
+        listed = {n for first, last in section["snippets"] for n in range(first, last + 1)}
+
+        missed = [
+            n for n in range(start + 1, end + 1) if n not in listed and code.match(lines[n - 1])
+        ]
+
+        assert missed == []
+
+
+async def test_routing_decides_as_the_document_says(run):
+    printed, names = await run("Routing")
+
+    basic, exact, _, tasks, _ = printed
+    model, score, tier, chain = basic.splitlines()
+    assert (model, tier) == ("llama-3.2-3b", "quality")
+    assert 0.7 <= float(score) <= 1.0
+    assert ast.literal_eval(chain) == ("phi-4-mini", "smollm-360m")
+    assert exact == "4\narithmetic\n1.0\n"
+    assert [line.split(" -> ")[0].strip() for line in tasks.splitlines()] == [
+        "Task: Explain quantum computing",
+        "Task: write a Python sort function",
+    ]
+    assert names["next_model"] == "llama-3.2-3b"
+
+
+async def test_the_queue_serves_as_the_document_says(run):
+    messages = [{"role": "user", "content": "one two three"}]
+    request = GenerationRequest("chat/completions", {"messages": messages, "stream": True})
+
+    echo = EchoEngine("echo")
+    await echo.load(print)
+
+    printed, names = await run("Batch Inference", request=request, my_engine=MyEngine(echo))
+
+    assert b"one two three" in names["result"].body
+    *stream, stats = printed[0].splitlines()
+    assert sum("content" in line for line in stream) >= 3
+    assert stats == "Pending: 0, Active: 0, Max: 32"
