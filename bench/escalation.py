@@ -22,6 +22,7 @@ from octomil.config import Settings
 from octomil.engines.base import GenerationRequest
 from octomil.engines.llama_cpp.engine import LlamaCppEngine
 from octomil.engines.llama_cpp.spec import WorkerSpec
+from octomil.models.catalog import CATALOG
 from octomil.models.pull import ModelStore
 from octomil.routing.confidence import SURE, WINDOW_TOKENS, features
 
@@ -54,7 +55,8 @@ def run(quick: bool) -> list[Row]:
     held_out = _cross_validated(table, weak)
     bias, *weights = _fit(table, weak)
     fitted = ", ".join(f"{value:.3f}" for value in (bias, *weights))
-    return _rows(weak, strong, held_out, fitted)
+    compute = _compute(small, large, held_out < SURE)
+    return _rows(weak, strong, held_out, compute, fitted)
 
 
 def read_questions() -> list[tuple[str, str]]:
@@ -125,7 +127,20 @@ def _cross_validated(table: Floats, right: Floats) -> Floats:
     return total / _REPEATS
 
 
-def _rows(weak: Floats, strong: Floats, held_out: Floats, fitted: str) -> list[Row]:
+def _compute(
+    small: Sequence[_Answer], large: Sequence[_Answer], escalated: NDArray[np.bool_]
+) -> float:
+    """Parameters times tokens written, as a share of what the large model alone would take."""
+    sizes = [CATALOG[name].parameters for name in (SMALL, LARGE)]
+    spent = 0.0
+    for weak, strong, goes_on in zip(small, large, escalated, strict=True):
+        tokens = len(weak.logprobs)
+        spent += sizes[0] * (min(tokens, WINDOW_TOKENS) if goes_on else tokens)
+        spent += sizes[1] * len(strong.logprobs) * bool(goes_on)
+    return spent / (sizes[1] * sum(len(answer.logprobs) for answer in large))
+
+
+def _rows(weak: Floats, strong: Floats, held_out: Floats, compute: float, fitted: str) -> list[Row]:
     escalated = held_out < SURE
     share = float(escalated.mean())
     quality = float(np.where(escalated, strong, weak).mean())
@@ -145,6 +160,12 @@ def _rows(weak: Floats, strong: Floats, held_out: Floats, fitted: str) -> list[R
             ),
         ),
         Row(metric="share escalated at that threshold", unit="%", ours=100 * share),
+        Row(
+            metric="compute at that threshold",
+            unit="%",
+            ours=100 * compute,
+            note=f"parameters times tokens written; {LARGE} alone takes 100 %",
+        ),
         Row(
             metric="APGR, cross-validated",
             unit="",

@@ -32,6 +32,7 @@ from octomil.models.catalog import CATALOG, SHORT_NAMES, format_parameters
 from octomil.models.partial import format_size
 from octomil.serve import errors as serve_errors
 from octomil.serve.app import build_app
+from octomil.serve.gauges import gauges
 from octomil.serve.node import Node
 from octomil.serve.options import ServeOptions
 from octomil.serve.recorder import Recorder
@@ -70,7 +71,6 @@ _REFUSALS = {
 
 _Refusal: TypeAlias = tuple[int, str, str]  # status, code, message
 
-_SIDES = ("ours", "peer", "floor")
 _PEERS = {
     "breaker": "pybreaker, with `async` purgatory",
     "gateway": "LiteLLM's proxy",
@@ -255,7 +255,7 @@ def _template(message: ast.expr) -> str:
 def metrics() -> str:
     """What `GET /metrics` shows."""
     node = _empty_node()
-    found = [*node.recorder.metrics, *node._gauges({})]  # noqa: SLF001 - has no other way in
+    found = [*node.recorder.metrics, node.breakers.transitions, *gauges(node, {})]
     rows = [
         (f"`{m.name}`", m.kind, ", ".join(f"`{label}`" for label in m.labels), m.doc) for m in found
     ]
@@ -305,7 +305,7 @@ def bench() -> str:
     for path in sorted((ROOT / "bench" / "results").glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
         compared = [row for row in result["rows"] if row["ratio"]]
-        if result["quick"] or not compared:
+        if result["quick"] or not compared or result["name"] not in _PEERS:
             continue
         peer = _PEERS[result["name"]]
         rows += [
@@ -338,23 +338,40 @@ def _number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
 
 
-def routing() -> str:
-    """Quality and latency of routing, from the last bench; nothing where there is none."""
-    path = ROOT / "bench" / "results" / "routing.json"
+def _results(name: str, peer: str, floor: str) -> str:
+    """Every row of the last run of a bench, with its notes; nothing where there was none."""
+    path = ROOT / "bench" / "results" / f"{name}.json"
     if not path.exists():
         return ""
     result = json.loads(path.read_text(encoding="utf-8"))
+    sides = {"ours": "ours", "peer": peer, "floor": floor}
+    shown = [side for side in sides if any(row[side] is not None for row in result["rows"])]
     rows = [
         (
             f"{row['metric']}{' [' + row['unit'] + ']' if row['unit'] else ''}",
-            *("" if row[side] is None else _number(row[side]) for side in _SIDES),
+            *("" if row[side] is None else _number(row[side]) for side in shown),
             " ".join(words[1:]) if (words := (row["budget"] or "").split()) else "",
         )
         for row in result["rows"]
     ]
-    notes = "\n".join(f"- {row['metric']}: {row['note']}" for row in result["rows"] if row["note"])
-    head = ("", "ours", "word count", "chance", "budget")
-    return f"{table(head, rows)}\n{notes}\n\n{_conditions(result)}"
+    notes = "".join(f"- {row['metric']}: {row['note']}\n" for row in result["rows"] if row["note"])
+    head = ("", *(sides[side] for side in shown), "budget")
+    return f"{table(head, rows)}\n{notes}\n{_conditions(result)}"
+
+
+def routing() -> str:
+    """Quality and latency of routing."""
+    return _results("routing", "word count", "chance")
+
+
+def escalation() -> str:
+    """What escalating costs and gains."""
+    return _results("escalation", "at random", "small model alone")
+
+
+def request_queue() -> str:
+    """What the queue costs a request."""
+    return _results("queue", "async-batcher", "asyncio.Semaphore")
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
@@ -363,9 +380,11 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "endpoints": endpoints,
     "epochly-settings": epochly_settings,
     "errors": errors,
+    "escalation": escalation,
     "metrics": metrics,
     "models": models,
     "packages": packages,
+    "request-queue": request_queue,
     "routing": routing,
     "serve-options": serve_options,
     "variables": variables,

@@ -4,8 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from support.ledger import Ledger
 from support.models import model_cache_dir
 from support.serving import ServeProcess, serving
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Ledger())
 
 
 @pytest.fixture(scope="session")

@@ -300,10 +300,10 @@ def test_logit_bias_bans_a_token_or_forces_it(small):
 def test_json_schema_binds_even_a_small_model(small):
     wanted = {"name": "capital", "schema": CAPITAL, "strict": True}
 
-    completion = chat(
+    completion = greedy(
         small,
         FRANCE,
-        max_tokens=60,
+        max_tokens=100,
         response_format={"type": "json_schema", "json_schema": wanted},
     )
 

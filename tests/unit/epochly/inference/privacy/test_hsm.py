@@ -18,6 +18,9 @@ LIBRARIES = [
 LIBRARY = next((path for path in LIBRARIES if path.exists()), None)
 
 
+pytestmark = pytest.mark.optional
+
+
 @pytest.fixture(scope="session")
 def token(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch_session: pytest.MonkeyPatch
