@@ -36,6 +36,10 @@ _OTHER_TOPICS = ("llmrouter",)
 _SIZES = ((20, 30, None), (200, 30, None), (2_000, 50, 250), (20_000, None, None))
 """Characters, and the budgets of p50 and p99 in µs."""
 
+_WHOLE_SIZES = ((200, 30), (2_000, 50))
+"""Characters of a message that asks for one thing, and the budget of p50 in µs with the look for
+more tasks in it: what `serve` calls."""
+
 _ARITHMETIC = ("What is 2+2?", "What is 15% of 240?", "Convert 72°F to Celsius", "12 * (3 + 4)")
 _PASSED = ("Where is the nearest café?", "Is 9/11 a date?", "Tell me about 3 blind mice.")
 _HOSTILE = (
@@ -51,6 +55,9 @@ _HOSTILE = (
     "what is " * 30,
     "the value of " * 19,
 )
+
+
+_Messages = list[dict[str, str]]
 
 
 def run(quick: bool) -> list[Row]:
@@ -102,20 +109,28 @@ def _rows_of(folds: str, ours: Floats, words: Floats, gain: Floats) -> list[Row]
 
 def _decision_rows(quick: bool) -> list[Row]:
     router = QueryRouter(assign_tiers(["small", "medium", "large"]))
+    count = 100 if quick else 500
     rows = []
     for size, p50_us, p99_us in _SIZES:
-        count = 100 if quick else 500
-        asks = [_asking(router, _prompt(size, number)) for number in range(2 * count)]
-        taken_us = _taken_us(asks, warm_up=count)
+        taken_us = _decision_us(router.route, size, count)
         rows += _latency_rows(f"decision, {size:,} characters", taken_us, p50_us, p99_us)
-    ask = _asking(router, _prompt(1_000_000, 0))
+    for size, p50_us in _WHOLE_SIZES:
+        taken_us = _decision_us(router.route_decomposed, size, count)
+        name = f"decision with decomposition, {size:,} characters"
+        rows += _latency_rows(name, taken_us, p50_us, None)
+    ask = _asking(router.route, _prompt(1_000_000, 0))
     rows += _latency_rows("decision, 1 MB", _taken_us([ask] * (20 if quick else 200)), 1_000, None)
     return rows
 
 
-def _asking(router: QueryRouter, prompt: str) -> Callable[[], object]:
-    messages = [{"role": "user", "content": prompt}]
-    return lambda: router.route(messages)
+def _decision_us(decide: Callable[[_Messages], object], size: int, count: int) -> list[float]:
+    """Time `count` decisions on different prompts, after as many to warm up."""
+    asks = [_asking(decide, _prompt(size, number)) for number in range(2 * count)]
+    return _taken_us(asks, warm_up=count)
+
+
+def _asking(decide: Callable[[_Messages], object], prompt: str) -> Callable[[], object]:
+    return partial(decide, [{"role": "user", "content": prompt}])
 
 
 def _prompt(size: int, number: int) -> str:

@@ -79,9 +79,10 @@ _NEEDS_A_WHOLE = re.compile(
     | bugs? | edge\ cases? | suggestions? | recommendations? | analog(?:y|ies) | factors
     | components | epilogue | prologue | chorus | verse | ending | synonyms? | antonyms? | meaning
     | definition | significance | importance | origins? | output | results? | answers? | proof
-    | counterexample | outline
-    )\b(?!\s+(?:of|for|in|on|to|from|between|about|behind|with|against|that|than|why|using|within
-    |at)\b)""",
+    | counterexample | outline | costs? | pitch | chords? | colou?rs? | equipment | lyrics | script
+    | prices? | materials? | tools | rules
+    )\b(?!\s+(?:of|in|on|to|from|between|about|behind|against|that|why|at)\b
+         |\s+for\ (?:[A-Z]|the\ ))""",
     re.IGNORECASE | re.VERBOSE,
 )
 # A thing called `the ...` with nothing after it that says which.

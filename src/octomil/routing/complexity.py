@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import sqrt
-from operator import mul
+from operator import itemgetter, mul
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,9 @@ class ComplexityScorer:
     @staticmethod
     def bounded(learned: float) -> float:
         """Keep what was learned within what any wording may weigh."""
-        return max(-_LEARNED_LIMIT, min(_LEARNED_LIMIT, learned))
+        if -_LEARNED_LIMIT < learned < _LEARNED_LIMIT:
+            return learned
+        return _LEARNED_LIMIT if learned > 0 else -_LEARNED_LIMIT
 
     def parts(self, prompt: Prompt) -> tuple[float, float]:
         """Return what the style and the n-grams say, in standard deviations of gain."""
@@ -135,10 +137,11 @@ class ComplexityScorer:
         if not count:
             return 0.0, 0.0
         tokens = prompt.tokens
-        first = list(map(self._first.__getitem__, tokens))
-        second = list(map(self._second.__getitem__, tokens))
         grams = sum(map(self._single.__getitem__, distinct))
-        grams += sum(map(self._grams.__getitem__, features.pair_buckets(first, second)))
+        if len(tokens) > 1:
+            pick = itemgetter(*tokens)  # faster than `map`; of a single key it makes no tuple
+            pairs = features.pair_buckets(pick(self._first), pick(self._second))
+            grams += sum(map(self._grams.__getitem__, pairs))
         shares = sum(map(self._word_style.__getitem__, distinct)) / count
         text = self._text_offset
         text += sum(map(mul, self._text_weights, features.text_style(prompt)))
@@ -151,14 +154,13 @@ class ComplexityScorer:
         shares = self.signal_shares(signals)
         if not (prompt.prose or signals.code):
             return shares  # nothing is asked
-        return LATENT_SHARE * self.curve(self.latent(learned, prompt, signals)) + shares
+        latent = self.latent(learned, prompt, signals)
+        return LATENT_SHARE * interpolate(latent, self._curve) + shares
 
     @staticmethod
     def signal_shares(signals: Signals) -> float:
         """Return what the signals have of the score by right."""
-        return SIGNAL_SHARE * (
-            signals.words + signals.vocabulary + signals.code + signals.depth + signals.instructions
-        )
+        return SIGNAL_SHARE * sum(signals)
 
     def latent(self, learned: float, prompt: Prompt, signals: Signals) -> float:
         """Return the latent value; without any word, the middle of the middle tier."""
@@ -171,10 +173,6 @@ class ComplexityScorer:
             + _CODE * signals.code
             + (_REASONING if prompt.reasoning else 0.0)
         )
-
-    def curve(self, latent: float) -> float:
-        """Bring a latent value between 0 and 1, rising through the anchors of the tiers."""
-        return interpolate(latent, self._curve)
 
     def explain(self, messages: Sequence[Mapping[str, Any]]) -> Explanation:
         """Score a conversation and tell what each signal contributes."""
@@ -207,7 +205,8 @@ class ComplexityScorer:
 
 def trust_in(prompt: Prompt) -> float:
     """Return how much of the learned part counts: a few words say little about style."""
-    return min(len(prompt.distinct) / _SURE_WORDS, 1.0)
+    count = len(prompt.distinct)
+    return count / _SURE_WORDS if count < _SURE_WORDS else 1.0
 
 
 def curve_knots(low: float, high: float) -> tuple[tuple[float, float], ...]:

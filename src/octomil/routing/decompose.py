@@ -95,6 +95,8 @@ _HEAD = re.compile(
 _PREMISE = re.compile(
     r"(?:define|write|choose|select|pick)\b[^,]*\b(?:as|by|to be|at random)\b", re.IGNORECASE
 )
+_DIVIDERS = (",", ".", "\n", ";", ")", "!", "and", "then", "also", "plus")
+"""Every boundary between two tasks has one of these, or a question mark, before the later one."""
 _DATA = re.compile(r":(?:\s|$)")
 _TEXT_WORK = word_set("translate summarize summarise rewrite rephrase paraphrase proofread")
 _FIGURES = word_set("calculate compute convert solve multiply divide add subtract")
@@ -161,11 +163,30 @@ def lineage(tasks: Sequence[SubTask], index: int) -> tuple[int, ...]:
 
 def _may_ask_twice(text: str) -> bool:
     """Tell cheaply whether two words could begin tasks, and the text does not begin as a story."""
-    words = text.lower().split()
-    if sum(map(_HEADS.__contains__, words)) < 2 and text.count("?") < 2:
+    opening = text.split(None, 1)
+    if not opening or not _may_begin(opening[0].lower().strip(",.!:")):
         return False
-    first = words[0].strip(",.!:")
+    lowered = text.lower()
+    if not _may_have_parts(lowered):
+        return False
+    if text.count("?") >= 2:
+        return True
+    words = lowered.split()
+    heads = _HEADS.intersection(words)
+    return len(heads) >= 2 or any(words.count(head) >= 2 for head in heads)
+
+
+def _may_begin(first: str) -> bool:
     return first in _STARTS or first in _OPENINGS or not first.isalpha()
+
+
+def _may_have_parts(lowered: str) -> bool:
+    """Tell whether a text has a mark or a word that could end one task and begin another."""
+    return (
+        not lowered.isascii()  # there are more kinds of spaces and of letters than are looked for
+        or -1 < lowered.find("?") < len(lowered) - 1
+        or any(map(lowered.__contains__, _DIVIDERS))
+    )
 
 
 def _find_pieces(masked: str) -> list[_Piece]:

@@ -123,14 +123,13 @@ def check_deterministic(text: str) -> DeterministicAnswer | None:
 
 def _may_be_exact(text: str) -> bool:
     """Tell cheaply whether every word is one that tier 0 knows, and there is a number."""
-    lowered = text.lower()
-    counted = _DIGIT.search(text) is not None
-    for token in _TOKEN.finditer(lowered):
+    counted = False
+    for token in _TOKEN.finditer(text.lower()):
         word = token[0]
         if word not in _VOCABULARY:
             return False
         counted = counted or word in _COUNTS
-    return counted
+    return counted or _DIGIT.search(text) is not None
 
 
 def _read_query(text: str) -> tuple[str, Intent]:

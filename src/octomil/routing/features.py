@@ -5,7 +5,7 @@ polite `please` changes what a prompt looks like. Of a long text only a window a
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import log1p, sqrt
 from operator import xor
 from typing import Any, NamedTuple
@@ -35,9 +35,15 @@ _CHARS_PER_WORD = 6  # of English prose, the space included
 _MANY_WORDS = 400
 _DEEP_TURNS = 10
 _MANY_TERMS = 4
-_ASCII_SEPARATORS = '.,;:!?"()[]{}<>=+*/\\|`~@#$%^&_\n\t\r'
-_SEPARATORS = str.maketrans(dict.fromkeys(f"{_ASCII_SEPARATORS}“”\u2018\u2019…", " "))
-_SEPARATOR_BYTES = bytes.maketrans(_ASCII_SEPARATORS.encode(), b" " * len(_ASCII_SEPARATORS))
+_LOG_MANY_WORDS = log1p(_MANY_WORDS)
+_ASCII_SEPARATORS = b'.,;:!?"()[]{}<>=+*/\\|`~@#$%^&_\n\t\r'
+_SEPARATORS = bytes.maketrans(_ASCII_SEPARATORS, b" " * len(_ASCII_SEPARATORS))
+_TYPOGRAPHIC_SEPARATORS = "“”\u2018\u2019…"
+_NOTATION = b"=\\^+$<"
+_CODE_MARKS = frozenset(b"`(>=;#*")
+"""Whatever shows code has one of these."""
+_NO_MARKS = bytes(set(range(256)) - {*_NOTATION, *_CODE_MARKS, *b'",'})
+_NO_NOTATION = bytes(set(range(256)) - {*_NOTATION})
 _DIGIT = re.compile(r"\d")
 _OPTION_MARKS = (". ", ") ")
 
@@ -71,6 +77,7 @@ class Prompt(NamedTuple):
 
     Attributes:
         prose: the window that is read, without fenced code, lower-cased.
+        marks: its quotes, its commas and the marks of notation and of code, in order.
         tokens: its words in order.
         distinct: each word once, in order of appearance.
         words: the number of words, outside the window estimated.
@@ -83,6 +90,7 @@ class Prompt(NamedTuple):
     """
 
     prose: str
+    marks: bytes
     tokens: list[str]
     distinct: dict[str, None]
     words: float
@@ -117,25 +125,29 @@ def read(text: str) -> Prompt:
         fenced = 1 + sum(map(len, parts[1::2]))
         text = "\n".join(parts[::2])
     prose = text.lower().strip()
-    tokens = words_of(prose)
-    if "please" in tokens:
-        tokens = [word for word in tokens if word != "please"]
+    encoded = _encoded(prose)
+    marks = encoded.translate(None, _NO_MARKS)
+    tokens = encoded.translate(_SEPARATORS).decode("utf-8", "surrogatepass").split()
     distinct = dict.fromkeys(tokens)
-    count = len(tokens) + max(omitted, 0) / _CHARS_PER_WORD
-    marks = sum(map(_marks.__getitem__, distinct))
-    code = 0.4 * ((marks >> _CODING_BITS) & _MASK)
+    if "please" in distinct:
+        del distinct["please"]
+        tokens = [word for word in tokens if word != "please"]
+    count = len(tokens) + omitted / _CHARS_PER_WORD if omitted > 0 else float(len(tokens))
+    lists = sum(map(_lists.__getitem__, distinct))
+    code = 0.4 * ((lists >> _CODING_BITS) & _MASK)
     if fenced:
         code += 0.5 + fenced / 1000
-    if _shows_code(prose):
+    if _shows_code(prose, marks):
         code += 0.6
     options = _options_of(prose) if "\n" in prose else []
-    terms = float(marks & _MASK)
+    terms = float(lists & _MASK)
     reasoning = False
     if not options:
-        reasoning = (marks >> _REASONING_BITS) & _MASK > 0
-        terms += (marks >> _LONG_BITS) / 2
+        reasoning = (lists >> _REASONING_BITS) & _MASK > 0
+        terms += (lists >> _LONG_BITS) / 2
     return Prompt(
         prose,
+        marks,
         tokens,
         distinct,
         count,
@@ -147,19 +159,23 @@ def read(text: str) -> Prompt:
     )
 
 
-def words_of(prose: str) -> list[str]:
-    """Split a lower-cased text into words; most texts are ASCII, and that goes faster by bytes."""
+def _encoded(prose: str) -> bytes:
+    """Encode a text so that every separator is one byte: bytes are translated much faster."""
     if prose.isascii():
-        return prose.encode().translate(_SEPARATOR_BYTES).decode().split()
-    return prose.translate(_SEPARATORS).split()
+        return prose.encode()
+    for separator in _TYPOGRAPHIC_SEPARATORS:
+        prose = prose.replace(separator, " ")
+    return prose.encode("utf-8", "surrogatepass")
 
 
 def _options_of(prose: str) -> list[str]:
     return [line for line in prose.split("\n") if line[1:3] in _OPTION_MARKS and line[0].isalpha()]
 
 
-def _shows_code(prose: str) -> bool:
+def _shows_code(prose: str, marks: bytes) -> bool:
     """Look for marks that prose has none of; a pattern would take longer than all the rest."""
+    if _CODE_MARKS.isdisjoint(marks):
+        return False
     return (
         "`" in prose
         or ("(" in prose and ("()" in prose or "):" in prose or ");" in prose or ") {" in prose))
@@ -175,7 +191,9 @@ def _shows_code(prose: str) -> bool:
 def _simplicity(tokens: list[str], distinct: dict[str, None]) -> int:
     if not tokens:
         return 0
-    if SMALL_TALK.issuperset(distinct) or _is_courtesy(tokens, distinct):
+    if tokens[0] in SMALL_TALK and (
+        SMALL_TALK.issuperset(distinct) or _is_courtesy(tokens, distinct)
+    ):
         return 2
     at = 0
     while at < len(tokens) - 1 and tokens[at] in OPENERS and tokens[at] not in ERRANDS:
@@ -206,33 +224,32 @@ def signals(prompt: Prompt, turns: int, instructions: str) -> Signals:
         instructions: the system prompts, joined.
     """
     return Signals(
-        log1p(min(prompt.words, _MANY_WORDS)) / log1p(_MANY_WORDS),
+        _log_words(prompt) / _LOG_MANY_WORDS,
         prompt.vocabulary,
         prompt.code,
-        min(max(turns - 1, 0), _DEEP_TURNS) / _DEEP_TURNS,
-        min(len(instructions) / 2000, 1.0),
+        min(turns - 1, _DEEP_TURNS) / _DEEP_TURNS if turns > 1 else 0.0,
+        min(len(instructions) / 2000, 1.0) if instructions else 0.0,
     )
 
 
 def text_style(prompt: Prompt) -> tuple[float, ...]:
     """Return the features of the whole text: the first `TEXT_FEATURES` of `STYLE`."""
-    prose = prompt.prose
     count = len(prompt.tokens) or 1
     options = prompt.options
-    length = numeric = 0.0
+    length = numeric = notation = quotes = commas = 0.0
     if options:
         length = log1p(sum(map(len, options)) / len(options))
         numeric = sum(map(bool, map(_DIGIT.search, options))) / len(options)
-    notation = prose.count("=") + prose.count("\\") + prose.count("^") + prose.count("+")
-    notation += prose.count("$") + prose.count("<")
-    return (
-        log1p(min(prompt.words, _MANY_WORDS)),
-        length,
-        numeric,
-        sqrt(notation / count),
-        min(prose.count('"') / count, 0.2),
-        prose.count(",") / count,
-    )
+    marks = prompt.marks
+    if marks:
+        notation = sqrt(len(marks.translate(None, _NO_NOTATION)) / count)
+        quotes = min(marks.count(b'"') / count, 0.2)
+        commas = marks.count(b",") / count
+    return _log_words(prompt), length, numeric, notation, quotes, commas
+
+
+def _log_words(prompt: Prompt) -> float:
+    return log1p(prompt.words) if prompt.words < _MANY_WORDS else _LOG_MANY_WORDS
 
 
 def word_style(word: str) -> tuple[float, ...]:
@@ -270,7 +287,7 @@ def second_code_of(word: str, buckets: int) -> int:
     return (code_of(word, 1 << 32) * 0x9E3779B1 >> 7) & (buckets - 1)
 
 
-def pair_buckets(first: list[int], second: list[int]) -> Iterable[int]:
+def pair_buckets(first: Sequence[int], second: Sequence[int]) -> Iterable[int]:
     """Return the places of neighbouring words, from their codes as first and as second."""
     return map(xor, first, second[1:])
 
@@ -294,7 +311,7 @@ class Memo(dict[str, Any]):
         return value
 
 
-def _marks_of(word: str) -> int:
+def _lists_of(word: str) -> int:
     """Count a word for three lists at once: one look-up per word is all there is time for.
 
     From the lowest bits: technical terms, words of programming, words that ask for reasoning, and
@@ -309,7 +326,7 @@ def _marks_of(word: str) -> int:
     )
 
 
-_marks = Memo(_marks_of)
+_lists = Memo(_lists_of)
 _CODING_BITS, _REASONING_BITS, _LONG_BITS, _MASK = 12, 24, 36, 0xFFF
 
 

@@ -108,6 +108,11 @@ class QueryRouter:
         self._by_tier: dict[str, tuple[str, ...]] = {
             tier: tuple(m.name for m in models.values() if m.tier == tier) for tier in _NEAREST
         }
+        order = tuple(self.models)
+        self._chains: dict[str, tuple[str, ...]] = {
+            name: order[at + 1 :] + order[:at][::-1] for at, name in enumerate(order)
+        }
+        """By name: the models above it, nearest first, then those below, nearest first."""
 
     def route(
         self,
@@ -129,7 +134,18 @@ class QueryRouter:
         Raises:
             NoModelAvailableError: `allowed` leaves no model.
         """
-        if plain_text and self.deterministic is not None and _is_single_question(messages):
+        alone = plain_text and _is_single_question(messages)
+        return self._decide(messages, allowed, alone, leader)
+
+    def _decide(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        allowed: Collection[str] | None,
+        alone: bool,
+        leader: str | None,
+    ) -> RoutingDecision:
+        """Decide as `route` does; what stands `alone` may be answered without any model."""
+        if alone and self.deterministic is not None:
             answer = self.deterministic.check(complexity.text_of(messages[-1].get("content")))
             if answer is not None:
                 return RoutingDecision(TIER0_MODEL, 0.0, "deterministic", (), answer.method, answer)
@@ -176,15 +192,15 @@ class QueryRouter:
             return self.route(messages, allowed=allowed, plain_text=plain_text, leader=leader)
         tasks = decompose(complexity.text_of(messages[-1].get("content")))
         if len(tasks) == 1:
-            return self.route(messages, allowed=allowed, leader=leader)
+            return self._decide(messages, allowed, True, leader)
         parts: list[RoutingDecision] = []
         for task in tasks:
             alone = [*messages[:-1], {**messages[-1], "content": task.text}]
             if task.depends_on is None:
-                part = self.route(alone, allowed=allowed, leader=leader)
+                part = self._decide(alone, allowed, True, leader)
             else:  # not exact: `divide 10 by 4` may mean another 10 once it follows an answer
                 earlier = parts[task.depends_on].model_name
-                part = self.route(alone, allowed=allowed, plain_text=False, leader=earlier)
+                part = self._decide(alone, allowed, False, earlier)
             parts.append(part)
         hardest = max(parts, key=lambda part: (part.tier_number, part.complexity_score))
         return DecomposedDecision(
@@ -210,19 +226,15 @@ class QueryRouter:
         return chain[0] if chain else None
 
     def _chain(self, name: str, allowed: Collection[str] | None) -> tuple[str, ...]:
-        """List the models above `name`, nearest first, then those below, nearest first."""
-        order = [n for n in self.models if n == name or allowed is None or n in allowed]
-        at = order.index(name)
-        return tuple(order[at + 1 :] + order[:at][::-1])
+        chain = self._chains[name]
+        return chain if allowed is None else tuple([n for n in chain if n in allowed])
 
 
 def _is_single_question(messages: Sequence[Mapping[str, Any]]) -> bool:
     """Tell whether the last user message stands alone: no system prompt bends its answer."""
-    return (
-        bool(messages)
-        and messages[-1].get("role") == "user"
-        and all(map(_leaves_answers_alone, messages))
-    )
+    if not messages or messages[-1].get("role") != "user":
+        return False
+    return len(messages) == 1 or all(map(_leaves_answers_alone, messages))
 
 
 def _leaves_answers_alone(message: Mapping[str, Any]) -> bool:

@@ -58,7 +58,8 @@ class RoutingStats:
     def snapshot(self) -> dict[str, Any]:
         """Return the document's `/v1/routing/stats`.
 
-        `estimated_savings` is null until the largest model's speed has been seen. Beside the
+        `estimated_savings` is null until the speed of the largest model, and of every model that
+        answered, has been seen. Beside the
         documented fields, `subtasks` tells where the tasks of messages that asked for several went,
         and `escalations` how often which model was not sure.
         """
@@ -86,20 +87,18 @@ class RoutingStats:
 
     def _savings(self) -> dict[str, Any] | None:
         """Compare with the same answers written by the largest model, token for token."""
-        largest = self._seconds_per_token.get(self._models[-1]) if self._models else None
+        speeds = self._seconds_per_token
+        wrote = [*self._tokens.items(), *self._dropped_tokens.items()]
+        timed = all(model in speeds for model, tokens in wrote if tokens)
         requests = sum(self._counts.values())
-        if not largest or not requests:
+        if not self._models or self._models[-1] not in speeds or not timed or not requests:
             return None
-        all_tokens = sum(self._tokens.values())
-        spent = sum(
-            tokens * self._seconds_per_token.get(model, 0.0)
-            for counted in (self._tokens, self._dropped_tokens)
-            for model, tokens in counted.items()
-        )
-        instead = all_tokens * largest
+        spent = sum(tokens * speeds[model] for model, tokens in wrote if tokens)
+        instead = sum(self._tokens.values()) * speeds[self._models[-1]]
         saved = 1 - spent / instead if instead else 0.0
+        word = "fewer" if saved >= 0 else "more"
         return {
-            "vs_largest_model_only": f"{saved * 100:.0f}% fewer compute-seconds",
+            "vs_largest_model_only": f"{abs(saved) * 100:.0f}% {word} compute-seconds",
             "avg_latency_reduction_ms": round((instead - spent) / requests * 1000),
         }
 

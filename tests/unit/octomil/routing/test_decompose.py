@@ -184,3 +184,26 @@ def test_lineage_leads_back_to_a_task_that_leans_on_none(depends, index, expecte
     tasks = [SubTask(f"task {i}", support) for i, support in enumerate(depends)]
 
     assert lineage(tasks, index) == expected
+
+
+@pytest.mark.parametrize(
+    "joint",
+    [
+        ", ", " and ", " then ", " also ", " plus ", ". ", "! ", "; ", "\n", " AND ",
+        "\u00a0and\u2003", "\tthen\x0b", " al\u017fo ",
+    ],
+)  # fmt: skip
+def test_every_joint_between_two_tasks_is_seen(joint):
+    tasks = decompose(f"Explain gravity{joint}calculate 15% of 340")
+
+    assert len(tasks) == 2
+
+
+@pytest.mark.parametrize("text", ["1) name a river 2) name a city", "What is 2+2?\x0bWhat is 3+3"])
+def test_a_joint_is_no_more_than_one_mark(text):
+    assert len(decompose(text)) == 2
+
+
+def test_two_verbs_without_a_joint_are_one_task():
+    assert len(decompose("Explain how to solve and write")) == 1
+    assert len(decompose("Explain why people write what they write")) == 1

@@ -45,6 +45,29 @@ def test_fresh_node_tells_zeros_for_every_model():
     }
 
 
+def test_savings_wait_for_the_speed_of_every_model_that_answered():
+    stats = RoutingStats(["small", "large"])
+    stats.observe_speed("large", 10, 4.0)
+    stats.count("small", 0, 10)
+
+    assert stats.snapshot()["estimated_savings"] is None
+    stats.observe_speed("small", 10, 1.0)
+    assert stats.snapshot()["estimated_savings"] is not None
+
+
+def test_a_loss_is_no_saving():
+    stats = RoutingStats(["small", "large"])
+    for model in ("small", "large"):
+        stats.observe_speed(model, 10, 1.0)
+    stats.count("large", 0, 10)
+    stats.count_dropped("small", 5)
+
+    assert stats.snapshot()["estimated_savings"] == {
+        "vs_largest_model_only": "50% more compute-seconds",
+        "avg_latency_reduction_ms": -500,
+    }
+
+
 def test_dropped_answers_are_counted_and_what_they_took_is_not_saved():
     stats = RoutingStats(["small", "large"])
     stats.observe_speed("small", 10, 1.0)
