@@ -3,8 +3,10 @@
 import logging
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TextIO
 
+from octomil._version import __version__
 from octomil.config import Settings
 from octomil.engines.catalog import (
     EngineOptions,
@@ -26,6 +28,8 @@ from octomil.models.sources.base import ProgressSink
 from octomil.routing.prices import FREE, parse_prices
 from octomil.routing.router import TIER0_MODEL, QueryRouter
 from octomil.routing.tiers import assign_tiers
+from octomil.serve.audit import NodeAudit
+from octomil.serve.breakers import Breakers, policy
 from octomil.serve.node import AUTO, Node, ServedModel
 from octomil.serve.options import ServeOptions
 from octomil.serve.recorder import Recorder
@@ -34,6 +38,7 @@ from octomil.serve.spending import SpendCap, SpendLedger
 from octomil.serve.stats import RoutingStats
 from octomil.serve.till import Till
 
+_WARM_UP = ({"role": "user", "content": "Explain gravity, then tell me about tides."},)
 _WORKER_BYTES = 64 * 2**20  # an ONNX session beside its weights
 
 
@@ -95,7 +100,7 @@ def build_node(
         engine = create_engine(EngineRequest(ref, files, engine_options, settings))
         pool.add(ref.name, engine, lazy=place >= len(models))
     served = {ref.name: _served(ref, files) for ref, files in parts}
-    return Node(
+    node = Node(
         models=served,
         pool=pool,
         recorder=recorder,
@@ -107,7 +112,21 @@ def build_node(
         fallback=options.fallback,
         decompose=options.decompose,
         till=_till(settings, options, served),
+        breakers=Breakers(policy(options.breaker_failures)),
     )
+    if options.audit_log is not None:
+        _audit(node, options.audit_log, content=options.audit_content)
+    return node
+
+
+def _audit(node: Node, folder: Path, *, content: bool) -> None:
+    """Keep an audit log of the node from now on."""
+    audit = NodeAudit(folder, content=content)
+    node.recorder.audit = audit
+    cap = node.till.cap
+    if cap is not None:
+        cap.when_reached = lambda: audit.act("spend_cap.reached", cap_usd=cap.cap_usd)
+    audit.act("node.start", version=__version__, models=list(node.models))
 
 
 def _router(
@@ -119,7 +138,9 @@ def _router(
             " embeddings; name a model that writes text, or leave --auto-route out"
         )
     tiers = assign_tiers(list(params_b), params_b=params_b)
-    return QueryRouter(tiers, options.route_strategy, model_path=settings.routing_model)
+    router = QueryRouter(tiers, options.route_strategy, model_path=settings.routing_model)
+    router.route_decomposed(_WARM_UP)  # what is read on first use shall not wait for a request
+    return router
 
 
 def _check_names(names: Sequence[str]) -> None:

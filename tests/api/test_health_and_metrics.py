@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from octomil._version import __version__
 from octomil.engines.echo import EchoEngine
@@ -93,6 +94,22 @@ def test_metrics_are_in_prometheus_format_with_a_doc_each(echo_server):
     assert all(metric.doc.endswith(".") for metric in told.values())
     counters = {name for name, metric in told.items() if metric.kind == "counter"}
     assert {name for name in counters if not name.endswith("_total")} == set()
+
+
+def test_scraper_that_asks_for_openmetrics_gets_exemplars(echo_server):
+    ids = {"X-Request-Id": "r-1"}
+    body = chat("Hello", stream=True)
+    echo_server.post("/v1/chat/completions", body, headers=ids)
+
+    accept = {"Accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"}
+    response = echo_server.get("/metrics", headers=accept)
+
+    content_type = response.headers["content-type"]
+    assert content_type == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    families = {f.name: f for f in text_string_to_metric_families(response.text)}
+    for name in ("octomil:e2e_request_latency_seconds", "octomil:time_to_first_token_seconds"):
+        exemplars = [s.exemplar.labels for s in families[name].samples if s.exemplar]
+        assert {"trace_id": "r-1"} in exemplars
 
 
 def test_answers_are_counted_with_their_tokens_and_times(echo_server):

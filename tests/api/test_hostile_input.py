@@ -308,7 +308,7 @@ async def test_strange_model_name_is_unknown_and_reaches_no_header(client, name)
 
     error = refusal(response, 404)
     assert error["code"] == "model_not_found"
-    assert set(response.headers) == {"content-type", "content-length"}
+    assert set(response.headers) == {"content-type", "content-length", "x-request-id"}
 
 
 async def test_huge_schema_is_refused_before_it_grows(client):

@@ -4,7 +4,7 @@ import pytest
 
 from octomil.errors import ConfigurationError
 from support.nodes import chat, client_of, composed_node
-from support.upstream import Answer, completion, doubtful, fake_upstream
+from support.upstream import Answer, doubtful, fake_upstream, words
 
 CHAT = "/v1/chat/completions"
 PRICE = "openai:large=1000/2000"  # a thousandth and two thousandths of a dollar a token
@@ -67,7 +67,7 @@ async def test_routed_request_goes_to_a_free_model_once_the_cap_is_reached(node)
 
 
 async def test_nobody_is_doubted_for_a_model_that_cannot_be_paid(node, upstream):
-    upstream.always("small", Answer([completion("perhaps")]))
+    upstream.always("small", Answer(words("perhaps")))
     async with (
         node("openai:small", "openai:large", prices=(PRICE, "openai:small=0/0"), fallback=True,
              spend_cap_usd=0.001) as paid,

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 
+from octomil.serve.keys import ClientKeys
 from support.caller import CHAT, Caller
 from support.documents import ROOT
 from support.nodes import chat, client_of, composed_node
@@ -137,7 +138,7 @@ async def test_page_of_the_node_s_own_origin_may(client, origin):
 async def test_page_that_has_the_key_is_stopped_by_its_browser_alone():
     async with (
         composed_node("echo:small") as node,
-        client_of(node, api_key="secret") as client,
+        client_of(node, keys=ClientKeys.parse(["secret"])) as client,
     ):
         headers = {"Origin": EVIL, "Authorization": "Bearer secret"}
         called = await client.post(CHAT, json=chat("Hello"), headers=headers)
@@ -224,7 +225,7 @@ def test_node_with_a_key_answers_to_the_names_it_was_given_alone():
 async def test_page_without_the_key_can_read_why_it_is_turned_away():
     async with (
         composed_node("echo:small") as node,
-        client_of(node, api_key="secret", cors_origins=[APP]) as client,
+        client_of(node, keys=ClientKeys.parse(["secret"]), cors_origins=[APP]) as client,
     ):
         asked = await client.options(CHAT, headers=preflight(APP))
         refused = await client.post(CHAT, json=chat("Hello"), headers={"Origin": APP})

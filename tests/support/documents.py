@@ -16,7 +16,7 @@ from sybil.parsers.markdown import CodeBlockParser
 ROOT = Path(__file__).resolve().parents[2]
 
 RUN = ("python", "javascript", "sh")
-LEFT_ALONE = ("text", "mermaid")
+LEFT_ALONE = ("text", "mermaid", "yaml")
 """Languages of blocks: the first are run, the others are shown."""
 
 NODE_URL = "http://localhost:8080"

@@ -16,6 +16,7 @@ COMMANDS = {
     "pull": "Fetch models by name, verified, ready to serve.",
     "models": "List the models that can be served, and which are here.",
     "route": "Explain routing decisions, and calibrate them on your own logs.",
+    "audit": "Check audit logs: was a record edited, removed or cut off?",
     "doctor": "Tell what is missing or slow on this machine.",
 }
 

@@ -1,6 +1,7 @@
 """`octomil serve`: models behind one OpenAI-compatible endpoint."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -77,8 +78,11 @@ Try:
 )
 @click.option(
     "--api-key",
-    metavar="KEY",
-    help="Ask clients for this bearer token; OCTOMIL_SERVE_KEY does the same.",
+    "api_keys",
+    multiple=True,
+    metavar="[TENANT=]KEY",
+    help="Ask clients for this bearer token; repeatable, and counted by tenant. "
+    "OCTOMIL_SERVE_KEY does the same.",
 )
 @click.option(
     "--max-queue",
@@ -103,6 +107,20 @@ Try:
     show_default=True,
     help="Seconds a request's body may take to arrive; then it gets 408.",
 )
+@click.option(
+    "--breaker-failures",
+    type=click.IntRange(0, 100),
+    default=_DEFAULTS.breaker_failures,
+    show_default=True,
+    help="Failures in a row after which a model is not asked for a while; 0 for never.",
+)
+@click.option(
+    "--audit-log",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Keep a tamper-evident log there of who asked which model, without texts.",
+)
+@click.option("--audit-content", is_flag=True, help="Keep redacted prompts in the audit log, too.")
 @click.option(
     "--cache-size",
     "cache_mib",
@@ -159,7 +177,7 @@ def command(
     models: str | None,
     *,
     engine: str | None,
-    api_key: str | None,
+    api_keys: tuple[str, ...],
     quiet: bool,
     examples: bool,
     **flags: Any,
@@ -174,7 +192,7 @@ def command(
     settings = Settings.from_env()
     options = ServeOptions(
         models=tuple(_with_engine(name, engine, settings) for name in names),
-        api_key=settings.serve_key if api_key is None else api_key,
+        api_keys=api_keys or _key_of(settings),
         **flags,
     )
     listen(options.host, options.port).close()  # a taken port shows before a long download
@@ -183,6 +201,10 @@ def command(
     with listen(options.host, options.port) as listener:
         node = build_node(settings, options, found, log=None if quiet else sys.stderr)
         run(node, options, listener, _say, lambda url: _show_examples(url) if examples else None)
+
+
+def _key_of(settings: Settings) -> tuple[str, ...]:
+    return () if settings.serve_key is None else (settings.serve_key,)
 
 
 def _with_engine(name: str, engine: str | None, settings: Settings) -> str:

@@ -70,10 +70,15 @@ class EnginePool:
         self._report = report
         self._first_delay_s = first_delay_s
         self._entries: dict[str, PooledEngine] = {}
+        self._when_ready: list[Callable[[str], None]] = []
 
     def add(self, name: str, engine: Engine, *, lazy: bool = False) -> None:
         """Add an engine under `name`; `start` or the first request will load it."""
         self._entries[name] = PooledEngine(engine, lazy)
+
+    def on_ready(self, listener: Callable[[str], None]) -> None:
+        """Call `listener` with an engine's name each time it has been loaded."""
+        self._when_ready.append(listener)
 
     def __iter__(self) -> Iterator[tuple[str, PooledEngine]]:
         """Iterate over names and engines in the order they were added."""
@@ -175,6 +180,8 @@ class EnginePool:
         delay_s = self._first_delay_s
         while True:
             self._set(entry, EngineState.READY)
+            for listener in self._when_ready:
+                listener(name)
             ready_at = loop.time()
             reason = await entry.engine.failure()
             if loop.time() - ready_at > _HEALTHY_AFTER_S:

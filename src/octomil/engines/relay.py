@@ -3,6 +3,7 @@
 Blocks pass as they are; only one that carries usage, an error, progress or the end is taken apart.
 """
 
+import re
 from typing import Any
 
 import msgspec
@@ -22,6 +23,9 @@ _MARKS = (
     *(b"[DONE]", b'"error":', b'"prompt_progress"'),
 )
 """Marks of a block that is more than text; JSON escapes quotes, so text rarely forges one."""
+
+_PIECE = re.compile(rb'"(?:content|reasoning_content|reasoning|refusal|text|arguments)": ?"(?!")')
+"""Where a chunk says something; as above, text cannot forge it."""
 
 _TOO_LONG = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 """Codes or types by which OpenAI and llama.cpp say that a prompt does not fit."""
@@ -58,7 +62,8 @@ class EventRelay:
 
     Args:
         model: named in errors.
-        usage: filled in as the stream tells.
+        usage: filled in as the stream tells; until it does, a chunk that says something is taken
+            for a token, so that a stream which is cut short loses none.
         wants_usage: whether the client asked for a usage chunk; it gets exactly one, at the end.
         choices_per_prompt: how many choices each prompt gets, from a server that reports the usage
             of each choice on its own; None from one that adds them up.
@@ -77,6 +82,7 @@ class EventRelay:
         self._wants_usage = wants_usage
         self._choices_per_prompt = choices_per_prompt
         self._prompts: dict[int, Usage] = {}
+        self._pieces = self._told = 0
         self._framer = SseFramer()
         self._ended = False
         self._last: dict[str, Any] = {}
@@ -88,6 +94,8 @@ class EventRelay:
             EngineError: the server reports an error inside the stream, or talks nonsense.
         """
         block = self._framer.feed(chunk)
+        self._pieces += len(_PIECE.findall(block))
+        self._usage.completion_tokens = max(self._usage.completion_tokens, self._pieces)
         for mark in _MARKS:
             if mark in block:
                 return self._open(block)
@@ -101,6 +109,7 @@ class EventRelay:
         """
         if not self._ended and self._usage.finish_reason is None:
             raise GenerationError(f"the stream of model {self._model!r} broke off before its end")
+        self._usage.completion_tokens = self._told or self._pieces
         if not (self._wants_usage and self._last):
             return b""
         head = {k: self._last[k] for k in ("id", "object", "created", "model") if k in self._last}
@@ -138,6 +147,7 @@ class EventRelay:
         """Take in a report of usage: the sum, or one choice's part of it."""
         if self._choices_per_prompt is None:
             _take_usage(answer, self._usage)
+            self._told = self._usage.completion_tokens
             return
         index = (answer.choices[0].index if answer.choices else 0) or 0
         told = Usage()
@@ -147,7 +157,8 @@ class EventRelay:
         prompts = self._prompts.values()
         self._usage.prompt_tokens = sum(prompt.prompt_tokens for prompt in prompts)
         self._usage.cached_tokens = sum(prompt.cached_tokens for prompt in prompts)
-        self._usage.completion_tokens += told.completion_tokens
+        self._told += told.completion_tokens
+        self._usage.completion_tokens = max(self._told, self._pieces)
 
 
 def _read(data: bytes, model: str) -> _WireAnswer:

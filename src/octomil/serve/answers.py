@@ -34,25 +34,27 @@ class ResponseWriter:
 
     Args:
         send: the ASGI channel to the client.
+        request_id: goes out with every answer.
 
     Attributes:
-        headers: what goes out before the answer, besides its type.
+        headers: what goes out before the answer, besides its type and the request's id.
         started: whether they went out, as those of a stream.
     """
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
+        self._id_header = request_id_header(request_id)
         self.headers: list[Header] = []
         self.started = False
 
     async def send_whole(self, body: bytes) -> None:
         """Send a whole JSON answer."""
-        await send_json(self._send, body, headers=self.headers)
+        await send_json(self._send, body, headers=[*self.headers, self._id_header])
 
     async def start(self) -> None:
         """Send the headers of a stream."""
         self.started = True
-        headers = [*EVENTS, *self.headers]
+        headers = [*EVENTS, *self.headers, self._id_header]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def send_block(self, block: bytes, *, is_last: bool = False) -> None:
@@ -66,12 +68,17 @@ class ResponseWriter:
         if self.started:
             await self.send_block(encode_event(answer.body), is_last=True)
         else:
-            await send_answer(self._send, answer, self.headers)
+            await send_answer(self._send, answer, [*self.headers, self._id_header])
 
 
 async def send_answer(send: Send, answer: ErrorAnswer, headers: Sequence[Header] = ()) -> None:
     """Send an error."""
     await send_json(send, answer.body, status=answer.status, headers=(*answer.headers, *headers))
+
+
+def request_id_header(request_id: str) -> Header:
+    """Return the header that tells a client what its request is called here."""
+    return b"x-request-id", request_id.encode()
 
 
 def routing_headers(seen: Observation) -> list[Header]:

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from octomil.serve.chat import GenerationEndpoint
 from octomil.serve.errors import HttpError, error_answer, unforeseen
+from octomil.serve.keys import ClientKeys
 from octomil.serve.limits import BODY_TIMEOUT_S, ApiKeyMiddleware
 from octomil.serve.node import Node
 from octomil.serve.origins import OriginGuard
@@ -26,6 +27,7 @@ _EXPOSED = (
     "X-Octomil-Decomposed",
     "X-Octomil-Subtasks",
     "X-Octomil-Subtask-Models",
+    "X-Request-Id",
     "Retry-After",
 )
 
@@ -33,7 +35,7 @@ _EXPOSED = (
 def build_app(
     node: Node,
     *,
-    api_key: str | None = None,
+    keys: ClientKeys | None = None,
     cors_origins: Sequence[str] = (),
     allowed_hosts: Collection[str] | None = None,
     body_timeout_s: float = BODY_TIMEOUT_S,
@@ -43,7 +45,7 @@ def build_app(
 
     Args:
         node: what answers.
-        api_key: the bearer token clients must send; None accepts any or none.
+        keys: the bearer tokens clients may send; None accepts any or none.
         cors_origins: origins whose pages may call; none by default.
         allowed_hosts: names the node goes by; None for any.
         body_timeout_s: seconds a request's body may take to arrive.
@@ -57,8 +59,8 @@ def build_app(
         "/v1/embeddings": EmbeddingsEndpoint(node, body_timeout_s=body_timeout_s),
     }
     app: ASGIApp = ShortCut(posts, _router(node, posts, on_start))
-    if api_key is not None:
-        app = ApiKeyMiddleware(app, api_key)
+    if keys:
+        app = ApiKeyMiddleware(app, keys, node.recorder.record_refused_key)
     if cors_origins:  # outside of the key, which a preflight does not carry
         app = CORSMiddleware(
             app,
@@ -68,7 +70,7 @@ def build_app(
             allow_private_network=True,
             expose_headers=list(_EXPOSED),
         )
-    origins = cors_origins if api_key is None else None
+    origins = None if keys else cors_origins
     return OriginGuard(app, origins=origins, hosts=allowed_hosts)
 
 

@@ -3,22 +3,29 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import aclosing
 from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
 
-from octomil.engines.base import Endpoint, Engine, EventStream, GenerationRequest
-from octomil.engines.gather import gather
+from octomil.engines.base import Endpoint, EventStream, GenerationRequest
 from octomil.errors import OctomilError
 from octomil.http.sse import DONE
 from octomil.routing.router import DecomposedDecision, RoutingDecision
 from octomil.serve.answers import Header, ResponseWriter, routing_headers
-from octomil.serve.attempts import attempt
+from octomil.serve.attempts import Attempt, attempt
 from octomil.serve.decomposed import send_decomposed
 from octomil.serve.errors import error_answer, shutting_down, unforeseen
-from octomil.serve.escalation import ENGINE_FAULTS, LowConfidenceError, confident
+from octomil.serve.escalation import ENGINE_FAULTS, LowConfidenceError
 from octomil.serve.hang_up import HangUp
-from octomil.serve.limits import BODY_TIMEOUT_S, ClientGoneError, parse, read_body, too_deep
+from octomil.serve.limits import (
+    BODY_TIMEOUT_S,
+    ClientGoneError,
+    observe,
+    parse,
+    read_body,
+    too_deep,
+)
 from octomil.serve.node import AUTO, Node
 from octomil.serve.observation import Observation
 from octomil.serve.tier0 import tier0_chunks, tier0_completion
@@ -46,7 +53,7 @@ class GenerationEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, and tell about it however it ends."""
-        exchange = Exchange(self._node, send)
+        exchange = Exchange(self._node, send, observe(scope))
         seen = exchange.seen
         try:
             body = await read_body(scope, receive, deadline_s=self._body_timeout_s)
@@ -76,13 +83,14 @@ class Exchange:
     Args:
         node: who answers.
         send: the ASGI channel to the client.
+        seen: where the request is noted.
     """
 
-    def __init__(self, node: Node, send: Send) -> None:
+    def __init__(self, node: Node, send: Send, seen: Observation) -> None:
         self._node = node
         self._send = send
-        self._writer = ResponseWriter(send)
-        self.seen = Observation()
+        self._writer = ResponseWriter(send, seen.request_id)
+        self.seen = seen
 
     async def answer(self, request: GenerationRequest, named: str) -> None:
         """Route the request and send the answer.
@@ -91,6 +99,7 @@ class Exchange:
             OctomilError: it cannot be answered.
         """
         seen = self.seen
+        seen.asked = request.body
         decision, seen.routing_s = self._node.choose(request.endpoint, request.body, named)
         seen.routed = named == AUTO
         seen.model, seen.tier = decision.model_name, decision.tier_number
@@ -105,9 +114,9 @@ class Exchange:
         candidates = self._node.candidates(decision, request.body, doubting=doubting)
         for name in candidates:
             try:
-                async with attempt(self._node, name, request.body, seen) as engine:
+                async with attempt(self._node, name, request.body, seen) as at_work:
                     self._writer.headers = routing_headers(seen)
-                    await self._generate(request, engine, check=candidates.may_doubt)
+                    await self._generate(request, at_work, check=candidates.may_doubt)
             except LowConfidenceError:
                 candidates.doubt()
             except ENGINE_FAULTS:
@@ -118,40 +127,25 @@ class Exchange:
         if seen.routed:
             self._node.remember(request, seen.model)
 
-    async def _generate(self, request: GenerationRequest, engine: Engine, *, check: bool) -> None:
+    async def _generate(self, request: GenerationRequest, at_work: Attempt, *, check: bool) -> None:
         seen = self.seen
-        check = check and engine.capabilities.logprobs
         if request.body.get("stream"):
-            stream = confident(engine, request) if check else engine.stream(request)
-            seen.usage = stream.usage
-            await self._relay(stream)
+            await self._relay(at_work.stream(request, check=check))
         else:
-            if check:
-                stream = confident(engine, request)
-                seen.usage = stream.usage
-                completion = await gather(request.endpoint, stream)
-            else:
-                completion = await engine.generate(request)
-            seen.usage = completion.usage
+            completion = await at_work.complete(request, check=check)
             await self._writer.send_whole(completion.body)
         seen.outcome = seen.usage.finish_reason or "stop"
 
     async def _relay(self, stream: EventStream) -> None:
         """Send blocks as they come; the headers wait for the first, so that errors keep theirs."""
-        send, writer, seen, events = self._send, self._writer, self.seen, stream.events
-        blocks = 0
-        try:
+        send, writer, seen = self._send, self._writer, self.seen
+        async with aclosing(stream.events) as events:
             async for block in events:
                 if not writer.started:
                     seen.first_byte = perf_counter()
                     await writer.start()
-                blocks += 1
                 await send({"type": "http.response.body", "body": block, "more_body": True})
             seen.last_byte = perf_counter()
-        finally:
-            await events.aclose()
-            if not stream.usage.completion_tokens:  # cut short: a block is about a token
-                stream.usage.completion_tokens = blocks
         await writer.send_block(DONE, is_last=True)
 
     async def _send_tier0(self, request: GenerationRequest, decision: RoutingDecision) -> None:

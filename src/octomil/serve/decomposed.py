@@ -14,11 +14,12 @@ from octomil.engines.base import GenerationRequest, Usage
 from octomil.engines.relay import usage_json
 from octomil.http.sse import DONE
 from octomil.routing.decompose import lineage
+from octomil.routing.requests import TOKEN_LIMITS
 from octomil.routing.router import DecomposedDecision
 from octomil.serve.answers import Header, ResponseWriter, routing_headers
 from octomil.serve.chat_writer import ChatWriter
 from octomil.serve.merging import Merger
-from octomil.serve.node import TOKEN_LIMITS, Node
+from octomil.serve.node import Node
 from octomil.serve.observation import Observation
 from octomil.serve.subtasks import Places, TaskRun
 

@@ -1,8 +1,8 @@
 """What a client may send: how much, how slowly, and with which key."""
 
 import asyncio
-import hmac
 import re
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -10,10 +10,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from octomil.serve.answers import send_answer
 from octomil.serve.errors import HttpError, error_answer
+from octomil.serve.keys import ClientKeys
+from octomil.serve.observation import DEFAULT_TENANT, Observation
+from octomil.serve.request_ids import request_id
 from octomil.wire.constraints import violation
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 BODY_TIMEOUT_S = 30.0
+TENANT = "octomil.tenant"
+"""Where the scope of a request says who sent it."""
 
 _OPEN_PATHS = frozenset({"/health", "/ready"})
 
@@ -78,6 +83,12 @@ def _too_slow(deadline_s: float) -> HttpError:
     )
 
 
+def observe(scope: Scope) -> Observation:
+    """Begin to note a request: who sent it, and the id that it brings or gets."""
+    tenant: str = scope.get(TENANT, DEFAULT_TENANT)
+    return Observation(tenant=tenant, request_id=request_id(scope["headers"]))
+
+
 def parse(body: bytes, kind: type[RequestT]) -> tuple[dict[str, Any], RequestT]:
     """Decode JSON once; return it as it came and as the checked `kind`.
 
@@ -126,19 +137,30 @@ class ApiKeyMiddleware:
     """Ask for a bearer token on every path but the probes'.
 
     Args:
-        app: what to protect.
-        api_key: the token.
+        app: what to protect; it finds the key's tenant in the scope, under `TENANT`.
+        keys: the tokens.
+        when_refused: called with the scope of each request that has no valid one.
     """
 
-    def __init__(self, app: ASGIApp, api_key: str) -> None:
+    def __init__(
+        self, app: ASGIApp, keys: ClientKeys, when_refused: Callable[[Scope], object]
+    ) -> None:
         self._app = app
-        self._api_key = api_key.encode()
+        self._keys = keys
+        self._when_refused = when_refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401 before its body is read."""
-        if scope["type"] != "http" or scope["path"] in _OPEN_PATHS or self._is_known(scope):
+        if scope["type"] != "http" or scope["path"] in _OPEN_PATHS:
             await self._app(scope, receive, send)
             return
+        given = next((v for k, v in scope["headers"] if k == b"authorization"), b"")
+        tenant = self._keys.tenant_of(given)
+        if tenant is not None:
+            scope[TENANT] = tenant
+            await self._app(scope, receive, send)
+            return
+        self._when_refused(scope)
         error = HttpError(
             401,
             "a valid API key is needed: send `Authorization: Bearer KEY` with the key that the "
@@ -148,8 +170,3 @@ class ApiKeyMiddleware:
             headers=((b"www-authenticate", b"Bearer"),),
         )
         await send_answer(send, error_answer(error))
-
-    def _is_known(self, scope: Scope) -> bool:
-        given = next((v for k, v in scope["headers"] if k == b"authorization"), b"")
-        scheme, _, key = given.partition(b" ")
-        return scheme.lower() == b"bearer" and hmac.compare_digest(key.strip(), self._api_key)

@@ -1,16 +1,13 @@
 """The serving node: its models, their engines and queues, and who answers what."""
 
-import sys
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 
-from epochly.inference.metrics.exposition import exposition
-from epochly.inference.metrics.instruments import LabelValues, Reading
-from octomil.batch import RequestQueue
+from octomil.batch import QueueStats, RequestQueue
 from octomil.engines.base import Endpoint, Engine, GenerationRequest
 from octomil.engines.pool import EnginePool, EngineState
 from octomil.errors import (
@@ -22,19 +19,17 @@ from octomil.errors import (
 )
 from octomil.routing.candidates import Candidates
 from octomil.routing.conversations import Conversations
-from octomil.routing.decompose import MAX_TASKS
+from octomil.routing.requests import Needs, may_split, messages_of, needs_of, takes_plain_text
 from octomil.routing.router import QueryRouter, RoutingDecision
 from octomil.routing.tiers import FAST
-from octomil.serve.needs import PARAMS, WORDS, Needs, first_missing, needs_of
+from octomil.serve.breakers import Breakers
+from octomil.serve.needs import PARAMS, WORDS, first_missing
 from octomil.serve.recorder import Recorder
 from octomil.serve.till import Till
 
 AUTO = "auto"
-TOKEN_LIMITS = ("max_tokens", "max_completion_tokens")
-"""Fields by which a request bounds its answer."""
 
 _SMOOTHING = 0.2
-_MIN_SPLIT_TOKENS = 2 * MAX_TASKS  # with fewer, no task would be answered well
 _CHARS_PER_TOKEN = 3  # cautious: English text has about four
 
 
@@ -96,6 +91,7 @@ class Node:
         fallback: whether an unsure answer is tried again on the next model.
         decompose: whether each task of a message that asks for several is routed by itself.
         till: what models cost, and may cost.
+        breakers: which engines are not asked because they keep failing.
         conversations: which model leads which conversation.
     """
 
@@ -110,9 +106,13 @@ class Node:
     fallback: bool = False
     decompose: bool = True
     till: Till = field(default_factory=Till)
+    breakers: Breakers = field(default_factory=Breakers)
     conversations: Conversations = field(default_factory=Conversations)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     _turnstiles: dict[str, Turnstile] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.pool.on_ready(self.breakers.engine_is_ready)
 
     def turnstile(self, name: str) -> Turnstile:
         """Return the queue in front of a model, made with the first request for it."""
@@ -159,10 +159,11 @@ class Node:
             }
             if not able:
                 self._refuse(needs)
-            plain = needs == ("chat",) and (body.get("n") or 1) == 1
-            messages = _messages(endpoint, body)
+            plain = takes_plain_text(needs, body)
+            messages = messages_of(endpoint, body)
             allowed = self._fitting(able, messages)
-            route = self.router.route_decomposed if self._may_split(body) else self.router.route
+            split = self.decompose and may_split(body)
+            route = self.router.route_decomposed if split else self.router.route
             leader = self.conversations.leader(messages)
             decision = route(messages, allowed=allowed, plain_text=plain, leader=leader)
         return decision, perf_counter() - start
@@ -180,27 +181,14 @@ class Node:
 
         def can_be_asked(name: str) -> bool:
             is_ready = self.pool[name].state is EngineState.READY
-            return is_ready and self.till.can_afford(name, body)
+            return is_ready and self.breakers.admits(name) and self.till.can_afford(name, body)
 
         order = list(self.models)
         return Candidates(decision, order, doubting=doubting, can_be_asked=can_be_asked)
 
     def remember(self, request: GenerationRequest, model: str) -> None:
         """Note who answered, so that a follow-up goes to no weaker model."""
-        self.conversations.remember(_messages(request.endpoint, request.body), model)
-
-    def _may_split(self, body: Mapping[str, Any]) -> bool:
-        """Tell whether the client's wishes can be met task by task.
-
-        A stop text ends the answer as a whole, which tasks apart cannot know; and each of them
-        needs tokens of its own.
-        """
-        limits = [body[limit] for limit in TOKEN_LIMITS if body.get(limit)]
-        return (
-            self.decompose
-            and not body.get("stop")
-            and min(limits, default=sys.maxsize) >= _MIN_SPLIT_TOKENS
-        )
+        self.conversations.remember(messages_of(request.endpoint, request.body), model)
 
     def _named(self, endpoint: Endpoint, body: Mapping[str, Any], name: str) -> RoutingDecision:
         if name not in self.models:
@@ -271,6 +259,10 @@ class Node:
         """Tell whether every model that is loaded at start can answer."""
         return all(e.lazy or e.state is EngineState.READY for _, e in self.pool)
 
+    def queues(self) -> dict[str, QueueStats]:
+        """Return how busy the queue of each model is that was asked before."""
+        return {name: turnstile.queue.stats() for name, turnstile in self._turnstiles.items()}
+
     def queue_stats(self) -> dict[str, Any]:
         """Return how busy each model's queue is, and all of them together."""
         models = {
@@ -283,36 +275,13 @@ class Node:
                 "rejected": s.rejected,
                 "timed_out": s.timed_out,
             }
-            for name, turnstile in self._turnstiles.items()
-            for s in (turnstile.queue.stats(),)
+            for name, s in self.queues().items()
         }
         totals = {
             key: sum(stats[key] for stats in models.values())
             for key in ("pending", "active", "completed", "rejected", "timed_out")
         }
         return {**totals, "max_depth": self.max_queue, "models": models}
-
-    async def metrics_text(self) -> str:
-        """Return everything worth watching, in Prometheus' text format."""
-        busy = await self.pool.busy()
-        return exposition([*self.recorder.metrics, *self._gauges(busy)])
-
-    def _gauges(self, busy: Mapping[str, int]) -> Iterable[Reading]:
-        label = ("model_name",)
-        queues = {name: t.queue.stats() for name, t in self._turnstiles.items()}
-        yield _gauge("num_requests_running", "Requests that engines work on.", label,
-                     {(n,): q.active for n, q in queues.items()})  # fmt: skip
-        yield _gauge("num_requests_waiting", "Requests waiting for their turn.", label,
-                     {(n,): q.pending for n, q in queues.items()})  # fmt: skip
-        yield _gauge("engine_slots_busy", "Requests at work, as the engine sees it; absent while "
-                     "it does not say.", label,
-                     {(n,): b for n, b in busy.items()})  # fmt: skip
-        yield _gauge("engine_up", "Whether the engine can take requests; absent for one that is "
-                     "loaded by its first request, until then.", label,
-                     {(n,): e.state is EngineState.READY
-                      for n, e in self.pool if e.should_be_up})  # fmt: skip
-        yield _gauge("engine_restarts", "How often the engine died and was brought back.", label,
-                     {(n,): e.restarts for n, e in self.pool})  # fmt: skip
 
     async def close(self) -> None:
         """Let running requests finish, refuse the rest, and end the engines."""
@@ -322,23 +291,10 @@ class Node:
         self.till.close()
         if self.recorder.log is not None:
             self.recorder.log.flush()
+        if self.recorder.audit is not None:
+            self.recorder.audit.close()
 
     def engines(self) -> Iterator[tuple[str, Engine]]:
         """Iterate over names and engines."""
         for name, entry in self.pool:
             yield name, entry.engine
-
-
-def _gauge(
-    name: str, doc: str, labels: Sequence[str], values: Mapping[LabelValues, float]
-) -> Reading:
-    return Reading(f"octomil:{name}", doc, labels, values.items)
-
-
-def _messages(endpoint: Endpoint, body: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    if endpoint == "chat/completions":
-        messages: Sequence[Mapping[str, Any]] = body["messages"]
-        return messages
-    prompt = body["prompt"]
-    text = prompt if isinstance(prompt, str) else "\n".join(prompt)
-    return [{"role": "user", "content": text}]

@@ -1,8 +1,10 @@
 """What `octomil serve` can be told; the command line is made from it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from octomil.errors import ConfigurationError
+from octomil.serve.keys import ClientKeys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,10 +21,15 @@ class ServeOptions:
         spend_cap_usd: US dollars that priced models may cost a day; None for no limit.
         host: address to listen on.
         port: port to listen on; 0 takes a free one.
-        api_key: bearer token clients must send; None accepts any or none.
+        api_keys: bearer tokens clients may send, each `KEY` or `TENANT=KEY`; none accepts any or
+            none.
         max_queue: requests that may wait for each model.
         queue_timeout_s: seconds a request may wait for its turn.
         body_timeout_s: seconds a request's body may take to arrive.
+        breaker_failures: failures of an engine in a row after which it is not asked for a while; 0
+            asks it whatever happens.
+        audit_log: folder of the audit log; None keeps none.
+        audit_content: keep redacted prompts in the audit log, too.
         cache_mib: memory each local model may use for prompts kept after their request.
         threads: CPU threads for each local model; None divides the cores among them.
         slots: requests each local model works on at once.
@@ -34,7 +41,8 @@ class ServeOptions:
         embedder: the model that answers embeddings requests; loaded by the first of them.
 
     Raises:
-        ConfigurationError: the host or the key is empty, which would open the node unasked.
+        ConfigurationError: the host or a key is empty, which would open the node unasked, or two
+            tenants have the same key, or content is to be kept without a log.
     """
 
     models: tuple[str, ...]
@@ -46,10 +54,13 @@ class ServeOptions:
     spend_cap_usd: float | None = None
     host: str = "127.0.0.1"
     port: int = 8080
-    api_key: str | None = None
+    api_keys: tuple[str, ...] = ()
     max_queue: int = 32
     queue_timeout_s: float = 60.0
     body_timeout_s: float = 30.0
+    breaker_failures: int = 5
+    audit_log: Path | None = None
+    audit_content: bool = False
     cache_mib: int = 256
     threads: int | None = None
     slots: int = 2
@@ -61,12 +72,9 @@ class ServeOptions:
     embedder: str | None = "all-minilm-l6-v2"
 
     def __post_init__(self) -> None:
-        key = self.api_key
-        if key is not None and (not key or key != key.strip()):
-            raise ConfigurationError(
-                "the API key is empty or has space around it; give --api-key or "
-                "OCTOMIL_SERVE_KEY a plain value, or neither to accept any key"
-            )
+        ClientKeys.parse(self.api_keys)
+        if self.audit_content and self.audit_log is None:
+            raise ConfigurationError("--audit-content needs an audit log: give --audit-log DIR")
         if not self.host.strip():
             raise ConfigurationError(
                 "the host is empty; leave --host out, or write 0.0.0.0 if every address is meant"

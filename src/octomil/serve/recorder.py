@@ -1,13 +1,16 @@
 """Everything that is told about a request that has left: metrics, statistics, a line of the log."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
+from typing import Any
 
+from epochly.inference.metrics.distribution import Exemplar
 from epochly.inference.metrics.instruments import Counter, Histogram, Metric
-from octomil.engines.base import Usage
-from octomil.serve.observation import Observation
+from octomil.serve.audit import NodeAudit
+from octomil.serve.observation import DEFAULT_TENANT, Observation
 from octomil.serve.request_log import RequestLog
 from octomil.serve.stats import RoutingStats
+from octomil.serve.usage import UsageCounters
 
 LATENCY_S = (
     0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75,
@@ -26,11 +29,13 @@ class Recorder:
 
     Attributes:
         metrics: everything recorded here, for exposition.
+        audit: notes every request as well, if there is one.
     """
 
     def __init__(self, stats: RoutingStats, log: RequestLog | None = None) -> None:
         self.stats = stats
         self.log = log
+        self.audit: NodeAudit | None = None
         self.metrics: list[Metric] = []
         model, placed = ("model_name",), ("model_name", "tier")
         count, time = self._counter, self._histogram
@@ -53,12 +58,8 @@ class Recorder:
         self._escalations = count(
             "escalations_total", "Answers dropped because their model was not sure of them.", model
         )
-        self._prompt = count("prompt_tokens_total", "Prompt tokens read.", model)
-        self._cached = count(
-            "prompt_tokens_cached_total", "Prompt tokens taken from a cache.", model
-        )
-        self._generated = count("generation_tokens_total", "Tokens generated.", model)
-        self._cost = count("cost_usd_total", "What answers cost, in US dollars.", model)
+        self._usage = UsageCounters()
+        self.metrics += self._usage.metrics
         self._routing = time(
             "routing_latency_seconds", "Time to decide where a request goes.", (), ROUTING_S
         )
@@ -100,7 +101,7 @@ class Recorder:
             self._record_times(seen, now)
         for part in seen.subtasks or (seen,):
             if part.tier > 0:
-                self._record_generation(part)
+                self._record_generation(part, seen.tenant)
         if seen.subtasks:
             self._record_subtasks(seen.subtasks, failed=failed)
         if seen.tier >= 0 and not failed:
@@ -108,6 +109,8 @@ class Recorder:
             self.stats.count(seen.model, seen.routing_s, alone)
         if self.log is not None:
             self.log.write(log_line(seen, now - seen.started))
+        if self.audit is not None:
+            self.audit.request(seen)
 
     def record_embedding(self, seen: Observation) -> None:
         """Tell about an embeddings request, which is neither routed nor generates."""
@@ -115,21 +118,37 @@ class Recorder:
             self._failure.add(1, seen.model, seen.outcome.removeprefix("error:"))
         else:
             self._success.add(1, seen.model, seen.outcome)
-            self._prompt.add(seen.usage.prompt_tokens, seen.model)
+        if seen.usage.prompt_tokens:
+            self._usage.add(seen.tenant, seen.model, seen.usage, seen.cost_usd)
         self._e2e.observe(perf_counter() - seen.started, seen.model)
+        if self.audit is not None:
+            self.audit.request(seen)
+
+    def record_refused_key(self, scope: Mapping[str, Any]) -> None:
+        """Tell about a request that was turned away because its key is missing or wrong.
+
+        Args:
+            scope: the request's ASGI scope.
+        """
+        if self.audit is not None:
+            client, _ = scope.get("client") or (None, None)
+            self.audit.act("key.refused", "401", path=scope["path"], client=client)
 
     def _record_times(self, seen: Observation, now: float) -> None:
         """Record what the client waited for."""
-        self._e2e.observe(now - seen.started, seen.model)
+        total_s = now - seen.started
+        self._e2e.observe(total_s, seen.model, exemplar=Exemplar(seen.request_id, total_s))
         if seen.first_byte is not None:
-            self._ttft.observe(seen.first_byte - seen.started, seen.model)
+            first_s = seen.first_byte - seen.started
+            self._ttft.observe(first_s, seen.model, exemplar=Exemplar(seen.request_id, first_s))
 
-    def _record_generation(self, seen: Observation) -> None:
-        """Record what the model did that answered, and what those did that were not sure."""
+    def _record_generation(self, seen: Observation, tenant: str) -> None:
+        """Record what the model did that answered, and what others did in vain before it."""
         usage = seen.usage
-        self._record_usage(seen.model, usage, seen.cost_usd)
+        self._usage.add(tenant, seen.model, usage, seen.cost_usd)
+        for spent in (*seen.dropped, *seen.broken):
+            self._usage.add(tenant, spent.model, spent.usage, spent.cost_usd)
         for dropped in seen.dropped:
-            self._record_usage(dropped.model, dropped.usage, dropped.cost_usd)
             self._escalations.add(1, dropped.model)
             self.stats.count_dropped(dropped.model, dropped.usage.completion_tokens)
         self._queue.observe(seen.queue_s, seen.model)
@@ -138,13 +157,6 @@ class Recorder:
         seconds = seen.last_byte - seen.first_byte
         self._itl.observe(seconds / (usage.completion_tokens - 1), seen.model)
         self.stats.observe_speed(seen.model, usage.completion_tokens - 1, seconds)
-
-    def _record_usage(self, model: str, usage: Usage, cost_usd: float | None) -> None:
-        self._prompt.add(usage.prompt_tokens, model)
-        self._cached.add(usage.cached_tokens, model)
-        self._generated.add(usage.completion_tokens, model)
-        if cost_usd:
-            self._cost.add(cost_usd, model)
 
     def _record_subtasks(self, parts: Sequence[Observation], *, failed: bool) -> None:
         for part in parts:
@@ -155,6 +167,8 @@ class Recorder:
 
 def log_line(seen: Observation, seconds: float) -> str:
     """Return one readable line about a request; one of several tasks names who did each."""
+    named = f" id {seen.request_id}" if seen.request_id else ""
+    who = "" if seen.tenant == DEFAULT_TENANT else f"{seen.tenant} "
     where = f"tier {seen.tier} {seen.model}" if seen.tier >= 0 else "not routed"
     usage = seen.usage
     tokens = f"{usage.prompt_tokens}+{usage.completion_tokens} tok"
@@ -165,6 +179,6 @@ def log_line(seen: Observation, seconds: float) -> str:
     escalated = f" escalated from {','.join(dropped)}" if dropped else ""
     tasks = f" tasks {','.join(part.model for part in seen.subtasks)}" if seen.subtasks else ""
     return (
-        f"[request] {where} {seen.routing_us} µs {tokens}{first} "
-        f"total {seconds:.3f} s{cost} {seen.outcome}{escalated}{tasks}\n"
+        f"[request] {who}{where} {seen.routing_us} µs {tokens}{first} "
+        f"total {seconds:.3f} s{cost} {seen.outcome}{escalated}{tasks}{named}\n"
     )

@@ -6,22 +6,30 @@ import logging
 import math
 from array import array
 from collections.abc import Sequence
-from time import perf_counter
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from epochly.inference.breaker import BreakerState
+from epochly.inference.metrics.exposition import (
+    CLASSIC,
+    OPENMETRICS,
+    exposition,
+    wants_openmetrics,
+)
 from octomil._version import __version__
 from octomil.engines.base import Embeddings
 from octomil.engines.pool import PooledEngine
 from octomil.errors import InvalidRequestError, OctomilError
-from octomil.serve.answers import send_answer, send_json
+from octomil.serve.answers import request_id_header, send_answer, send_json
+from octomil.serve.attempts import attempt
 from octomil.serve.errors import error_answer, shutting_down, unforeseen
+from octomil.serve.gauges import gauges
 from octomil.serve.hang_up import HangUp
-from octomil.serve.limits import BODY_TIMEOUT_S, ClientGoneError, parse, read_body
+from octomil.serve.limits import BODY_TIMEOUT_S, ClientGoneError, observe, parse, read_body
 from octomil.serve.node import AUTO, Node
 from octomil.serve.observation import Observation
 from octomil.wire.openai import EmbeddingRequest
@@ -44,13 +52,13 @@ class EmbeddingsEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Turn texts into vectors, and tell about it however it ends."""
-        seen = Observation()
+        seen = observe(scope)
         try:
             body = await read_body(scope, receive, deadline_s=self._body_timeout_s)
             _, request = parse(body, EmbeddingRequest)
             async with HangUp(receive):
                 answer = await self._embed(request, seen)
-            await send_json(send, answer)
+            await send_json(send, answer, headers=[request_id_header(seen.request_id)])
         except ClientGoneError:
             seen.outcome = "cancelled"
         except asyncio.CancelledError:
@@ -67,14 +75,15 @@ class EmbeddingsEndpoint:
     async def _fail(self, send: Send, seen: Observation, error: OctomilError) -> None:
         answer = error_answer(error, retry_after_s=self._node.retry_after_s(error, seen.model))
         seen.outcome = f"error:{answer.code}"
-        await send_answer(send, answer)
+        await send_answer(send, answer, [request_id_header(seen.request_id)])
 
     async def _embed(self, request: EmbeddingRequest, seen: Observation) -> bytes:
+        seen.asked = {"input": request.input}
         name = seen.model = self._node.embedding_model(request.model)
         self._node.require_embeddings(name)
         texts = [request.input] if isinstance(request.input, str) else request.input
         result = await self._vectors(name, texts, seen)
-        seen.usage.prompt_tokens, seen.outcome = result.prompt_tokens, "stop"
+        seen.outcome = "stop"
         width = request.dimensions
         rows = [
             {
@@ -89,16 +98,12 @@ class EmbeddingsEndpoint:
 
     async def _vectors(self, name: str, texts: Sequence[str], seen: Observation) -> Embeddings:
         """Embed `texts` in their turn, which comes first: a model may have to be fetched in it."""
-        queue = self._node.turnstile(name).queue
-        asked = perf_counter()
-        await queue.acquire()
-        seen.queue_s = perf_counter() - asked
-        try:
-            engine = await self._node.pool.ready(name)
+        body = {"input": texts}
+        async with attempt(self._node, name, body, seen, loads=True) as at_work:
             self._node.require_embeddings(name)  # loaded, it knows better
-            return await engine.embed(texts)
-        finally:
-            queue.release()
+            result = await at_work.engine.embed(texts)
+            seen.usage.prompt_tokens = result.prompt_tokens
+        return result
 
 
 def _shortened(vector: Sequence[float], width: int | None) -> Sequence[float]:
@@ -159,7 +164,7 @@ class NodeRoutes:
 
     async def health(self, _request: Request) -> Response:
         """`GET /health`: the process answers; says how each model fares."""
-        models = {name: _fares(entry) for name, entry in self._node.pool}
+        models = {name: self._fares(name, entry) for name, entry in self._node.pool}
         return _json({"status": "ok", "version": __version__, "models": models})
 
     async def ready(self, _request: Request) -> Response:
@@ -168,19 +173,26 @@ class NodeRoutes:
         models = {name: str(entry.state) for name, entry in self._node.pool if not entry.lazy}
         return _json({"ready": ready, "models": models}, status=200 if ready else 503)
 
-    async def metrics(self, _request: Request) -> Response:
-        """`GET /metrics`, in Prometheus' text format."""
-        text = await self._node.metrics_text()
-        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+    async def metrics(self, request: Request) -> Response:
+        """`GET /metrics`, in Prometheus' text format, or in OpenMetrics' if the scraper asks."""
+        node = self._node
+        busy = await node.pool.busy()
+        shown = [*node.recorder.metrics, node.breakers.transitions, *gauges(node, busy)]
+        openmetrics = wants_openmetrics(request.headers.get("accept", ""))
+        text = exposition(shown, openmetrics=openmetrics)
+        kind = OPENMETRICS if openmetrics else CLASSIC
+        return Response(text, headers={"content-type": kind})
+
+    def _fares(self, name: str, entry: PooledEngine) -> dict[str, Any]:
+        fares: dict[str, Any] = {"state": str(entry.state), "restarts": entry.restarts}
+        if entry.detail:
+            fares["detail"] = entry.detail
+        breaker = self._node.breakers.state(name)
+        return fares if breaker is BreakerState.CLOSED else {**fares, "breaker": str(breaker)}
 
 
 def _model(name: str, created: int, owner: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": created, "owned_by": owner}
-
-
-def _fares(entry: PooledEngine) -> dict[str, Any]:
-    fares = {"state": str(entry.state), "restarts": entry.restarts}
-    return fares | ({"detail": entry.detail} if entry.detail else {})
 
 
 def _json(body: object, *, status: int = 200) -> Response:

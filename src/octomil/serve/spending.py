@@ -100,6 +100,9 @@ class SpendCap:
         ledger: what was spent.
         now: the time in UTC.
 
+    Attributes:
+        when_reached: called once a day, when a request is refused for the first time.
+
     Raises:
         ConfigurationError: the cap is below 0.
     """
@@ -117,6 +120,8 @@ class SpendCap:
         self._ledger = ledger
         self._now = now
         self._reserved_usd: dict[str, float] = {}
+        self._refused_on = ""
+        self.when_reached: Callable[[], object] = lambda: None
 
     def has_room(self, usd: float) -> bool:
         """Tell whether so much could be spent now."""
@@ -132,6 +137,9 @@ class SpendCap:
         day = self._today()
         committed_usd = self._committed_usd(day)
         if committed_usd + usd > self.cap_usd:
+            if self._refused_on != day:
+                self._refused_on = day
+                self.when_reached()
             raise SpendCapReachedError(
                 f"this request may cost ${usd:.4f}, and ${committed_usd:.4f} of today's"
                 f" ${self.cap_usd:g} are spent or set aside; ask for fewer tokens, ask a model on"

@@ -12,7 +12,7 @@ from octomil.errors import ContextLengthError, GenerationError
 from octomil.http.sse import event_data
 from octomil.routing.router import RoutingDecision
 from octomil.serve.attempts import attempt
-from octomil.serve.escalation import ENGINE_FAULTS, LowConfidenceError, confident
+from octomil.serve.escalation import ENGINE_FAULTS, LowConfidenceError
 from octomil.serve.node import Node
 from octomil.serve.observation import Observation
 
@@ -113,18 +113,12 @@ class TaskRun:
 
     async def _ask(self, node: Node, name: str, request: GenerationRequest, *, check: bool) -> None:
         seen = self.seen
-        async with attempt(node, name, request.body, seen) as engine:
-            check = check and engine.capabilities.logprobs
-            stream = confident(engine, request) if check else engine.stream(request)
-            seen.usage = stream.usage
-            try:
-                async with aclosing(stream.events) as events:
-                    async for block in events:
-                        self._take_in(block)
-                seen.last_byte = perf_counter()
-            finally:
-                if not stream.usage.completion_tokens:  # cut short, or never counted
-                    stream.usage.completion_tokens = len(self._pieces)
+        async with attempt(node, name, request.body, seen) as at_work:
+            stream = at_work.stream(request, check=check)
+            async with aclosing(stream.events) as events:
+                async for block in events:
+                    self._take_in(block)
+            seen.last_byte = perf_counter()
         seen.outcome = seen.usage.finish_reason or "stop"
 
     def _take_in(self, block: bytes) -> None:

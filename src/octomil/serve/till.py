@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from octomil.engines.base import Usage
+from octomil.errors import EngineUnavailableError
 from octomil.routing.prices import FREE, Price
 from octomil.serve.spending import SpendCap
 
@@ -18,29 +19,33 @@ class Bill:
 
     Args:
         price: the model's; None where nobody knows.
-        prompt_chars: how long the prompt is.
+        body: the request.
     """
 
-    def __init__(self, price: Price | None, prompt_chars: int) -> None:
+    def __init__(self, price: Price | None, body: Mapping[str, Any]) -> None:
         self._price = price
-        self._prompt_chars = prompt_chars
+        self._body = body
         self.usd: float | None = 0.0
+
+    @property
+    def has_price(self) -> bool:
+        """Whether a price is known, be it none at all."""
+        return self._price is not None
 
     def charge(self, usage: Usage, *, is_cut: bool = False) -> float | None:
         """Note the tokens that were used, and return their cost; None where no price is known.
 
         Args:
             usage: what the engine counted.
-            is_cut: whether the answer was given up, so that the engine never told how long the
-                prompt was; then that is estimated, since it was read all the same.
+            is_cut: whether the answer was cut short, so that the engine never told how long the
+                prompt was; then an estimate is put into `usage`, since it was read all the same.
         """
+        if is_cut and not usage.prompt_tokens:
+            usage.prompt_tokens = -(-_prompt_chars(self._body) // _CHARS_PER_TOKEN)
         if self._price is None:
             self.usd = None
             return None
-        prompt_tokens = usage.prompt_tokens
-        if is_cut and not prompt_tokens:
-            prompt_tokens = -(-self._prompt_chars // _CHARS_PER_TOKEN)
-        self.usd = self._price.cost_usd(prompt_tokens, usage.completion_tokens)
+        self.usd = self._price.cost_usd(usage.prompt_tokens, usage.completion_tokens)
         return self.usd
 
 
@@ -66,11 +71,8 @@ class Till:
             SpendCapReachedError: it may cost more than is left today.
         """
         price = self._prices.get(name)
-        if price is FREE:
-            yield Bill(FREE, 0)
-            return
-        bill = Bill(price, _prompt_chars(body))
-        if self.cap is None or price is None:
+        bill = Bill(price, body)
+        if self.cap is None or price is None or price is FREE:
             yield bill
             return
         reservation = self.cap.reserve(_most_usd(price, body))
@@ -84,7 +86,10 @@ class Till:
         price = self._prices.get(name)
         if self.cap is None or price is None or price is FREE:
             return True
-        return self.cap.has_room(_most_usd(price, body))
+        try:
+            return self.cap.has_room(_most_usd(price, body))
+        except EngineUnavailableError:  # the ledger's fault is no free model's
+            return False
 
     def close(self) -> None:
         """Close the ledger, if there is one."""

@@ -202,3 +202,15 @@ async def test_lazy_engine_that_failed_to_load_should_be_up():
 @in_virtual_time
 async def test_engine_that_is_loaded_at_start_should_be_up_from_the_first():
     assert Pool(Mortal()).entry.should_be_up
+
+
+@in_virtual_time
+async def test_who_wants_to_know_is_told_each_time_an_engine_is_ready():
+    held = Pool(Mortal([5.0]))
+    told: list[tuple[str, EngineState]] = []
+    held.pool.on_ready(lambda name: told.append((name, held.entry.state)))
+    await held.pool.start()
+    await after(5.0 + FIRST_DELAY_S + 0.1)
+
+    assert told == [("mortal", EngineState.READY)] * 2
+    await held.pool.close()

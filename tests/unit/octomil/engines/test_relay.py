@@ -188,11 +188,42 @@ def test_each_of_several_prompts_counts_once_however_many_choices_it_has():
     assert last["usage"]["total_tokens"] == 23
 
 
-def test_server_that_never_tells_its_usage_leaves_it_at_nothing():
+def test_what_is_said_is_counted_where_the_server_never_tells_its_usage():
     events, usage = relay([Writer().stream(chunk("a"), chunk(finish="stop"), b"[DONE]")])
 
     assert len(events) == 2
-    assert usage == Usage(finish_reason="stop")
+    assert usage == Usage(completion_tokens=1, finish_reason="stop")
+
+
+@given(
+    said=st.lists(SAID | st.just('"content":"x","text": "y"'), max_size=6),
+    writer=writers,
+    at=places,
+)
+def test_stream_that_is_cut_short_has_counted_every_word(said, writer, at):
+    usage = Usage()
+    feed = EventRelay("m", usage, wants_usage=False).feed
+    role = {**HEAD, "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}
+    for piece in cut(writer.stream(role, *map(chunk, said)), at):
+        feed(piece)
+
+    assert usage.completion_tokens == sum(text != "" for text in said)
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        {"reasoning_content": "hm"},
+        {"refusal": "no"},
+        {"tool_calls": [{"index": 0, "function": {"arguments": "{"}}]},
+    ],
+)
+def test_every_kind_of_word_counts(delta):
+    usage = Usage()
+    data = {**HEAD, "choices": [{"index": 0, "delta": delta}]}
+    EventRelay("m", usage, wants_usage=False).feed(Writer().stream(data))
+
+    assert usage.completion_tokens == 1
 
 
 def test_progress_of_the_prompt_is_not_for_the_client():

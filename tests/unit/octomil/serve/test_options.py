@@ -6,8 +6,8 @@ from octomil.serve.options import ServeOptions
 
 @pytest.mark.parametrize("key", ["", " ", "\t", " secret", "secret\n"])
 def test_key_that_asks_for_none_or_that_nobody_can_send_is_refused(key):
-    with pytest.raises(ConfigurationError, match="the API key is empty or has space around it"):
-        ServeOptions(models=("echo",), api_key=key)
+    with pytest.raises(ConfigurationError, match="an API key is empty or has space around it"):
+        ServeOptions(models=("echo",), api_keys=("plain", key))
 
 
 @pytest.mark.parametrize("host", ["", " "])
@@ -17,5 +17,5 @@ def test_empty_host_does_not_quietly_mean_every_address(host):
 
 
 def test_no_key_and_a_plain_one_are_taken():
-    assert ServeOptions(models=("echo",)).api_key is None
-    assert ServeOptions(models=("echo",), api_key="secret").api_key == "secret"
+    assert ServeOptions(models=("echo",)).api_keys == ()
+    assert ServeOptions(models=("echo",), api_keys=("secret",)).api_keys == ("secret",)

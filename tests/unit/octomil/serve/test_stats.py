@@ -55,7 +55,7 @@ def test_savings_wait_for_the_speed_of_every_model_that_answered():
     assert stats.snapshot()["estimated_savings"] is not None
 
 
-def test_a_loss_is_no_saving():
+def test_a_loss_is_a_negative_saving():
     stats = RoutingStats(["small", "large"])
     for model in ("small", "large"):
         stats.observe_speed(model, 10, 1.0)
@@ -63,7 +63,7 @@ def test_a_loss_is_no_saving():
     stats.count_dropped("small", 5)
 
     assert stats.snapshot()["estimated_savings"] == {
-        "vs_largest_model_only": "50% more compute-seconds",
+        "vs_largest_model_only": "-50% fewer compute-seconds",
         "avg_latency_reduction_ms": -500,
     }
 

@@ -76,6 +76,13 @@ def test_every_choice_costs(cap):
     assert not Till({"paid": PAID}, cap).can_afford("paid", BODY | {"n": 5})
 
 
+def test_a_ledger_that_cannot_be_read_affords_nothing_but_what_is_free(cap):
+    till = Till({"free": FREE, "paid": PAID}, cap)
+    cap._ledger._database.execute("DROP TABLE spent")
+
+    assert (till.can_afford("paid", BODY), till.can_afford("free", BODY)) == (False, True)
+
+
 def test_free_and_unpriced_models_need_no_room(cap):
     till = Till({"free": FREE, "paid": PAID}, cap)
     cap.reserve(1.0)
