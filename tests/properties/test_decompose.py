@@ -115,7 +115,15 @@ def test_flood_of_one_thing_is_read(fragment, opening):
 # cannot where a round begins with a character that the inner repeat cannot take in at its end. The
 # rest is polynomial, and texts have at most MAX_CHARS characters.
 
-MODULES = ("anaphora", "boundaries", "decompose", "dependence", "masking", "sentences")
+MODULES = (
+    "anaphora",
+    "boundaries",
+    "decompose",
+    "dependence",
+    "masking",
+    "qualifiers",
+    "sentences",
+)
 PATTERNS = [
     pytest.param(value, id=f"{name}.{key}")
     for name in (*MODULES, "system_prompts")

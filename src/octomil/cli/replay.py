@@ -11,8 +11,9 @@ import click
 from octomil.errors import ConfigurationError
 from octomil.models.catalog import CATALOG
 from octomil.models.references import split_names
+from octomil.routing.logged import LoggedRequest
 from octomil.routing.prices import FREE, Price, parse_prices
-from octomil.routing.replay import LoggedRequest, Replay
+from octomil.routing.replay import Replay
 from octomil.routing.replay import replay as replay_requests
 from octomil.routing.router import QueryRouter
 from octomil.routing.tiers import assign_tiers

@@ -72,7 +72,7 @@ _NEEDS_A_WHOLE = re.compile(
     | (?:sub)?titles? | headlines? | taglines? | slogans? | captions? | tests? | docstrings?
     | comments | documentation | readme | sequel | follow-up | versions? | alternatives?
     | variations? | itinerary | (?:shopping|packing)\ list | budget | schedule | timeline
-    | subject\ line | hashtags? | summary | translation | explanation | reply | response
+    | subject\ lines? | hashtags? | summary | translation | explanation | reply | response
     | rationale | references | citations | limitations | details | complexity | logo
     | improvements? | risks? | solutions? | exercises? | assumptions | flashcards? | problems?
     | challenges? | arguments? | counterarguments? | strengths | weaknesses | errors? | mistakes?
@@ -81,8 +81,7 @@ _NEEDS_A_WHOLE = re.compile(
     | definition | significance | importance | origins? | output | results? | answers? | proof
     | counterexample | outline | costs? | pitch | chords? | colou?rs? | equipment | lyrics | script
     | prices? | materials? | tools | rules
-    )\b(?!\s+(?:of|in|on|to|from|between|about|behind|against|that|why|at)\b
-         |\s+for\ (?:[A-Z]|the\ ))""",
+    )\b(?!\s+(?:of|in|on|to|for|from|between|about|behind|against|that|why|at)\b)""",
     re.IGNORECASE | re.VERBOSE,
 )
 # A thing called `the ...` with nothing after it that says which.
@@ -108,6 +107,7 @@ _UNIQUE = word_set(
     sun moon earth sky sea ocean universe world internet web brain heart body economy
     government past future weather alphabet environment bible atmosphere equator renaissance
     holocaust stars planets rich poor elderly liver kidneys lungs skin eye ear enlightenment
+    week
     """
 )
 # The last word of what everybody knows as `the ...`: the water cycle, the immune system.
@@ -117,6 +117,8 @@ _CONCEPTS = word_set(
     paradox principle ratio revolution scale system table theorem theory war wars way
     """
 )
+# `the author's name`, but not `the world's largest lake`.
+_OWNER = re.compile(r"\bthe\s(?:[a-z]+\s)?([a-z]+)'s\s")
 _DESCRIBED = word_set(
     """
     brainstorm build code compose create design develop draft draw generate give implement
@@ -177,6 +179,8 @@ def _has_a_free_that(plain: str) -> bool:
 def _speaks_of_the_thing(plain: str, head: str, *, is_later: bool) -> bool:
     if names_its_object(plain) or (head in _DESCRIBED and not is_later):
         return False
+    if is_later and any(match[1] not in _UNIQUE for match in _OWNER.finditer(plain)):
+        return True
     for match in _DEFINITE.finditer(plain):
         before, noun = match[1].split(), match[2]
         if _is_known_to_all(before, noun):

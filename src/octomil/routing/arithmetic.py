@@ -77,7 +77,7 @@ def evaluate(expression: str, intent: Intent) -> Evaluation | None:
     """Evaluate a whole lower-case expression, or return None.
 
     Args:
-        expression: The query without polite words, e.g. `2+2` or `three squared`.
+        expression: The query without polite words, e.g. `3+4` or `three squared`.
         intent: How the query introduced it.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Sentences that ask for a unit conversion: `72°F to Celsius`, `how many feet are in 2 miles`.
+"""Sentences that ask for a unit conversion: `86°F to Celsius`, `how many feet are in 2 miles`.
 
 A sentence counts only when all of it is one quantity, one link word and one unit of the same
 dimension.

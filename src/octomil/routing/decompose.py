@@ -97,6 +97,7 @@ _PREMISE = re.compile(
 )
 _DIVIDERS = (",", ".", "\n", ";", ")", "!", "and", "then", "also", "plus")
 """Every boundary between two tasks has one of these, or a question mark, before the later one."""
+_NEXT_STEP = re.compile(r"\b(?:then|next|afterwards|after that)\b", re.IGNORECASE)
 _DATA = re.compile(r":(?:\s|$)")
 _TEXT_WORK = word_set("translate summarize summarise rewrite rephrase paraphrase proofread")
 _FIGURES = word_set("calculate compute convert solve multiply divide add subtract")
@@ -112,8 +113,8 @@ def decompose(text: str) -> tuple[SubTask, ...]:
         The tasks in the order of the text. A message that asks for one thing, is longer than
         `MAX_CHARS` or has more than `MAX_TASKS` tasks is one task with exactly that text.
 
-    >>> [task.text for task in decompose("Explain gravity, then calculate 15% of 340.")]
-    ['Explain gravity', 'calculate 15% of 340']
+    >>> [task.text for task in decompose("Explain gravity, then calculate 20% of 350.")]
+    ['Explain gravity', 'calculate 20% of 350']
     >>> decompose("Write a haiku about tea and translate it to German")[1].depends_on
     0
     >>> len(decompose("Compare Romeo and Juliet"))
@@ -140,8 +141,8 @@ def decompose(text: str) -> tuple[SubTask, ...]:
 def merge(answers: Sequence[str]) -> str:
     r"""Join the answers to the tasks, in order, into one text.
 
-    >>> merge(["Gravity attracts. ", "51"])
-    'Gravity attracts.\n\n51'
+    >>> merge(["Gravity attracts. ", "70"])
+    'Gravity attracts.\n\n70'
     """
     return "\n\n".join(stripped for answer in answers if (stripped := answer.strip()))
 
@@ -273,10 +274,13 @@ def _find_supports(masked: str, pieces: Sequence[_Piece]) -> list[int | None] | 
     heads = [piece.word for piece in pieces]
     supports: list[int | None] = []
     for index, (part, head) in enumerate(zip(parts, heads, strict=True)):
-        support = find_support(part, head, parts[:index])
+        joint = masked[pieces[index - 1].end : pieces[index].start] if index else ""
+        support = find_support(
+            part, head, parts[:index], is_next_step=_NEXT_STEP.search(joint) is not None
+        )
         if support is not None and (index == 0 or support == SEVERAL or pieces[index].joined):
             return None
         if support is not None and head in _TEXT_WORK and heads[support] in _FIGURES:
-            return None  # `write a poem, calculate 2+2, and translate it`: hardly the number
+            return None  # `write a poem, calculate 3+4, and translate it`: hardly the number
         supports.append(support)
     return supports

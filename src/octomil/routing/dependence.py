@@ -16,6 +16,7 @@ from octomil.routing.imperatives import (
     word_set,
 )
 from octomil.routing.masking import MASK
+from octomil.routing.qualifiers import LANGUAGES, without_qualifiers
 
 SEVERAL = -1
 """What `find_support` returns for a task that leans on more than one other."""
@@ -66,11 +67,11 @@ _CHOOSING = word_set(
     improve pick rank rate refactor review rewrite select solve sort
     """
 )
-# `three risks`, `tests`: of what?
+# `three risks`, `music`: of what?
 _BARE = re.compile(
     r"\s(?:me\s|us\s)?"
     r"(?:(?:two|three|four|five|six|seven|eight|nine|ten|some|few|any|all|several|many|\d{1,6}"
-    r"|possible|potential|main|more)\s)*[a-z]+s\s?[.!?]?\s?$"
+    r"|possible|potential|main|more)\s)*[a-z]+\s?[.!?]?\s?$"
 )
 _INDEFINITE = re.compile(r"\s(?:me\s|us\s)?(?:an?|some|short|brief)\s")
 _PAST = re.compile(r"\b(?:did|was|were|had|won|took|\w{2,30}ed)\b")
@@ -80,6 +81,23 @@ _PREPOSITIONS = word_set(
     to in into as with for using by from on at so like without under further more again why
     how
     """
+)
+# A name, data, or a number to work with: `20% of 350`, but not `3 ideas` or `a SQL query`.
+_OWN_DATA = re.compile(
+    rf"{MASK}|(?<=\w )(?!(?:I|{LANGUAGES})\b)[A-Z]"
+    r"|\d\s?(?:%|[*/^+=x-]\s?\d)|\b(?:above|below|over|under|than)\s\d"
+)
+_FIGURING = CONTINUING_VERBS | word_set("calculate compute convert factor solve")
+_WHAT_HAPPENS = re.compile(
+    r"what\s(?:can|could|may|might|must|should|will|would|changes|follows|happens)\b"
+)
+# `what food is best?`: for what? `when to visit`: where?
+_UNFINISHED = re.compile(
+    r"""\b(?:
+      allowed | best | better | enough | needed | required | worse | worst
+    | (?:how|when|where|what|whether)\sto\s(?:get\s)?[a-z]+(?:\s(?:first|around|[a-z]{2,20}ly))?
+    )\s?[.?!]?$""",
+    re.VERBOSE,
 )
 _CLAUSE = re.compile(r"\b(?:what|how|why|when|where|who|which|whether|the|an?)\s\w")
 _EMPTY = (
@@ -93,15 +111,28 @@ _EMPTY = (
         """
     )
 )
+# Words of questions that name no thing: `what happens inside?`
+_VAGUE = _EMPTY | word_set(
+    """
+    after afterwards ahead bad before begin best better change come cost different else end ever
+    fail finish follow go goes good happen happened happening happens hard help important inside
+    last like long look matter mean more most much necessary need needed often outside possible
+    really start stop take then today tomorrow usually want will work works worth wrong yet
+    """
+)
 
 
-def find_support(part: str, head: str, earlier: Sequence[str]) -> int | None:
+def find_support(
+    part: str, head: str, earlier: Sequence[str], *, is_next_step: bool = False
+) -> int | None:
     """Find which earlier task a task leans on.
 
     Args:
         part: the task, its data masked.
         head: its verb or question word, in lower case.
         earlier: the tasks before it, their data masked; none for the first task.
+        is_next_step: whether `then` or the like comes before it. Such a task leans on the one
+            before, unless it brings a name, a number or data of its own.
 
     Returns:
         The index of the earlier task, `SEVERAL` where it is more than one, or None where the task
@@ -118,10 +149,30 @@ def find_support(part: str, head: str, earlier: Sequence[str]) -> int | None:
     named = _find_named(part, earlier)
     if named is not None:
         return named
-    if points_back(part, head, is_later=bool(earlier)) or _lacks_an_object(part, head):
-        return last
     # With nothing before it, a vague task is only vague.
-    return last if earlier and _lacks_a_topic(part, head) else None
+    leans = _leans_on_the_last(part, head, is_next_step) if earlier else _points(part, head)
+    return last if leans else None
+
+
+def _points(part: str, head: str) -> bool:
+    return points_back(part, head, is_later=False) or _lacks_an_object(part, head)
+
+
+def _leans_on_the_last(part: str, head: str, is_next_step: bool) -> bool:
+    core = without_qualifiers(part)
+    return (
+        points_back(core, head, is_later=True)
+        or _lacks_an_object(core, head)
+        or _UNFINISHED.search(core) is not None
+        or (is_next_step and not _brings_its_own_data(core, head))
+        or _lacks_a_topic(core, head, is_qualified=core != part)
+    )
+
+
+def _brings_its_own_data(part: str, head: str) -> bool:
+    if head in _FIGURING and any(character.isdigit() for character in part):
+        return True
+    return _OWN_DATA.search(part) is not None
 
 
 def _find_named(part: str, earlier: Sequence[str]) -> int | None:
@@ -171,22 +222,22 @@ def _lacks_an_object(part: str, head: str) -> bool:
     return after[0].rstrip(",") in _PREPOSITIONS and MASK not in part and not _CLAUSE.search(rest)
 
 
-def _lacks_a_topic(part: str, head: str) -> bool:
+def _lacks_a_topic(part: str, head: str, *, is_qualified: bool) -> bool:
     """Tell whether `write a title` or `who won?` says too little to be answered alone."""
     lowered = part.lower()
-    if head in _MAKING:
+    if head in _MAKING or (is_qualified and head in VERBS):
         rest = part[lowered.find(head) + len(head) :]
         if _BARE.match(rest):
             return True
         return _INDEFINITE.match(rest) is not None and not _TOPIC.search(part)
     if head in VERBS or _ANCHOR.search(part):
         return False
-    if (
-        _OWN_ACTION.search(lowered)
-        and sum(word not in _EMPTY for word in _WORD.findall(lowered)) < 2
-    ):
+    words = _WORD.findall(lowered)
+    if _WHAT_HAPPENS.match(lowered) or _VAGUE.issuperset(words):
+        return True
+    if _OWN_ACTION.search(lowered) and sum(word not in _EMPTY for word in words) < 2:
         return True
     asks_for_some = head in ("who", "which", "whose") or lowered.startswith(
-        ("how many", "how much")
+        ("how many", "how much", "how long", "how often")
     )
     return (asks_for_some or _PAST.search(lowered) is not None) and not names_its_object(part)

@@ -91,10 +91,10 @@ def check_deterministic(text: str) -> DeterministicAnswer | None:
         question from end to end, has a second reading (`9/11`, `5 gallons to liters`), or is out of
         bounds.
 
-    >>> check_deterministic("what is 2+2?")
-    DeterministicAnswer(answer='4', method='arithmetic', confidence=1.0)
-    >>> check_deterministic("Convert 72°F to Celsius").answer
-    '22.22°C'
+    >>> check_deterministic("what is 3+4?")
+    DeterministicAnswer(answer='7', method='arithmetic', confidence=1.0)
+    >>> check_deterministic("Convert 86°F to Celsius").answer
+    '30.00°C'
     >>> check_deterministic("what is 9/11?") is None
     True
     """
@@ -171,8 +171,8 @@ class DeterministicTier:
         ConfigurationError: `max_entries` is negative.
 
     >>> tier = DeterministicTier()
-    >>> tier.check("2+2").answer, tier.check("2+2").answer, tier.hits, tier.misses
-    ('4', '4', 1, 1)
+    >>> tier.check("3+4").answer, tier.check("3+4").answer, tier.hits, tier.misses
+    ('7', '7', 1, 1)
     """
 
     def __init__(self, max_entries: int = 1024) -> None:

@@ -1,4 +1,4 @@
-"""Sentences that ask for a percentage: `15% of 240`, `30 is what percent of 120`.
+"""Sentences that ask for a percentage: `20% of 350`, `30 is what percent of 120`.
 
 `200 + 10%` and `10% off` are not here: people mean different things by them.
 """

@@ -1,60 +1,16 @@
 """What routing would have saved on requests of the past, and at what quality.
 
-Nothing is sent anywhere: each logged request is routed again, and its tokens are counted for the
-model that it would have gone to.
+Nothing is sent anywhere: each logged request is routed again as the serving node routes it, in the
+order of the log, and its tokens are counted for the models that it would have gone to. What the
+node knows of its engines is left out: every model is taken to be able to answer every request.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from octomil.routing.complexity import text_of
-from octomil.routing.router import TIER0_MODEL, QueryRouter
-
-_CHARS_PER_TOKEN = 4
-_ENVELOPES = ("body", "request", "response")
-
-Message = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedRequest:
-    """One request of a log.
-
-    Attributes:
-        messages: as they were sent.
-        prompt_tokens: as the log counts them; else estimated, four characters each.
-        completion_tokens: as the log counts them; None where it does not.
-        scores: how well models answered it, from 0 to 1, by name.
-    """
-
-    messages: Sequence[Message]
-    prompt_tokens: int
-    completion_tokens: int | None = None
-    scores: Mapping[str, float] = field(default_factory=dict)
-
-    @classmethod
-    def from_record(cls, record: Any) -> "LoggedRequest":
-        """Read a request as gateways log it.
-
-        The messages are `messages` or `prompt`, at the top or in `body` or `request`; the tokens
-        are `usage`, at the top or in `response`; the scores are `scores` by model, or `weak` and
-        `strong` as calibration has them.
-
-        Raises:
-            ValueError: there are no messages, or a field makes no sense.
-        """
-        if not isinstance(record, Mapping):
-            raise ValueError('expected an object such as {"messages": [...]}')  # noqa: TRY004 - the value is at fault, in a file
-        messages = _messages(_find(record, "messages", "prompt"))
-        usage = _find(record, "usage") or {}
-        if not isinstance(usage, Mapping):
-            raise ValueError('"usage" must be an object')  # noqa: TRY004 - as above
-        chars = sum(len(text_of(message.get("content"))) for message in messages)
-        prompt_tokens = _count(usage, "prompt_tokens")
-        if prompt_tokens is None:
-            prompt_tokens = -(-chars // _CHARS_PER_TOKEN)
-        return cls(messages, prompt_tokens, _count(usage, "completion_tokens"), _scores(record))
+from octomil.routing.conversations import Conversations
+from octomil.routing.logged import LoggedRequest
+from octomil.routing.router import TIER0_MODEL, DecomposedDecision, QueryRouter, RoutingDecision
 
 
 @dataclass(slots=True)
@@ -62,7 +18,7 @@ class Share:
     """What one model would have got.
 
     Attributes:
-        requests: how many.
+        requests: how many; one of several tasks counts once, for the highest model at work.
         prompt_tokens: tokens read.
         completion_tokens: tokens written, as far as the log tells.
     """
@@ -71,11 +27,10 @@ class Share:
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
-    def add(self, request: LoggedRequest) -> None:
-        """Count a request."""
-        self.requests += 1
-        self.prompt_tokens += request.prompt_tokens
-        self.completion_tokens += request.completion_tokens or 0
+    def add_tokens(self, prompt: int, completion: int) -> None:
+        """Count what was read and written for a request, or for one task of it."""
+        self.prompt_tokens += prompt
+        self.completion_tokens += completion
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,23 +91,69 @@ class Replay:
 
 
 def replay(requests: Iterable[LoggedRequest], router: QueryRouter) -> Replay:
-    """Route every request again."""
+    """Route every request again.
+
+    The log tells the tokens of a request, not of its tasks. So where a message asks for several
+    things, the tokens of its answer are shared out evenly among the tasks that need a model, and
+    each of these reads the whole prompt, as a long conversation must be read by each. It scores as
+    the worst of the models at work, and a follow-up of its answer goes to no model weaker than the
+    highest. Savings and quality are therefore rather understated.
+
+    Args:
+        requests: the log, oldest first.
+        router: decides where each goes.
+    """
     names = list(router.models)
     smallest, largest = names[0], names[-1]
     shares = {name: Share() for name in (TIER0_MODEL, *names)}
     total, without_usage = Share(), 0
     scored: list[tuple[float | None, float, float]] = []
+    conversations = Conversations()
     for request in requests:
-        went_to = router.route(request.messages).model_name
-        shares[went_to].add(request)
-        total.add(request)
+        decision = _decide(request, router, conversations)
+        workers = _workers(decision)
+        written = _split(request.completion_tokens or 0, len(workers))
+        for name, tokens in zip(workers, written, strict=True):
+            shares[name].add_tokens(request.prompt_tokens, tokens)
+        shares[decision.model_name].requests += 1
+        total.add_tokens(request.prompt_tokens, request.completion_tokens or 0)
+        total.requests += 1
         without_usage += request.completion_tokens is None
         scores = _by_model(request.scores, smallest, largest)
         if {smallest, largest} <= scores.keys():
-            # An exact answer is at least as good as the largest model's.
-            routed = scores[largest] if went_to == TIER0_MODEL else scores.get(went_to)
+            scores[TIER0_MODEL] = scores[largest]  # an exact answer is at least as good
+            known = [scores[name] for name in workers if name in scores]
+            routed = min(known) if len(known) == len(workers) else None
             scored.append((routed, scores[smallest], scores[largest]))
     return Replay(shares, total, largest, _quality(scored), without_usage)
+
+
+def _decide(
+    request: LoggedRequest, router: QueryRouter, conversations: Conversations
+) -> RoutingDecision:
+    """Decide as the serving node does, and remember who leads the conversation."""
+    route = router.route_decomposed if request.may_split else router.route
+    leader = conversations.leader(request.messages)
+    decision = route(request.messages, plain_text=request.plain_text, leader=leader)
+    if decision.deterministic is None:
+        conversations.remember(request.messages, decision.model_name)
+    return decision
+
+
+def _workers(decision: RoutingDecision) -> list[str]:
+    """Name the model of each task that needs one; `tier0` where none does."""
+    parts = decision.sub_decisions if isinstance(decision, DecomposedDecision) else (decision,)
+    return [part.model_name for part in parts if part.deterministic is None] or [TIER0_MODEL]
+
+
+def _split(tokens: int, parts: int) -> list[int]:
+    """Share tokens out evenly; what is left over goes to the first.
+
+    >>> _split(11, 3)
+    [4, 4, 3]
+    """
+    each, left = divmod(tokens, parts)
+    return [each + (at < left) for at in range(parts)]
 
 
 def _quality(scored: Sequence[tuple[float | None, float, float]]) -> Quality | None:
@@ -168,48 +169,3 @@ def _by_model(scores: Mapping[str, float], smallest: str, largest: str) -> dict[
     """Give the scores of the weak and the strong model to the smallest and the largest."""
     names = {"weak": smallest, "strong": largest}
     return {names.get(name, name): score for name, score in scores.items()}
-
-
-def _find(record: Mapping[str, Any], *names: str) -> Any:
-    """Return the first of the fields, at the top or in an envelope inside an envelope."""
-    for name in names:
-        if record.get(name) is not None:
-            return record[name]
-    for envelope in _ENVELOPES:
-        inner = record.get(envelope)
-        if isinstance(inner, Mapping):
-            found = _find(inner, *names)
-            if found is not None:
-                return found
-    return None
-
-
-def _messages(found: Any) -> list[Message]:
-    if isinstance(found, str) and found.strip():
-        return [{"role": "user", "content": found}]
-    if not isinstance(found, list) or not found:
-        raise ValueError('no "messages" and no "prompt", at the top, in "body" or in "request"')
-    if not all(isinstance(message, Mapping) for message in found):
-        raise ValueError('"messages" must be a list of objects')
-    return found
-
-
-def _count(usage: Mapping[str, Any], name: str) -> int | None:
-    value = usage.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f'"{name}" must be a count, got {value!r}')
-    return value
-
-
-def _scores(record: Mapping[str, Any]) -> dict[str, float]:
-    given = record.get("scores")
-    if given is None:
-        given = {name: record[name] for name in ("weak", "strong") if name in record}
-    if not isinstance(given, Mapping):
-        raise ValueError('"scores" must be an object: a score by model')  # noqa: TRY004 - the value is at fault, in a file
-    for name, score in given.items():
-        if not isinstance(score, int | float) or isinstance(score, bool) or not 0 <= score <= 1:
-            raise ValueError(f"the score of {name!r} must be between 0 and 1, got {score!r}")
-    return {str(name): float(score) for name, score in given.items()}

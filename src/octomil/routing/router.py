@@ -183,7 +183,7 @@ class QueryRouter:
         Example:
             >>> from octomil.routing.tiers import assign_tiers
             >>> router = QueryRouter(assign_tiers(["small", "large"]))
-            >>> text = "What is the capital of Peru? Also, calculate 15% of 340."
+            >>> text = "What is the capital of Peru? Also, calculate 20% of 350."
             >>> decision = router.route_decomposed([{"role": "user", "content": text}])
             >>> [sub.model_name for sub in decision.sub_decisions]
             ['small', 'tier0']

@@ -102,6 +102,6 @@ def _score(record: Mapping[str, Any], name: str) -> float:
     if name not in record:
         raise ValueError(f'"{name}" is missing')
     value = record[name]
-    if not isinstance(value, int | float) or not 0 <= value <= 1:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
         raise ValueError(f'"{name}" must be a number between 0 and 1, got {value!r}')
     return float(value)

@@ -16,6 +16,9 @@ from octomil.routing.calibration.validation import by_row, by_topic, calibrate, 
 THRESHOLDS = (0.3, 0.7)
 """The scores at which tiers begin never move: calibration moves the scores."""
 
+_MAX_DRIFT = 0.1
+"""How far the share of strong calls on rows not seen may be from the one asked for."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -48,6 +51,16 @@ class Report:
     strong_share_held_out: float
     thresholds: tuple[float, float] = THRESHOLDS
 
+    @property
+    def warnings(self) -> list[str]:
+        """What to mind before this is used, each a sentence for people."""
+        drift = self.strong_share_held_out - self.strong_share
+        if abs(drift) <= _MAX_DRIFT:
+            return []
+        word = "more" if drift > 0 else "less"
+        found = f"went to the strongest model {100 * abs(drift):.0f} points {word} often"
+        return [f"rows not seen {found} than asked for: it needs more rows, or more topics, to fit"]
+
 
 def calibrate_file(
     source: Path, target: Path, *, strong_share: float, balanced_share: float
@@ -61,14 +74,14 @@ def calibrate_file(
     design = design_of(rows)
     is_topical = design.topic_count >= FOLDS
     found = calibrate(design, strong_share=strong_share, balanced_share=balanced_share)
-    try:
-        target.write_bytes(found.to_bytes())
-    except OSError as error:
-        raise ConfigurationError(f"cannot write {target}: {error.strerror or error}") from error
     folds = by_topic(design) if is_topical else by_row(design)
     held_out = cross_validate(
         design, folds, strong_share=strong_share, balanced_share=balanced_share
     )
+    try:
+        target.write_bytes(found.to_bytes())
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {target}: {error.strerror or error}") from error
     words = words_of(rows)
     chance = np.random.default_rng(0).random(len(words))
     routers = {"calibrated": held_out.scores, "word count": words, "chance": chance}

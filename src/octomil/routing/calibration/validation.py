@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from octomil.errors import ConfigurationError
 from octomil.routing.calibration.design import Design
 from octomil.routing.calibration.fitting import FOLDS, fit, folds_of
 from octomil.routing.calibration.mapping import coefficients_of
@@ -37,8 +38,17 @@ def calibrate(
     strong_share: float = 0.3,
     balanced_share: float = 0.4,
 ) -> Coefficients:
-    """Fit, scale and quantise; what a file of the result would hold."""
+    """Fit, scale and quantise; what a file of the result would hold.
+
+    Raises:
+        ConfigurationError: the strong model is no better than the weak one on the rows used.
+    """
     rows = np.ones(len(design.gain), dtype=bool) if used is None else used
+    if design.gain[rows].sum() <= 0:
+        raise ConfigurationError(
+            "the strong model is no better than the weak one once a fifth of the log is held out: "
+            "it needs more rows, or more topics"
+        )
     found = coefficients_of(
         design,
         rows,

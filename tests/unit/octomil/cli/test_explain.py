@@ -6,7 +6,7 @@ from octomil.cli.main import main
 from octomil.routing.router import QueryRouter
 from octomil.routing.tiers import assign_tiers
 
-TASKS = "Prove that pi is irrational. What is the capital of Peru? Also, calculate 3 + 4."
+TASKS = "Explain how compilers unroll loops. What is the capital of Peru? Also, calculate 3 + 4."
 
 
 def run(capsys, *words):
@@ -66,7 +66,7 @@ def test_each_of_several_tasks_is_told(capsys):
     head, first, second, third, signals = out.split("\n\n")
 
     assert "3 (quality)" in head
-    assert first.startswith("task 1: Prove that pi is irrational")
+    assert first.startswith("task 1: Explain how compilers unroll loops")
     assert "big → tiny" in first
     assert second.startswith("task 2: What is the capital of Peru?")
     assert "tiny → big" in second
@@ -91,7 +91,7 @@ def test_tasks_as_json_go_where_the_router_sends_them(capsys):
 
 def test_signals_are_those_of_the_hardest_task(capsys):
     whole = explained(capsys, TASKS)
-    alone = explained(capsys, "Prove that pi is irrational")
+    alone = explained(capsys, "Explain how compilers unroll loops")
 
     assert whole["signals"] == alone["signals"]
     assert whole["score"] == alone["score"]

@@ -17,48 +17,6 @@ def run(capsys, *words):
     return status, captured.out, captured.err
 
 
-def test_explain_shows_tier_models_score_and_signals(capsys):
-    status, out, _ = run(
-        capsys, "explain", "Write a parser in Python", "--models", "tiny,middle,big"
-    )
-
-    assert status == 0
-    assert "3 (quality)" in out
-    assert "big → middle → tiny" in out
-    assert "µs" in out
-    for name in ("word count", "technical vocabulary", "code", "conversation depth"):
-        assert name in out
-
-
-def test_explain_without_models_names_none(capsys):
-    _, out, _ = run(capsys, "explain", "hello")
-
-    assert "1 (fast)" in out
-    assert "models" not in out
-
-
-def test_explain_shows_the_answer_where_no_model_is_needed(capsys):
-    _, out, _ = run(capsys, "explain", "What is 15% of 240?")
-    _, text, _ = run(capsys, "explain", "What is 15% of 240?", "--json")
-    found = json.loads(text)
-
-    assert "36.0" in out
-    assert "signal" not in out
-    assert (found["tier_number"], found["answer"], found["method"]) == (0, "36.0", "percentage")
-    assert found["score"] is None
-
-
-def test_explain_as_json_tells_the_same(capsys):
-    _, out, _ = run(capsys, "explain", "hello", "--models", "a,b", "--system", "Rules.", "--json")
-    found = json.loads(out)
-
-    assert (found["tier"], found["model"], found["fallback_chain"]) == ("fast", "a", ["b"])
-    assert 0 <= found["score"] < 0.3
-    assert found["routing_latency_us"] > 0
-    signals = {each["name"]: each for each in found["signals"]}
-    assert signals["instructions"]["contribution"] > 0 > signals["simple"]["contribution"]
-
-
 def test_calibrate_writes_a_file_that_explain_reads(capsys, tmp_path):
     out = str(tmp_path / "mine.bin")
 
@@ -82,6 +40,54 @@ def test_calibrate_as_json(capsys, tmp_path):
     assert report["held_out_by"] == "topic"
     assert set(report["lines"]) == {"calibrated", "word count", "chance"}
     assert report["thresholds"] == [0.3, 0.7]
+
+
+def calibrated(capsys, log, out, *words):
+    """Calibrate twice: return what people read and what programs read."""
+    words = ("calibrate", str(log), "--out", str(out), *words)
+    _, text, _ = run(capsys, *words)
+    _, as_json, _ = run(capsys, *words, "--json")
+    return text, json.loads(as_json)
+
+
+def write_topics(path, gains):
+    """Write rows whose words and gain are those of their topic: none tells of another."""
+    rows = [
+        {"prompt": f"{topic * 5} row {number}", "weak": 0, "strong": gain, "topic": topic}
+        for topic, gain in gains.items()
+        for number in range(25)
+    ]
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    return path
+
+
+def test_calibrate_needs_gain_in_more_than_one_of_the_topics(capsys, tmp_path):
+    log = write_topics(tmp_path / "log.jsonl", {"a": 1, "b": 0, "c": 0, "d": 0, "e": 0})
+    out = tmp_path / "mine.bin"
+
+    status, _, error = run(capsys, "calibrate", str(log), "--out", str(out))
+
+    assert status == 1
+    assert "no better than the weak one once a fifth" in error
+    assert not out.exists()
+
+
+def test_calibrate_warns_where_rows_not_seen_miss_the_share(capsys, tmp_path):
+    log = write_topics(tmp_path / "log.jsonl", {"a": 1, "b": 1, "c": 0, "d": 0, "e": 0})
+
+    text, report = calibrated(capsys, log, tmp_path / "mine.bin", "--strong-share", "0.25")
+
+    assert abs(report["strong_share_held_out"] - 0.25) > 0.1
+    assert f"warning: {report['warnings'][0]}\n" in text
+    assert "to the strongest model" in report["warnings"][0]
+
+
+def test_calibrate_does_not_warn_where_the_share_is_hit(capsys, tmp_path):
+    text, report = calibrated(capsys, LOG, tmp_path / "mine.bin")
+
+    assert abs(report["strong_share_held_out"] - 0.3) < 0.1
+    assert report["warnings"] == []
+    assert "warning" not in text
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from octomil.routing.anaphora import names_its_object, points_back, points_to_se
         "write unit tests",
         "explain the algorithm",
         "what about Spain?",
+        "tell me the author's name",
     ],
 )
 def test_word_without_its_own_meaning_points_back(task):
@@ -40,6 +41,8 @@ def test_word_without_its_own_meaning_points_back(task):
         "are there tides on lakes?",
         "write a note to my teacher",
         "who wrote the iliad?",
+        "name the world's longest river in Asia",
+        "list the days of the week",
     ],
 )
 def test_word_with_a_meaning_of_its_own_does_not(task):

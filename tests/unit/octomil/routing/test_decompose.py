@@ -23,6 +23,9 @@ CASES = [
 CALIBRATION = ROOT.parent / "shared" / "data" / "routing" / "calibration.jsonl.gz"
 
 SHARE_RIGHT = 0.95
+SHARE_AT_ONCE = 0.8
+"""How many of the messages with independent tasks must have none that waits."""
+
 ALIKE = 0.8
 """Token F1 from which a part counts as the expected one."""
 
@@ -70,8 +73,8 @@ def wrong(*kinds: str) -> list[str]:
 def test_there_are_enough_cases_of_every_kind():
     counts = Counter(case["kind"] for case in CASES)
 
-    assert counts["independent"] >= 45
-    assert counts["sequential"] + counts["mixed"] >= 35
+    assert counts["independent"] >= 55
+    assert counts["sequential"] + counts["mixed"] >= 60
     assert counts["adversarial"] >= 80
     assert counts["single"] >= 20
 
@@ -98,6 +101,36 @@ def test_dependent_step_never_runs_beside_what_it_needs(case):
             assert expected is None or task.depends_on is not None, task
     else:
         assert is_whole(case, tasks)
+
+
+def test_most_independent_tasks_wait_for_none():
+    cases = of_kind("independent")
+
+    waiting = [c["text"] for c in cases if not waits_where_it_must(c, decompose(c["text"]))]
+
+    assert 1 - len(waiting) / len(cases) >= SHARE_AT_ONCE, waiting
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CASES[0]["text"],
+        "Explain quantum computing and write a Python sort function",
+        "Explain gravity, then calculate 15% of 340.",
+        "Describe osmosis, then explain the Pythagorean theorem",
+        'Explain tides, then translate "good day" to Polish',
+    ],
+)
+def test_task_with_a_name_a_number_or_data_of_its_own_does_not_wait(text):
+    tasks = decompose(text)
+
+    assert len(tasks) > 1
+    assert {task.depends_on for task in tasks} == {None}
+
+
+@pytest.mark.parametrize("joint", [", then ", " and then ", ". Then ", ", next "])
+def test_next_step_waits_for_the_one_before(joint):
+    assert [t.depends_on for t in decompose(f"Explain tides{joint}define entropy")] == [None, 0]
 
 
 def test_prompts_that_ask_one_thing_stay_byte_identical():

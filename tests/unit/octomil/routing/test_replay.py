@@ -1,7 +1,8 @@
 import pytest
 
+from octomil.routing.logged import LoggedRequest
 from octomil.routing.prices import Price
-from octomil.routing.replay import LoggedRequest, replay
+from octomil.routing.replay import replay
 from octomil.routing.router import QueryRouter
 from octomil.routing.tiers import assign_tiers
 
@@ -16,66 +17,32 @@ def router(*names):
     )
 
 
-def logged(text, completion_tokens=10, **scores):
+def logged(text, completion_tokens=10, *, wishes=None, **scores):
+    return talked(user(text), completion_tokens=completion_tokens, wishes=wishes, **scores)
+
+
+def talked(*messages, completion_tokens=10, wishes=None, **scores):
     return LoggedRequest.from_record(
         {
-            "messages": [{"role": "user", "content": text}],
+            "messages": list(messages),
             "usage": {"prompt_tokens": 100, "completion_tokens": completion_tokens},
             "scores": scores,
+            **(wishes or {}),
         }
     )
 
 
-@pytest.mark.parametrize(
-    "record",
-    [
-        {"messages": [{"role": "user", "content": "Hi"}],
-         "usage": {"prompt_tokens": 3, "completion_tokens": 7}},
-        {"prompt": "Hi", "usage": {"prompt_tokens": 3, "completion_tokens": 7}},
-        {"body": {"messages": [{"role": "user", "content": "Hi"}]},
-         "response": {"body": {"usage": {"prompt_tokens": 3, "completion_tokens": 7}}}},
-        {"request": {"messages": [{"role": "user", "content": "Hi"}]},
-         "response": {"usage": {"prompt_tokens": 3, "completion_tokens": 7}}},
-    ],
-    ids=["request", "prompt", "batch", "gateway"],
-)  # fmt: skip
-def test_a_request_is_read_however_it_was_logged(record):
-    assert LoggedRequest.from_record(record) == LoggedRequest(
-        [{"role": "user", "content": "Hi"}], 3, 7
-    )
+def user(text):
+    return {"role": "user", "content": text}
 
 
-def test_tokens_are_estimated_where_nobody_counted():
-    request = LoggedRequest.from_record({"prompt": "x" * 41})
-
-    assert (request.prompt_tokens, request.completion_tokens) == (11, None)
-
-
-def test_rows_of_calibration_are_read():
-    request = LoggedRequest.from_record({"prompt": "Hi", "weak": 0, "strong": 1})
-
-    assert request.scores == {"weak": 0.0, "strong": 1.0}
-
-
-@pytest.mark.parametrize(
-    ("record", "complaint"),
-    [
-        ([], "expected an object"),
-        ({}, 'no "messages" and no "prompt"'),
-        ({"prompt": "  "}, 'no "messages" and no "prompt"'),
-        ({"messages": []}, 'no "messages"'),
-        ({"messages": ["Hi"]}, "a list of objects"),
-        ({"prompt": "Hi", "usage": 3}, '"usage" must be an object'),
-        ({"prompt": "Hi", "usage": {"prompt_tokens": -1}}, '"prompt_tokens" must be a count'),
-        ({"prompt": "Hi", "usage": {"completion_tokens": True}}, "must be a count, got True"),
-        ({"prompt": "Hi", "scores": [1]}, '"scores" must be an object'),
-        ({"prompt": "Hi", "scores": {"a": 2}}, "'a' must be between 0 and 1, got 2"),
-        ({"prompt": "Hi", "weak": "x"}, "'weak' must be between 0 and 1"),
-    ],
-)
-def test_what_makes_no_sense_is_refused(record, complaint):
-    with pytest.raises(ValueError, match=complaint):
-        LoggedRequest.from_record(record)
+def counts_of(*requests, names=("small", "large")):
+    """Count requests, tokens read and tokens written by model, as far as there are any."""
+    return {
+        name: (share.requests, share.prompt_tokens, share.completion_tokens)
+        for name, share in replay(requests, router(*names)).shares.items()
+        if share.prompt_tokens
+    }
 
 
 def test_requests_and_tokens_are_counted_where_they_would_have_gone():
@@ -149,3 +116,55 @@ def test_requests_without_counted_tokens_are_told():
     found = replay([LoggedRequest.from_record({"prompt": "Hi"}), logged("easy")], router())
 
     assert found.without_usage == 1
+
+
+TASKS = "Explain hard gravity. What is the capital of Peru? Also, calculate 3 + 4."
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        {"tools": [{"type": "function", "function": {"name": "add"}}]},
+        {"response_format": {"type": "json_object"}},
+        {"n": 2},
+        {"logprobs": True},
+    ],
+    ids=lambda wishes: next(iter(wishes)),
+)
+def test_a_request_for_more_than_a_text_is_neither_exact_nor_split(wishes):
+    assert counts_of(logged("2+2", wishes=wishes)) == {"small": (1, 100, 10)}
+    assert counts_of(logged(TASKS, wishes=wishes)) == {"large": (1, 100, 10)}
+
+
+@pytest.mark.parametrize("wishes", [{"stop": "END"}, {"max_tokens": 5}])
+def test_an_answer_that_ends_as_a_whole_is_not_split(wishes):
+    assert counts_of(logged(TASKS, wishes=wishes)) == {"large": (1, 100, 10)}
+    assert counts_of(logged("2+2", wishes=wishes)) == {"tier0": (1, 100, 10)}
+
+
+def test_tasks_count_once_under_the_highest_model_and_share_the_answers_tokens():
+    assert counts_of(logged(TASKS, 11)) == {"small": (0, 100, 5), "large": (1, 100, 6)}
+
+
+def test_tasks_that_are_all_exact_need_no_model():
+    assert counts_of(logged("Calculate 3 + 4. Then calculate 10 / 4.")) == {"tier0": (1, 100, 10)}
+
+
+def test_all_that_was_asked_is_counted_once_in_total():
+    total = replay([logged(TASKS, 11)], router()).total
+
+    assert (total.requests, total.prompt_tokens, total.completion_tokens) == (1, 100, 11)
+
+
+def test_tasks_score_as_the_worst_model_at_work():
+    quality = replay([logged(TASKS, small=0.25, large=1)], router()).quality
+
+    assert quality.routed == 0.25
+
+
+def test_a_follow_up_stays_with_the_model_that_leads_the_conversation():
+    asked = user("Write a hard parser.")
+    follow_up = [asked, {"role": "assistant", "content": "class Parser"}, user("Shorter, please.")]
+
+    assert counts_of(talked(asked), talked(*follow_up)) == {"large": (2, 200, 20)}
+    assert counts_of(talked(*follow_up)) == {"small": (1, 100, 10)}

@@ -42,11 +42,12 @@ def test_rows_are_read_plain_or_gzipped(tmp_path):
         ({**GOOD, "topic": 3}, '"topic" must be a text'),
         ({"prompt": "x", "weak": 0}, '"strong" is missing'),
         ({**GOOD, "weak": "0"}, "between 0 and 1, got '0'"),
+        ({**GOOD, "strong": True}, "between 0 and 1, got True"),
         ({**GOOD, "weak": 1.5}, "between 0 and 1, got 1.5"),
         ('{"prompt": "x", "weak": NaN, "strong": 1}', "between 0 and 1, got nan"),
         ("x" * (4 << 20) + "x", "longer than 4 MiB"),
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_a_bad_line_is_named(tmp_path, line, complaint):
     path = write(tmp_path / "log.jsonl", line)
