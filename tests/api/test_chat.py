@@ -12,7 +12,7 @@ from octomil.engines.base import Capabilities
 from octomil.engines.echo import EchoEngine
 from support.nodes import chat, client_of, composed_node, node_of
 from support.sse import read_stream
-from support.upstream import fake_upstream
+from support.upstream import Answer, fake_upstream
 
 HARD = (
     "Explain the tradeoffs between FedAvg and FedProx for non-IID data distributions across "
@@ -422,6 +422,22 @@ async def test_long_prompt_goes_to_the_model_whose_context_holds_it():
         long = await client.post("/v1/chat/completions", json=chat("hello " * 300))
 
     assert (where(short)[0], where(long)[0]) == ("small", "large")
+
+
+async def test_prompt_too_long_for_the_model_it_went_to_goes_on_to_the_next():
+    error = {"message": "too long", "code": "context_length_exceeded"}
+    with fake_upstream() as upstream:
+        upstream.always("small", Answer([json.dumps({"error": error}).encode()], status=400))
+        options = {"auto_route": True, "env": upstream.env}
+        async with (
+            composed_node("openai:small", "openai:large", **options) as node,
+            client_of(node) as client,
+        ):
+            routed = await client.post("/v1/chat/completions", json=chat("Hello"))
+            named = await client.post("/v1/chat/completions", json=chat("Hello", model="small"))
+
+    assert where(routed) == ("large", "3")
+    assert (named.status_code, named.json()["error"]["code"]) == (400, "context_length_exceeded")
 
 
 async def test_images_reach_a_model_that_may_read_them():

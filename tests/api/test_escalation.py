@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
+from octomil.routing.confidence import WINDOW_TOKENS
 from support.nodes import chat, client_of, composed_node
 from support.sse import read_stream
 from support.upstream import Answer, FakeUpstream, completion, doubtful, failure, fake_upstream
@@ -123,6 +124,19 @@ async def test_nobody_is_doubted_without_the_flag(upstream):
         response = await node.post(CHAT, json=chat(EASY, stream=True))
 
     assert (said(response), told(response)) == ("wellperhaps", ("small", "1", None))
+
+
+async def test_tokens_that_were_held_back_are_told_from_those_that_came_later(upstream):
+    upstream.always("small", Answer(doubtful("word " * 40, SURE, prompt_tokens=3)))
+    models, seen = ["openai:small", "openai:large"], []
+    options = {"auto_route": True, "fallback": True, "env": upstream.env}
+    async with composed_node(*models, **options) as node, client_of(node) as opened:
+        node.recorder.record = seen.append
+        await opened.post(CHAT, json=chat(EASY, stream=True))
+
+    (one,) = seen
+    assert one.first_tokens >= WINDOW_TOKENS
+    assert one.usage.completion_tokens == 40
 
 
 async def test_statistics_and_metrics_tell_of_escalations_and_their_tokens(upstream):

@@ -34,6 +34,7 @@ def test_routing_statistics_have_the_documented_shape(echo_server):
         "estimated_savings",
         "subtasks",
         "escalations",
+        "tier0_cache",
     }
     shares = told["routing_distribution"]
     assert list(shares)[:3] == ["tier0_deterministic", "small", "large"]
@@ -61,6 +62,16 @@ async def test_requests_are_counted_where_they_went_and_shares_add_up_to_one_hun
         "medium": {"count": 1, "percentage": 16.7},
         "large": {"count": 1, "percentage": 16.6},
     }
+
+
+def test_exact_answers_and_passes_are_remembered_and_their_hits_told(echo_server):
+    echo_server.chat("What is 7 * 191?")
+    before = echo_server.get("/v1/routing/stats").json()["tier0_cache"]
+
+    echo_server.chat("What is 7 * 191?")
+
+    after = echo_server.get("/v1/routing/stats").json()["tier0_cache"]
+    assert (after["hits"] - before["hits"], after["misses"] - before["misses"]) == (1, 0)
 
 
 async def test_fresh_node_has_nothing_to_tell():

@@ -16,7 +16,7 @@ from octomil.serve.answers import Header, ResponseWriter, routing_headers
 from octomil.serve.attempts import Attempt, attempt
 from octomil.serve.decomposed import send_decomposed
 from octomil.serve.errors import error_answer, shutting_down, unforeseen
-from octomil.serve.escalation import ENGINE_FAULTS, LowConfidenceError
+from octomil.serve.escalation import WALKED_ON, LowConfidenceError
 from octomil.serve.hang_up import HangUp
 from octomil.serve.limits import (
     BODY_TIMEOUT_S,
@@ -119,7 +119,7 @@ class Exchange:
                     await self._generate(request, at_work, check=candidates.may_doubt)
             except LowConfidenceError:
                 candidates.doubt()
-            except ENGINE_FAULTS:
+            except WALKED_ON:
                 if candidates.is_last or self._writer.started:
                     raise
             else:
@@ -143,6 +143,7 @@ class Exchange:
             async for block in events:
                 if not writer.started:
                     seen.first_byte = perf_counter()
+                    seen.first_tokens = max(1, seen.usage.completion_tokens)
                     await writer.start()
                 await send({"type": "http.response.body", "body": block, "more_body": True})
             seen.last_byte = perf_counter()

@@ -98,8 +98,7 @@ class DecomposedAnswer:
                 body[limit] = self._share(body[limit], index)
         body["messages"] = messages
         request = GenerationRequest("chat/completions", body)
-        is_chained = self._tasks[index].depends_on is not None
-        await run.run(self._node, request, self._places, chained=is_chained)
+        await run.run(self._node, request, self._places)
 
     async def _conversation(self, index: int) -> list[dict[str, Any]]:
         """Return the messages for a task, once what it leans on has been answered.

@@ -12,6 +12,7 @@ import msgspec
 
 from octomil.engines.base import Engine, EventStream, GenerationRequest, Usage
 from octomil.errors import (
+    ContextLengthError,
     EngineCrashedError,
     EngineError,
     EngineUnavailableError,
@@ -30,7 +31,10 @@ class LowConfidenceError(EngineError):
     """The model was not sure of its answer; nothing of it has been sent."""
 
 
-ENGINE_FAULTS = (EngineUnavailableError, EngineCrashedError, GenerationError, LowConfidenceError)
+WALKED_ON = (
+    *(EngineUnavailableError, EngineCrashedError, GenerationError),
+    *(ContextLengthError, LowConfidenceError),
+)
 """What makes a routed request go on to the next model of its chain."""
 
 

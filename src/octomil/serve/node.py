@@ -263,6 +263,14 @@ class Node:
         """Return how busy the queue of each model is that was asked before."""
         return {name: turnstile.queue.stats() for name, turnstile in self._turnstiles.items()}
 
+    def routing_stats(self) -> dict[str, Any]:
+        """Return where requests went, and how often tier 0 answered or passed from memory."""
+        stats = self.recorder.stats.snapshot()
+        tier0 = self.router.deterministic if self.router is not None else None
+        if tier0 is not None:
+            stats["tier0_cache"] = {"hits": tier0.hits, "misses": tier0.misses}
+        return stats
+
     def queue_stats(self) -> dict[str, Any]:
         """Return how busy each model's queue is, and all of them together."""
         models = {

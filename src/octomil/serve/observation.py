@@ -39,6 +39,7 @@ class Observation:
         model: the model that answered, `tier0`, or empty if none was chosen.
         tier: 0 to 3; -1 if none was chosen.
         routed: whether the router chose, rather than the client.
+        first_tokens: tokens that came with the first byte: more than one where they were held back.
         outcome: `stop`, `length`, `tool_calls`, `cancelled`, or `error:CODE`.
         cost_usd: what the answer cost; None where no price is known.
         dropped: the answers before it that were dropped because their models were unsure, in order.
@@ -58,6 +59,7 @@ class Observation:
     queue_s: float = 0.0
     first_byte: float | None = None
     last_byte: float | None = None
+    first_tokens: int = 1
     usage: Usage = field(default_factory=Usage)
     outcome: str = ""
     cost_usd: float | None = 0.0

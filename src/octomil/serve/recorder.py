@@ -152,11 +152,12 @@ class Recorder:
             self._escalations.add(1, dropped.model)
             self.stats.count_dropped(dropped.model, dropped.usage.completion_tokens)
         self._queue.observe(seen.queue_s, seen.model)
-        if seen.first_byte is None or seen.last_byte is None or usage.completion_tokens < 2:
+        later_tokens = usage.completion_tokens - seen.first_tokens
+        if seen.first_byte is None or seen.last_byte is None or later_tokens < 1:
             return
         seconds = seen.last_byte - seen.first_byte
-        self._itl.observe(seconds / (usage.completion_tokens - 1), seen.model)
-        self.stats.observe_speed(seen.model, usage.completion_tokens - 1, seconds)
+        self._itl.observe(seconds / later_tokens, seen.model)
+        self.stats.observe_speed(seen.model, later_tokens, seconds)
 
     def _record_subtasks(self, parts: Sequence[Observation], *, failed: bool) -> None:
         for part in parts:

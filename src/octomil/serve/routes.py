@@ -156,7 +156,7 @@ class NodeRoutes:
 
     async def routing_stats(self, _request: Request) -> Response:
         """`GET /v1/routing/stats`."""
-        return _json(self._node.recorder.stats.snapshot())
+        return _json(self._node.routing_stats())
 
     async def queue_stats(self, _request: Request) -> Response:
         """`GET /v1/queue/stats`."""

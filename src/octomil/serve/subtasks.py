@@ -8,11 +8,11 @@ from time import perf_counter
 import msgspec
 
 from octomil.engines.base import GenerationRequest
-from octomil.errors import ContextLengthError, GenerationError
+from octomil.errors import GenerationError
 from octomil.http.sse import event_data
 from octomil.routing.router import RoutingDecision
 from octomil.serve.attempts import attempt
-from octomil.serve.escalation import ENGINE_FAULTS, LowConfidenceError
+from octomil.serve.escalation import WALKED_ON, LowConfidenceError
 from octomil.serve.node import Node
 from octomil.serve.observation import Observation
 
@@ -80,22 +80,17 @@ class TaskRun:
         self._taken = len(self._pieces)
         return text
 
-    async def run(
-        self, node: Node, request: GenerationRequest, places: "Places", *, chained: bool
-    ) -> None:
+    async def run(self, node: Node, request: GenerationRequest, places: "Places") -> None:
         """Let the task's models answer `request`, one after the other.
 
         Args:
             node: who has the models.
             request: the task, as a chat request.
             places: how many tasks of the message a model may work on.
-            chained: whether the request holds an earlier answer, for which a small context may be
-                too small; then the next model is tried for that reason, too.
 
         Raises:
             OctomilError: the last model failed, or one whose answer has been taken in part.
         """
-        faults = (*ENGINE_FAULTS, ContextLengthError) if chained else ENGINE_FAULTS
         candidates = node.candidates(self._decision, request.body, doubting=node.fallback)
         for name in candidates:
             try:
@@ -103,7 +98,7 @@ class TaskRun:
                     await self._ask(node, name, request, check=candidates.may_doubt)
             except LowConfidenceError:
                 candidates.doubt()
-            except faults:
+            except WALKED_ON:
                 if candidates.is_last or self._taken:
                     raise
                 self._pieces.clear()
@@ -125,6 +120,7 @@ class TaskRun:
         for text in _texts(block):
             if not self._pieces:
                 self.seen.first_byte = perf_counter()
+                self.seen.first_tokens = max(1, self.seen.usage.completion_tokens)
             self._pieces.append(text)
             self._news.set()
 
