@@ -98,6 +98,6 @@ def run(quick: bool) -> list[Row]:
     return [
         compare("allow and record_success", "µs", pair, budget=budget, note=note),
         compare("allow and record, every second a failure", "µs", failure),
-        compare("call(function)", "µs", call, note=f"peer: {_PEERS[0]}"),
-        compare("async with guard()", "µs", entry, note=f"peer: {_PEERS[1]}"),
+        compare("call(function)", "µs", call, budget=budget, note=f"peer: {_PEERS[0]}"),
+        compare("async with guard()", "µs", entry, budget=budget, note=f"peer: {_PEERS[1]}"),
     ]

@@ -4,6 +4,7 @@
 EpochlyError
 ├ ConfigurationError (ValueError)       a setting, an argument or a variable makes no sense
 ├ MissingDependencyError (ImportError)  an optional package is needed; the message names it
+├ GpuUnavailableError                   the GPU cannot be asked
 ├ PrivacyError
 │ ├ AuditError                          the audit log cannot be opened, written or trusted
 │ └ KeyUnavailableError                 the encryption key cannot be had, or is no key
@@ -25,6 +26,10 @@ class ConfigurationError(EpochlyError, ValueError):
 
 class MissingDependencyError(EpochlyError, ImportError):
     """An optional package is needed for what was asked."""
+
+
+class GpuUnavailableError(EpochlyError):
+    """A GPU cannot be asked: there is no driver, no such GPU, or it was lost."""
 
 
 class PrivacyError(EpochlyError):

@@ -5,43 +5,47 @@ from typing import TYPE_CHECKING
 from epochly._catalog import lazy_exports
 
 if TYPE_CHECKING:  # what a type checker sees; the table below says the same at run time
-    from epochly.inference.breaker.circuit import CircuitBreaker
-    from epochly.inference.config.inference import InferenceConfig
-    from epochly.inference.config.tables import (
+    from epochly.inference.breaker import CircuitBreaker
+    from epochly.inference.config import (
         BatchingConfig,
         CacheSettings,
         CompilationConfig,
+        InferenceConfig,
         PrivacyConfig,
     )
-    from epochly.inference.context.batch_key import BatchKey
-    from epochly.inference.context.request import RequestContext
-    from epochly.inference.metrics.collector import InferenceMetrics
-    from epochly.inference.metrics.cost import CostEstimator
-    from epochly.inference.metrics.otel import InferenceOTelExporter
-    from epochly.inference.metrics.prometheus import PrometheusExporter
-    from epochly.inference.privacy.audit import AuditLogger
-    from epochly.inference.privacy.redaction import InputRedactor
-    from epochly.inference.privacy.security import SecurityCheckResult, SecurityValidator
-    from epochly.inference.privacy.tenancy import TenantIsolation
+    from epochly.inference.context import BatchKey, RequestContext
+    from epochly.inference.metrics import (
+        CostEstimator,
+        InferenceMetrics,
+        InferenceOTelExporter,
+        PrometheusExporter,
+    )
+    from epochly.inference.privacy import (
+        AuditLogger,
+        InputRedactor,
+        SecurityCheckResult,
+        SecurityValidator,
+        TenantIsolation,
+    )
 
 _HOMES = {
-    "AuditLogger": "epochly.inference.privacy.audit",
-    "BatchKey": "epochly.inference.context.batch_key",
-    "BatchingConfig": "epochly.inference.config.tables",
-    "CacheSettings": "epochly.inference.config.tables",
-    "CircuitBreaker": "epochly.inference.breaker.circuit",
-    "CompilationConfig": "epochly.inference.config.tables",
-    "CostEstimator": "epochly.inference.metrics.cost",
-    "InferenceConfig": "epochly.inference.config.inference",
-    "InferenceMetrics": "epochly.inference.metrics.collector",
-    "InferenceOTelExporter": "epochly.inference.metrics.otel",
-    "InputRedactor": "epochly.inference.privacy.redaction",
-    "PrivacyConfig": "epochly.inference.config.tables",
-    "PrometheusExporter": "epochly.inference.metrics.prometheus",
-    "RequestContext": "epochly.inference.context.request",
-    "SecurityCheckResult": "epochly.inference.privacy.security",
-    "SecurityValidator": "epochly.inference.privacy.security",
-    "TenantIsolation": "epochly.inference.privacy.tenancy",
+    "AuditLogger": "epochly.inference.privacy",
+    "BatchKey": "epochly.inference.context",
+    "BatchingConfig": "epochly.inference.config",
+    "CacheSettings": "epochly.inference.config",
+    "CircuitBreaker": "epochly.inference.breaker",
+    "CompilationConfig": "epochly.inference.config",
+    "CostEstimator": "epochly.inference.metrics",
+    "InferenceConfig": "epochly.inference.config",
+    "InferenceMetrics": "epochly.inference.metrics",
+    "InferenceOTelExporter": "epochly.inference.metrics",
+    "InputRedactor": "epochly.inference.privacy",
+    "PrivacyConfig": "epochly.inference.config",
+    "PrometheusExporter": "epochly.inference.metrics",
+    "RequestContext": "epochly.inference.context",
+    "SecurityCheckResult": "epochly.inference.privacy",
+    "SecurityValidator": "epochly.inference.privacy",
+    "TenantIsolation": "epochly.inference.privacy",
 }
 
 __all__ = [

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import ParamSpec, TypeVar
 
 from epochly.errors import CircuitOpenError
-from epochly.inference.breaker.guard import Guard
+from epochly.inference.breaker.guard import Guard, TimedGuard
 from epochly.inference.breaker.policy import BreakerPolicy, any_exception
 from epochly.inference.breaker.states import BreakerSnapshot, BreakerState, Permit, Transition
 
@@ -50,6 +50,10 @@ class CircuitBreaker:
         clock: monotonic seconds.
         random: draws a number from 0 to 1, for jitter.
 
+    Attributes:
+        shared_permit: the one permit of all calls while the breaker is closed or disabled; None
+            while :meth:`allow` decides about each.
+
     Example:
         >>> breaker = CircuitBreaker("qwen", BreakerPolicy(failure_threshold=1))
         >>> with breaker.guard():
@@ -70,6 +74,7 @@ class CircuitBreaker:
     ) -> None:
         self.name = name
         self.policy = policy or BreakerPolicy()
+        self._slow_call_s = self.policy.slow_call_s
         self._is_failure = is_failure
         self._clock = clock
         self._random = random
@@ -83,7 +88,7 @@ class CircuitBreaker:
         self._probes: dict[Permit, float] = {}  # in flight, with the time of their admission
         self._passed = 0
         self._state = BreakerState.CLOSED
-        self._permit: Permit | None = self._shared_permit()
+        self.shared_permit: Permit | None = self._new_permit()
 
     def allow(self) -> Permit | None:
         """Admit a call or refuse it. With `record_*`, this is the cheapest way through.
@@ -92,7 +97,7 @@ class CircuitBreaker:
             A permit, for exactly one of :meth:`record_success`, :meth:`record_failure` and
             :meth:`release`; None: do not call.
         """
-        return self._permit or self._admit()
+        return self.shared_permit or self._admit()
 
     def record_success(self, permit: Permit) -> None:
         """Count a call that went well."""
@@ -106,6 +111,13 @@ class CircuitBreaker:
         """Count a call that failed by its callee's fault; `reason` is shown if it was a probe."""
         self._settle(permit, reason)
 
+    def record_error(self, permit: Permit, error: BaseException) -> None:
+        """Count a call that raised, unless its error says nothing about the callee."""
+        if self.counts(error):
+            self.record_failure(permit, f"{type(error).__name__}: {error}")
+        else:
+            self.release(permit)
+
     def release(self, permit: Permit) -> None:
         """Take back the permit of a call that says nothing: cancelled, or its caller's fault."""
         with self._lock:
@@ -113,7 +125,8 @@ class CircuitBreaker:
 
     def guard(self) -> Guard:
         """Return a context manager for one call, for `with` and for `async with`."""
-        return Guard(self, self._clock)
+        limit_s = self._slow_call_s
+        return Guard(self) if limit_s is None else TimedGuard(self, limit_s, self._clock)
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `function` under a guard.
@@ -121,8 +134,19 @@ class CircuitBreaker:
         Raises:
             CircuitOpenError: the call is not admitted; `function` was not called.
         """
-        with self.guard():
-            return function(*args, **kwargs)
+        if self._slow_call_s is not None:
+            with self.guard():
+                return function(*args, **kwargs)
+        permit = self.shared_permit or self._admit()  # as a guard does, without making one
+        if permit is None:
+            raise self.rejection()
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            self.record_error(permit, error)
+            raise
+        self.record_success(permit)
+        return result
 
     async def call_async(
         self, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
@@ -163,6 +187,9 @@ class CircuitBreaker:
     @property
     def state(self) -> BreakerState:
         """The state now."""
+        state = self._state
+        if state is BreakerState.CLOSED:  # which no passing of time ends: no need to wait
+            return state
         with self._lock:
             self._advance()
             state = self._state
@@ -221,7 +248,7 @@ class CircuitBreaker:
     def _admit(self) -> Permit | None:
         with self._lock:
             now_s = self._advance()
-            permit = self._permit
+            permit = self.shared_permit
             if permit is None and self._has_free_probe():
                 permit = Permit(self._generation, None)
                 self._probes[permit] = now_s
@@ -235,7 +262,7 @@ class CircuitBreaker:
             now_s = self._advance()
             if permit.window is not None:
                 permit.window.append(True)
-                if permit is self._permit and self._state is BreakerState.CLOSED:
+                if permit is self.shared_permit and self._state is BreakerState.CLOSED:
                     self._judge(now_s)
             elif self._probes.pop(permit, None) is None:
                 pass  # of an earlier generation, or recorded before
@@ -272,7 +299,7 @@ class CircuitBreaker:
 
     def _window(self) -> deque[bool]:
         """Copy the outcomes, because other threads go on appending without the lock."""
-        permit = self._permit
+        permit = self.shared_permit
         return deque() if permit is None or permit.window is None else permit.window.copy()
 
     def _advance(self) -> float:
@@ -303,10 +330,10 @@ class CircuitBreaker:
         self._probes.clear()
         self._passed = 0
         admits = state in (BreakerState.CLOSED, BreakerState.DISABLED)
-        self._permit = self._shared_permit() if admits else None
+        self.shared_permit = self._new_permit() if admits else None
         self._untold.append(Transition(self.name, self._generation, before, state, now_s, reason))
 
-    def _shared_permit(self) -> Permit:
+    def _new_permit(self) -> Permit:
         return Permit(self._generation, deque(maxlen=self.policy.window_calls))
 
     def _has_free_probe(self) -> bool:

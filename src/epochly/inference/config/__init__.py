@@ -3,7 +3,7 @@
 from epochly.inference.config.environment import ENVIRONMENT
 from epochly.inference.config.inference import InferenceConfig
 from epochly.inference.config.loading import LoadedConfig, load
-from epochly.inference.config.reference import setting_table
+from epochly.inference.config.reference import setting_table, variable_table
 from epochly.inference.config.tables import (
     BatchingConfig,
     CacheSettings,
@@ -21,4 +21,5 @@ __all__ = [
     "PrivacyConfig",
     "load",
     "setting_table",
+    "variable_table",
 ]

@@ -77,9 +77,25 @@ class RequestContext:
         pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
         sent = next((value for name, value in pairs if name.lower() == REQUEST_ID_HEADER), "")
         caller = TraceContext.from_headers(pairs)
-        trace = caller.child() if caller else TraceContext.start()
-        return cls(
+        return cls.at(
+            caller.child() if caller else TraceContext.start(),
             request_id=sent if _REQUEST_ID.fullmatch(sent) else new_request_id(),
+            endpoint=endpoint,
+            clock=clock,
+        )
+
+    @classmethod
+    def at(
+        cls,
+        trace: TraceContext,
+        *,
+        request_id: str,
+        endpoint: str = "",
+        clock: Clock = time.monotonic,
+    ) -> Self:
+        """Describe a request that has just arrived, by its position in its trace."""
+        return cls(
+            request_id=request_id,
             endpoint=endpoint,
             enqueue_time=clock(),
             trace_id=trace.trace_id,
@@ -128,7 +144,8 @@ def current_request() -> RequestContext | None:
 def bound(request: RequestContext) -> Iterator[RequestContext]:
     """Make a request the current one within a `with` block.
 
-    Tasks that are started in the block inherit it. Threads do not: hand them `carrying(work)`.
+    Whatever asyncio starts in the block inherits it: tasks, callbacks, `asyncio.to_thread`. Threads
+    and executors do not, `loop.run_in_executor` included: hand them `carrying(work)`.
 
     Example:
         >>> with bound(RequestContext(request_id="r-1")):

@@ -1,23 +1,19 @@
 """Counts, times and costs of inference, and their way out to Prometheus and OpenTelemetry."""
 
-from epochly._catalog import lazy_exports
-
-_HOMES = {
-    "CostEstimator": "epochly.inference.metrics.cost",
-    "Generation": "epochly.inference.metrics.generation",
-    "InferenceMetrics": "epochly.inference.metrics.collector",
-    "InferenceOTelExporter": "epochly.inference.metrics.otel",
-    "PrometheusExporter": "epochly.inference.metrics.prometheus",
-    "RequestRecorder": "epochly.inference.metrics.request",
-}
+from epochly.inference.metrics.collector import InferenceMetrics
+from epochly.inference.metrics.cost import CostEstimator
+from epochly.inference.metrics.generation import Generation
+from epochly.inference.metrics.gpu import NvmlGpus
+from epochly.inference.metrics.otel import InferenceOTelExporter
+from epochly.inference.metrics.prometheus import PrometheusExporter
+from epochly.inference.metrics.request import RequestRecorder
 
 __all__ = [
     "CostEstimator",
     "Generation",
     "InferenceMetrics",
     "InferenceOTelExporter",
+    "NvmlGpus",
     "PrometheusExporter",
     "RequestRecorder",
 ]
-
-__getattr__, __dir__ = lazy_exports(__name__, _HOMES)

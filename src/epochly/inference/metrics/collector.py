@@ -1,37 +1,28 @@
 """The one place where inference is counted."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
 from math import inf
-from threading import Lock
 from time import perf_counter
 from typing import Any
 
 from epochly.errors import ConfigurationError
 from epochly.inference.metrics import buckets, summary
 from epochly.inference.metrics.distribution import Distribution, Exemplar
+from epochly.inference.metrics.families import PREFIX, Families
 from epochly.inference.metrics.generation import CANCELLED, DEFAULT_TENANT, OK, Generation
-from epochly.inference.metrics.instruments import (
-    MAX_SERIES,
-    OTHER,
-    Counter,
-    Gauge,
-    Histogram,
-    Metric,
-    Reading,
-)
+from epochly.inference.metrics.gpu import GpuReader
+from epochly.inference.metrics.instruments import MAX_SERIES, OTHER, Metric, Reading
 from epochly.inference.metrics.request import Price, RequestRecorder
-
-_PREFIX = "epochly_inference_"
 
 
 def _wall_clock() -> float:
     return datetime.now(UTC).timestamp()
 
 
-class InferenceMetrics:
+class InferenceMetrics(Families):
     """Central collector of request, model, cache and GPU statistics.
 
     Every method may be called from any thread. Memory is bounded: at most `max_series` sets of
@@ -59,82 +50,12 @@ class InferenceMetrics:
         clock: Callable[[], float] = perf_counter,
         wall_clock: Callable[[], float] = _wall_clock,
     ) -> None:
-        self._lock = Lock()
-        self._max_series = max_series
+        super().__init__(buckets.edges_of(latency_buckets), max_series)
         self.clock = clock
         self._wall_clock = wall_clock
         self.started_unix_s = wall_clock()
-        edges = buckets.edges_of(latency_buckets)
-        self.own: list[Counter | Gauge | Histogram] = []
-        self._open_request_families(edges)
-        self._open_model_families(edges)
-        self._open_generation_families()
         self._find_request = self.requests.series.get
         self._find_model = self.latency.series.get
-        self.hits = self._counter("cache_hits_total", "Total cache hits")
-        self.misses = self._counter("cache_misses_total", "Total cache misses")
-
-    def _open_request_families(self, edges: tuple[float, ...]) -> None:
-        self.requests = self._histogram(
-            "request_duration_seconds", "Time from a request's arrival to its end",
-            ("endpoint", "outcome"), edges,
-        )  # fmt: skip
-        self.in_flight = self._gauge("requests_in_flight", "Requests begun and not ended")
-
-    def _open_model_families(self, edges: tuple[float, ...]) -> None:
-        model = ("model",)
-        self.latency = self._histogram(
-            "model_latency_seconds", "Inference latency of each model in seconds", model, edges,
-            buckets.FINE_S,
-        )  # fmt: skip
-        self.further_samples = Counter(
-            "further_samples", "Samples beyond the first of each call", model,
-            max_series=self._max_series, lock=self._lock,
-        )  # fmt: skip
-        self.errors = self._counter(
-            "errors_total", "Inference calls that failed, by error", ("model", "error")
-        )
-        self.gpu_seconds = self._counter(
-            "gpu_seconds_total", "GPU time spent in inference calls", model
-        )
-        self.gpu = self._gauge(
-            "gpu_utilization", "Per-model GPU compute utilization (0.0-1.0)", model
-        )
-        self.gpu_memory = self._gauge(
-            "gpu_memory_utilization", "Per-model GPU memory utilization (0.0-1.0)", model
-        )
-
-    def _open_generation_families(self) -> None:
-        asked, payer = ("model", "operation"), ("model", "tenant")
-        self.generations = self._histogram(
-            "generation_duration_seconds", "Time from a request's arrival to its last token",
-            ("model", "operation", "outcome"), buckets.GENERATION_S,
-        )  # fmt: skip
-        self.first_token = self._histogram(
-            "time_to_first_token_seconds", "Time from a request's arrival to its first token",
-            asked, buckets.FIRST_TOKEN_S,
-        )  # fmt: skip
-        self.inter_token = self._histogram(
-            "inter_token_latency_seconds", "Mean time between the tokens of an answer",
-            asked, buckets.OUTPUT_TOKEN_S,
-        )  # fmt: skip
-        self.queue = self._histogram(
-            "queue_time_seconds", "Time a request waited for its turn", asked, buckets.FIRST_TOKEN_S
-        )
-        self.tokens = self._histogram(
-            "tokens_per_generation", "Tokens of one prompt or one answer",
-            ("model", "operation", "type"), buckets.TOKENS,
-        )  # fmt: skip
-        self.prompt_tokens = self._counter("prompt_tokens_total", "Prompt tokens read", payer)
-        self.cached_tokens = self._counter(
-            "prompt_tokens_cached_total", "Prompt tokens taken from a cache", payer
-        )
-        self.completion_tokens = self._counter(
-            "completion_tokens_total", "Tokens generated, cancelled answers included", payer
-        )
-        self.cost = self._counter(
-            "cost_usd_total", "Cost of answers in USD, cancelled ones included", payer
-        )
 
     def record_request(
         self,
@@ -300,6 +221,23 @@ class InferenceMetrics:
         if memory_utilization is not None:
             self.gpu_memory.set(memory_utilization, model_id)
 
+    def watch_gpu(self, model_id: int | str, gpus: GpuReader, device: int | str = 0) -> None:
+        """Read how busy the GPU of a model is each time the metrics are shown.
+
+        What the GPU does not tell, or no longer, is not shown. `record_gpu` is for what no reader
+        knows.
+
+        Args:
+            model_id: the model's name, digest or `id()`.
+            gpus: who is asked, such as `NvmlGpus()`; it stays the caller's to close.
+            device: the GPU's index or UUID.
+
+        Raises:
+            EpochlyError: the GPU cannot be asked now.
+        """
+        self.gpu.watch(partial(gpus.utilization, device), model_id)
+        self.gpu_memory.watch(partial(gpus.memory_utilization, device), model_id)
+
     def get_all_metrics(self) -> dict[str, Any]:
         """Return everything as plain values.
 
@@ -329,11 +267,11 @@ class InferenceMetrics:
         return [
             *self.own,
             Reading(
-                f"{_PREFIX}samples_total", "Samples answered by inference calls", ("model",),
+                f"{PREFIX}samples_total", "Samples answered by inference calls", ("model",),
                 partial(summary.samples, self), kind="counter",
             ),
             Reading(
-                f"{_PREFIX}labels_dropped_total",
+                f"{PREFIX}labels_dropped_total",
                 "Records counted as `other` because a metric had too many label values",
                 ("metric",), partial(summary.dropped, self), kind="counter",
             ),
@@ -354,33 +292,6 @@ class InferenceMetrics:
         exemplar = Exemplar(trace_id, seconds, self._wall_clock())
         with self._lock:
             series.keep(exemplar)
-
-    def _counter(self, name: str, doc: str, labels: Sequence[str] = ()) -> Counter:
-        made = Counter(
-            f"{_PREFIX}{name}", doc, labels, max_series=self._max_series, lock=self._lock
-        )
-        self.own.append(made)
-        return made
-
-    def _gauge(self, name: str, doc: str, labels: Sequence[str] = ()) -> Gauge:
-        made = Gauge(f"{_PREFIX}{name}", doc, labels, max_series=self._max_series, lock=self._lock)
-        self.own.append(made)
-        return made
-
-    def _histogram(
-        self,
-        name: str,
-        doc: str,
-        labels: Sequence[str],
-        edges: Iterable[float],
-        resolution: Iterable[float] = (),
-    ) -> Histogram:
-        made = Histogram(
-            f"{_PREFIX}{name}", doc, labels, edges,
-            resolution=resolution, max_series=self._max_series, lock=self._lock,
-        )  # fmt: skip
-        self.own.append(made)
-        return made
 
 
 def _check_call(batch_size: int, gpu_ms: float | None) -> None:

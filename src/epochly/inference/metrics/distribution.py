@@ -5,21 +5,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from operator import add
-from typing import Self
+from typing import Literal, Self
 
 
 @dataclass(frozen=True, slots=True)
 class Exemplar:
-    """One observation with the trace it belongs to.
+    """One observation with the trace, or the request, it belongs to.
 
     Attributes:
+        identifier: of the trace or request.
         value: in the unit of its histogram.
         unix_s: when it was seen, in seconds since 1970; None if that is not known.
+        label: what is identified. Dashboards look up a `trace_id` where traces are stored.
     """
 
-    trace_id: str
+    identifier: str
     value: float
     unix_s: float | None = None
+    label: Literal["trace_id", "request_id"] = "trace_id"
 
 
 class Distribution:

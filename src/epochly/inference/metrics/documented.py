@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from epochly.inference.metrics import summary
 from epochly.inference.metrics.distribution import Distribution
+from epochly.inference.metrics.families import PREFIX
 from epochly.inference.metrics.instruments import Kind, LabelValues, Reading
 
 if TYPE_CHECKING:
     from epochly.inference.metrics.collector import InferenceMetrics
     from epochly.inference.metrics.cost import CostEstimator
-
-PREFIX = "epochly_inference_"
 
 Counts = Iterable[tuple[LabelValues, int]]
 

@@ -18,9 +18,11 @@ CLASSIC = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 """Content types of the two formats."""
 
-_TRACE_ID = re.compile(r"[A-Za-z0-9_.:/+=-]{1,120}")
-"""Of the 128 characters an exemplar's labels may have, `trace_id` takes 8. Others than these are
-in no trace id, and prometheus_client's parser stumbles over quotes there."""
+_MAX_EXEMPLAR_CHARS = 128
+"""Characters that the labels of an exemplar may have, names and values together."""
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_.:/+=-]+")
+"""Other characters are in no trace id; prometheus_client's parser stumbles over quotes there."""
 
 
 def exposition(
@@ -125,12 +127,14 @@ def _exemplar_texts(edges: Sequence[float], exemplars: Iterable[Exemplar]) -> di
     """The newest exemplar of each shown bucket, as it stands behind the bucket's count."""
     texts = {}
     for exemplar in sorted(exemplars, key=lambda one: one.unix_s or 0):
-        if not _TRACE_ID.fullmatch(exemplar.trace_id):
+        label, identifier = exemplar.label, exemplar.identifier
+        if len(label) + len(identifier) > _MAX_EXEMPLAR_CHARS:
+            continue
+        if not _IDENTIFIER.fullmatch(identifier):
             continue
         index = sum(edge < exemplar.value for edge in edges)
         when = "" if exemplar.unix_s is None else f" {exemplar.unix_s:.3f}"
-        labels = f'trace_id="{exemplar.trace_id}"'
-        texts[index] = f" # {{{labels}}} {number(exemplar.value)}{when}"
+        texts[index] = f' # {{{label}="{identifier}"}} {number(exemplar.value)}{when}'
     return texts
 
 

@@ -147,6 +147,11 @@ class Gauge(_Scalars):
         series = self.series.get(labels) or self.open(labels)
         series.value = value
 
+    def forget(self, *labels: LabelValue) -> None:
+        """Show a series no more, until it is set again."""
+        with self.lock:
+            self.series.pop(labels, None)
+
     def add(self, amount: float, *labels: LabelValue) -> None:
         """Change the value by `amount`."""
         series = self.series.get(labels) or self.open(labels)

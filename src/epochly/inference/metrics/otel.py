@@ -2,13 +2,16 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from typing import TYPE_CHECKING, Any, Protocol
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
+from epochly.inference.config.environment import ENVIRONMENT
+from epochly.inference.config.variables import SEMCONV_OPT_IN
 from epochly.inference.metrics import documented, summary
 from epochly.inference.metrics.distribution import Distribution
-from epochly.inference.metrics.instruments import LabelValues, Metric, Reading
+from epochly.inference.metrics.instruments import Metric
+from epochly.inference.metrics.safety import Breakers, HasScores, gates
 from epochly.inference.metrics.semconv import (
-    OPT_IN_VARIABLE,
     Instrument,
     instrument,
     opted_in,
@@ -22,20 +25,6 @@ if TYPE_CHECKING:
     from epochly.inference.metrics.cost import CostEstimator
 
 _SCOPE = "epochly.inference"
-
-BREAKER_STATES = {"closed": 0, "disabled": 0, "half_open": 1, "open": 2, "forced_open": 2}
-"""What `safety.breaker.state` shows: whether calls pass, are probed, or are refused."""
-
-
-class _HasState(Protocol):
-    @property
-    def state(self) -> str: ...
-
-
-class _HasScores(Protocol):
-    def get_diagnostics(self) -> dict[str, Any]: ...
-
-    def get_ewma_scores(self, optimization_name: str, /) -> dict[str, float] | None: ...
 
 
 class InferenceOTelExporter:
@@ -52,7 +41,7 @@ class InferenceOTelExporter:
     Args:
         meter_provider: where to register; the global SDK provider by default, if there is one.
         provider_name: `gen_ai.provider.name`, which the conventions require.
-        stability_opt_in: instead of the value of `OTEL_SEMCONV_STABILITY_OPT_IN`.
+        environ: the environment, for `OTEL_SEMCONV_STABILITY_OPT_IN`.
 
     Example:
         >>> from epochly.inference import InferenceMetrics
@@ -67,17 +56,14 @@ class InferenceOTelExporter:
         meter_provider: "MeterProvider | None" = None,
         *,
         provider_name: str = "epochly",
-        stability_opt_in: str | None = None,
+        environ: Mapping[str, str] = ENVIRONMENT,
     ) -> None:
-        if stability_opt_in is None:
-            from epochly.inference.config.environment import ENVIRONMENT
-
-            stability_opt_in = ENVIRONMENT.get(OPT_IN_VARIABLE, "")
-        self._gen_ai = opted_in(stability_opt_in)
+        self._gen_ai = opted_in(SEMCONV_OPT_IN.read(environ))
         self._provider_name = provider_name
         self._meter_provider = meter_provider
         self._sources: dict[str, list[Metric]] = {}
         self._registered: set[str] = set()
+        self._registering = Lock()
 
     def export(self, metrics: "InferenceMetrics") -> dict[str, Any]:
         """Return everything counted, by OpenTelemetry name."""
@@ -97,29 +83,22 @@ class InferenceOTelExporter:
 
     def export_safety(
         self,
-        breakers: Mapping[str, _HasState] | None = None,
-        drift_monitor: _HasScores | None = None,
+        breakers: Breakers | None = None,
+        drift_monitor: HasScores | None = None,
         golden_store: Sized | None = None,
     ) -> dict[str, Any]:
         """Return how the safety gates stand, by OpenTelemetry name; what is not given is absent.
 
         Args:
-            breakers: by the name of what they protect. 0 is closed, 1 half open, 2 open.
+            breakers: by the name of what they protect, or a list of `CircuitBreaker`, which know
+                it. 0 is closed, 1 half open, 2 open.
             drift_monitor: its scores, of every optimisation that its diagnostics name.
             golden_store: how many goldens it has.
+
+        Raises:
+            ConfigurationError: one of them cannot tell how it stands.
         """
-        found: list[Metric] = []
-        if breakers is not None:
-            found.append(_breaker_states(breakers))
-        if drift_monitor is not None:
-            found.append(_drift_scores(drift_monitor))
-        if golden_store is not None:
-            found.append(
-                Reading(
-                    f"{documented.PREFIX}safety_goldens", "Golden outputs kept", (),
-                    lambda: [((), len(golden_store))],
-                )
-            )  # fmt: skip
+        found = gates(breakers, drift_monitor, golden_store)
         return self._publish("safety", found)
 
     def with_histograms(
@@ -153,7 +132,8 @@ class InferenceOTelExporter:
         named = list(map(self._named, metrics))
         provider = self._meter_provider or _global_provider()
         if provider is not None:
-            self._register(provider, source, named)
+            with self._registering:
+                self._register(provider, source, named)
         return {one.name: _plain(one) for one in named}
 
     def _named(self, metric: Metric) -> Instrument:
@@ -218,31 +198,3 @@ def _global_provider() -> "MeterProvider | None":
 
     provider = get_meter_provider()
     return provider if isinstance(provider, MeterProvider) else None
-
-
-def _breaker_states(breakers: Mapping[str, _HasState]) -> Reading:
-    def read() -> list[tuple[LabelValues, float]]:
-        return [((name,), BREAKER_STATES[str(one.state)]) for name, one in breakers.items()]
-
-    return Reading(
-        f"{documented.PREFIX}safety_breaker_state",
-        "0 if calls pass, 1 if they are probed, 2 if they are refused",
-        ("breaker",),
-        read,
-    )
-
-
-def _drift_scores(monitor: _HasScores) -> Reading:
-    def read() -> list[tuple[LabelValues, float]]:
-        return [
-            ((optimization, score), value)
-            for optimization in monitor.get_diagnostics()
-            for score, value in (monitor.get_ewma_scores(optimization) or {}).items()
-        ]
-
-    return Reading(
-        f"{documented.PREFIX}safety_drift_ewma",
-        "Moving average of each drift score",
-        ("optimization", "score"),
-        read,
-    )

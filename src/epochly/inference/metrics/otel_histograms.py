@@ -109,7 +109,7 @@ class HistogramExporter(MetricExporter):
             max=None,  # type: ignore[arg-type]
             exemplars=[
                 SdkExemplar(
-                    {"trace_id": exemplar.trace_id},
+                    {exemplar.label: exemplar.identifier},
                     exemplar.value,
                     now_ns if exemplar.unix_s is None else round(exemplar.unix_s * 1e9),
                 )

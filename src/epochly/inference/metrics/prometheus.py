@@ -1,6 +1,7 @@
 """Everything counted, as the text that Prometheus scrapes."""
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from epochly.inference.metrics import documented, summary
@@ -52,22 +53,30 @@ class PrometheusExporter:
         Raises:
             ConfigurationError: a bucket edge is not a positive number.
         """
-        edges = metrics.latency.edges if latency_buckets is None else edges_of(latency_buckets)
+        edges = None if latency_buckets is None else edges_of(latency_buckets)
         given = exemplars if isinstance(exemplars, Mapping) else {}
         return exposition(
-            _families(metrics, cost, edges, given),
+            families(metrics, cost, edges, given),
             openmetrics=exemplars is not None and exemplars is not False,
             names=model_labels,
         )
 
 
-def _families(
+def families(
     metrics: "InferenceMetrics",
-    cost: "CostEstimator | None",
-    edges: tuple[float, ...],
-    given: Mapping[LabelValue, Exemplar],
+    cost: "CostEstimator | None" = None,
+    edges: tuple[float, ...] | None = None,
+    given: Mapping[LabelValue, Exemplar] = MappingProxyType({}),
 ) -> list[Metric]:
-    """Everything, from one reading, so that totals and parts agree."""
+    """Return everything, from one reading, so that totals and parts agree.
+
+    Args:
+        metrics: what was counted.
+        cost: what it cost.
+        edges: to show for model calls, in seconds; None for those of the collector.
+        given: an exemplar for each model in it.
+    """
+    shown = edges or metrics.latency.edges
     requests, calls = summary.total(metrics.requests), metrics.latency.collect()
     for (model,), seen in calls:
         if model in given:
@@ -76,12 +85,12 @@ def _families(
     every = together((seen for _, seen in calls), metrics.latency.bounds)
     by_model = Reading(
         metrics.latency.name, metrics.latency.doc, metrics.latency.labels,
-        lambda: calls, kind="histogram", edges=edges,
+        lambda: calls, kind="histogram", edges=shown,
     )  # fmt: skip
     return [
         *documented.requests(lambda: requests),
         *documented.inferences(lambda: counts),
-        documented.latency(lambda: every, edges),
+        documented.latency(lambda: every, shown),
         documented.cache_hit_rate(metrics),
         *documented.costs(cost),
         by_model,

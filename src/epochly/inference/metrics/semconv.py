@@ -10,15 +10,14 @@ comma-separated values of `OTEL_SEMCONV_STABILITY_OPT_IN`
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from epochly.inference.metrics.families import PREFIX
 from epochly.inference.metrics.generation import OK
 from epochly.inference.metrics.instruments import Kind, Metric, Value
 
-OPT_IN_VARIABLE = "OTEL_SEMCONV_STABILITY_OPT_IN"
 OPT_IN = "gen_ai_latest_experimental"
 
 Attributes = dict[str, str]
 
-_PROMETHEUS = "epochly_inference_"
 _OURS = "epochly.inference."
 
 # Prometheus name without its prefix: OpenTelemetry name without its, and the unit by UCUM.
@@ -105,7 +104,7 @@ def instrument(metric: Metric, *, gen_ai: bool, provider_name: str) -> Instrumen
         gen_ai: by the conventions where they have a name for it.
         provider_name: their `gen_ai.provider.name`.
     """
-    key = metric.name.removeprefix(_PROMETHEUS)
+    key = metric.name.removeprefix(PREFIX)
     if gen_ai and key in _GEN_AI:
         name, unit = _GEN_AI[key]
         return Instrument(name, unit, metric.kind, metric, provider_name)

@@ -70,7 +70,8 @@ def model(metrics: "InferenceMetrics", model_id: LabelValue) -> dict[str, Any] |
 def gpu(metrics: "InferenceMetrics", labels: LabelValues) -> dict[str, float]:
     """Return how busy the GPU of a model is, as far as it was told."""
     shares = {"utilization": metrics.gpu, "memory_utilization": metrics.gpu_memory}
-    return {name: of.value(*labels) for name, of in shares.items() if labels in of.series}
+    told = {name: dict(gauge.collect()).get(labels) for name, gauge in shares.items()}
+    return {name: share for name, share in told.items() if share is not None}
 
 
 def cache(metrics: "InferenceMetrics") -> dict[str, Any]:
@@ -97,7 +98,8 @@ def total(family: Histogram) -> Distribution:
 
 
 def _gpu_models(metrics: "InferenceMetrics") -> list[LabelValues]:
-    return list({**metrics.gpu.series, **metrics.gpu_memory.series})
+    shown = (*metrics.gpu.collect(), *metrics.gpu_memory.collect())
+    return list(dict.fromkeys(labels for labels, _ in shown))
 
 
 def _sum(family: Counter) -> float:

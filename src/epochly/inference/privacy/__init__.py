@@ -1,17 +1,11 @@
 """Privacy and security: what may be stored where, redaction, tenants, keys, the audit log."""
 
-from epochly._catalog import lazy_exports
-
-_HOMES = {
-    "AuditLogger": "epochly.inference.privacy.audit",
-    "InputRedactor": "epochly.inference.privacy.redaction",
-    "PrivacyConfig": "epochly.inference.privacy.config",
-    "PrivacyMode": "epochly.inference.privacy.modes",
-    "SecurityCheckResult": "epochly.inference.privacy.security",
-    "SecurityValidator": "epochly.inference.privacy.security",
-    "StoragePolicy": "epochly.inference.privacy.modes",
-    "TenantIsolation": "epochly.inference.privacy.tenancy",
-}
+from epochly.inference.privacy.audit import AuditLogger
+from epochly.inference.privacy.config import PrivacyConfig
+from epochly.inference.privacy.modes import PrivacyMode, StoragePolicy
+from epochly.inference.privacy.redaction import InputRedactor
+from epochly.inference.privacy.security import SecurityCheckResult, SecurityValidator
+from epochly.inference.privacy.tenancy import TenantIsolation
 
 __all__ = [
     "AuditLogger",
@@ -23,5 +17,3 @@ __all__ = [
     "StoragePolicy",
     "TenantIsolation",
 ]
-
-__getattr__, __dir__ = lazy_exports(__name__, _HOMES)

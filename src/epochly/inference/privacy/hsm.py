@@ -12,13 +12,8 @@ from typing import Any, Self
 
 from epochly._optional import require
 from epochly.errors import KeyUnavailableError
+from epochly.inference.config.variables import HSM_KEY_LABEL, HSM_MODULE, HSM_PIN, HSM_TOKEN
 from epochly.inference.privacy.keys import KEY_BYTES, derivation_input
-
-MODULE_VARIABLE = "EPOCHLY_HSM_MODULE"
-TOKEN_VARIABLE = "EPOCHLY_HSM_TOKEN"  # noqa: S105 - a variable's name
-PIN_VARIABLE = "EPOCHLY_HSM_PIN"
-KEY_LABEL_VARIABLE = "EPOCHLY_HSM_KEY_LABEL"
-DEFAULT_KEY_LABEL = "epochly"
 
 _PURPOSE = "hsm key material"
 
@@ -34,7 +29,7 @@ class HsmKey:
     """
 
     def __init__(
-        self, module: str | Path, token: str, pin: str, key_label: str = DEFAULT_KEY_LABEL
+        self, module: str | Path, token: str, pin: str, key_label: str = HSM_KEY_LABEL.default
     ) -> None:
         self._module = str(module)
         self._token = token
@@ -48,12 +43,12 @@ class HsmKey:
         Raises:
             KeyUnavailableError: a variable without a default is not set; it is named.
         """
-        wanted = (MODULE_VARIABLE, TOKEN_VARIABLE, PIN_VARIABLE)
-        missing = [name for name in wanted if not environ.get(name)]
+        wanted = (HSM_MODULE, HSM_TOKEN, HSM_PIN)
+        missing = [variable.name for variable in wanted if not variable.read(environ)]
         if missing:
             raise KeyUnavailableError(f"the key source 'hsm' needs {', '.join(missing)} to be set")
-        module, token, pin = (environ[name] for name in wanted)
-        return cls(module, token, pin, environ.get(KEY_LABEL_VARIABLE) or DEFAULT_KEY_LABEL)
+        module, token, pin = (variable.read(environ) for variable in wanted)
+        return cls(module, token, pin, HSM_KEY_LABEL.read(environ))
 
     def load(self) -> bytes:
         """Let the token derive the 32 bytes of key material.

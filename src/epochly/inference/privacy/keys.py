@@ -18,11 +18,9 @@ from typing import Final, Protocol
 
 from epochly.errors import ConfigurationError, KeyUnavailableError
 from epochly.inference.config.environment import ENVIRONMENT
+from epochly.inference.config.variables import ENCRYPTION_KEY, ENCRYPTION_KEY_FILE
 
 KEY_BYTES: Final = 32
-KEY_VARIABLE: Final = "EPOCHLY_ENCRYPTION_KEY"
-KEY_FILE_VARIABLE: Final = "EPOCHLY_ENCRYPTION_KEY_FILE"
-DEFAULT_KEY_FILE: Final = "~/.epochly/encryption.key"
 
 _HEX = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -41,26 +39,24 @@ class KeySource(Protocol):
 
 
 class EnvironmentKey:
-    """The key in an environment variable, as base64 or hexadecimal text.
+    """The key in `EPOCHLY_ENCRYPTION_KEY`, as base64 or hexadecimal text.
 
     Args:
         environ: the environment.
-        variable: the variable's name.
     """
 
-    def __init__(self, environ: Mapping[str, str], variable: str = KEY_VARIABLE) -> None:
+    def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self._variable = variable
 
     def load(self) -> bytes:
         """Read the variable; raises what :meth:`KeySource.load` raises."""
-        text = self._environ.get(self._variable)
+        text = ENCRYPTION_KEY.read(self._environ)
         if not text:
             raise KeyUnavailableError(
-                f"{self._variable} is not set; set it to 32 random bytes as base64 or hexadecimal, "
-                "such as the output of `openssl rand -base64 32`"
+                f"{ENCRYPTION_KEY.name} is not set; set it to 32 random bytes as base64 or "
+                "hexadecimal, such as the output of `openssl rand -base64 32`"
             )
-        return parse_key(text, self._variable)
+        return parse_key(text, ENCRYPTION_KEY.name)
 
 
 class FileKey:
@@ -158,7 +154,7 @@ def _environment_source(environ: Mapping[str, str]) -> KeySource:
 
 
 def _file_source(environ: Mapping[str, str]) -> KeySource:
-    return FileKey(environ.get(KEY_FILE_VARIABLE) or DEFAULT_KEY_FILE)
+    return FileKey(ENCRYPTION_KEY_FILE.read(environ))
 
 
 def _hsm_source(environ: Mapping[str, str]) -> KeySource:
@@ -175,12 +171,12 @@ SOURCES: Final[Mapping[str, Callable[[Mapping[str, str]], KeySource]]] = {
 """`encryption_key_source` to what opens it. A new source is one function and one line here."""
 
 
-def key_source(name: str, environ: Mapping[str, str] | None = None) -> KeySource:
+def key_source(name: str, environ: Mapping[str, str] = ENVIRONMENT) -> KeySource:
     """Return the documented source of that name: `"env"`, `"file"` or `"hsm"`.
 
     Args:
         name: the value of `encryption_key_source`.
-        environ: the environment to read, by default the process's own.
+        environ: the environment, for what the source needs besides.
 
     Raises:
         ConfigurationError: there is no source of that name.
@@ -190,8 +186,7 @@ def key_source(name: str, environ: Mapping[str, str] | None = None) -> KeySource
         raise ConfigurationError(
             f"encryption_key_source must be one of {', '.join(SOURCES)}, got {name!r}"
         )
-    variables = ENVIRONMENT if environ is None else environ
-    return SOURCES[name](variables)
+    return SOURCES[name](environ)
 
 
 def key_is_present(source: KeySource) -> bool:

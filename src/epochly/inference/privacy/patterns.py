@@ -121,6 +121,19 @@ def _social_security_number(candidate: bytes) -> list[Span]:
     return [] if void else [(0, len(candidate))]
 
 
+_VERSION_START = re.compile(rb"[vV]?[0-9]+")
+_OCTET = re.compile(rb"25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9]")
+
+
+def _ipv4_addresses(candidate: bytes) -> list[Span]:
+    """The four octets; neither four parts of a longer dotted number nor a `label.` before them."""
+    first, _, rest = candidate.partition(b".")
+    start = 0 if _VERSION_START.fullmatch(first) else len(first) + 1
+    parts = candidate.split(b".") if start == 0 else rest.split(b".")
+    is_address = len(parts) == 4 and all(map(_OCTET.fullmatch, parts))
+    return [(start, len(candidate))] if is_address else []
+
+
 _HEX_GROUP = re.compile(rb"[0-9A-Fa-f]{0,4}")
 _DOTTED_QUAD = re.compile(rb"[0-9]+(?:\.[0-9]+){3}")
 
@@ -171,8 +184,6 @@ _SECRETS: Final = (
     r"edg_[A-Za-z0-9_\-]{16,}",  # Octomil
 )
 
-_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
-
 BUILTIN: Final[Mapping[str, BuiltinPattern]] = MappingProxyType(
     {
         "email": BuiltinPattern(
@@ -189,7 +200,7 @@ BUILTIN: Final[Mapping[str, BuiltinPattern]] = MappingProxyType(
         "ssn": BuiltinPattern(
             r"\b[0-9]{3}(?:-[0-9]{2}-| [0-9]{2} )[0-9]{4}\b", _social_security_number
         ),
-        "ipv4": BuiltinPattern(rf"\b{_OCTET}(?:\.{_OCTET}){{3}}\b"),
+        "ipv4": BuiltinPattern(r"\w+(?:\.[0-9]\w*){3,}", _ipv4_addresses),
         "ipv6": BuiltinPattern(r"\w*(?::\w*){2,}(?:\.[0-9]+)*", _ipv6_addresses),
         "api_key": BuiltinPattern(rf"\b(?:{'|'.join(_SECRETS)})"),
         "private_key": BuiltinPattern(

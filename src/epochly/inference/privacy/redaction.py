@@ -29,13 +29,17 @@ _REFUSED = {
 """What costs other engines their linear time, and how RE2's complaint about it looks."""
 
 
+_WRITTEN_ESCAPE = re.compile(rb"\\+(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|.)", re.DOTALL)
+
+
 class InputRedactor:
     r"""Replace what matches any of the patterns.
 
     Each pattern's matches are found on their own, so that data two patterns share is redacted
     wholly: overlapping matches become one replacement. The replacement is literal, and text that
     equals it is left alone. In RE2 `\d`, `\w` and `\b` are ASCII; `\p{L}` and `\p{N}` are any
-    script's letters and numbers.
+    script's letters and numbers. The shipped patterns also find what stands between escapes, as in
+    JSON and in programs: there a line break is `\n`, whose `n` is no part of the word behind it.
 
     Args:
         patterns: regular expressions in RE2's syntax, and `"builtin:NAME"` for a shipped one
@@ -62,6 +66,7 @@ class InputRedactor:
         selected = [item for pattern in patterns for item in _selected(pattern)]
         self._replacement = _encode(replacement)
         self._matchers = [_Matcher(pattern) for pattern in selected]
+        self._shipped = [matcher for matcher in self._matchers if matcher.is_shipped]
         self._any = _compile_any([pattern.regex for pattern in selected])
 
     @overload
@@ -87,8 +92,8 @@ class InputRedactor:
     def redact_tree(self, value: Any) -> Any:
         """Return a copy of nested lists and mappings with every text and bytes in them redacted.
 
-        Keys of mappings are redacted too; a tuple or a set comes back as a tuple, and any other
-        value as it is.
+        Keys of mappings are redacted too, and numbers, which are text where their digits match; a
+        tuple or a set comes back as a tuple, and any other value as it is.
         """
         if isinstance(value, str | bytes):
             return self.redact(value)
@@ -97,6 +102,10 @@ class InputRedactor:
         if isinstance(value, list | tuple | set | frozenset):
             redacted = [self.redact_tree(inner) for inner in value]
             return redacted if isinstance(value, list) else tuple(redacted)
+        if isinstance(value, int | float):
+            text = str(value)
+            redacted_text = self.redact(text)
+            return value if redacted_text == text else redacted_text
         return value
 
     def _settled(self, data: bytes) -> bytes:
@@ -109,18 +118,24 @@ class InputRedactor:
 
     def _spans(self, data: bytes) -> list[Span]:
         """What one pass replaces: in order, without overlap, whole replacements left out."""
-        if self._any is not None and self._any.search(data) is None:
-            return []
-        found = [span for matcher in self._matchers for span in matcher.spans(data)]
+        found = self._found(data, self._matchers)
+        if b"\\" in data:
+            found += self._found(_without_escapes(data), self._shipped)
         found.sort()
         replaced = _occurrences(data, self._replacement) if self._replacement else []
         return _merged(_beyond(found, replaced) if replaced else found)
+
+    def _found(self, data: bytes, matchers: Sequence["_Matcher"]) -> list[Span]:
+        if self._any is not None and self._any.search(data) is None:
+            return []
+        return [span for matcher in matchers for span in matcher.spans(data)]
 
 
 class _Matcher:
     """One pattern: its confirmed, non-empty matches in bytes."""
 
     def __init__(self, pattern: BuiltinPattern) -> None:
+        self.is_shipped = any(pattern is shipped for shipped in BUILTIN.values())
         self._compiled = _compile(pattern.regex)
         self._confirm = pattern.confirm
 
@@ -212,6 +227,11 @@ def _compile_any(patterns: Sequence[str]) -> Any:
 def _encode(text: str) -> bytes:
     # A lone surrogate is no character to RE2, so no match tears it and it survives the way back.
     return text.encode("utf-8", "surrogatepass")
+
+
+def _without_escapes(data: bytes) -> bytes:
+    """Blank out backslash escapes; everything else stays where it is."""
+    return _WRITTEN_ESCAPE.sub(lambda escape: b"\0" * len(escape[0]), data)
 
 
 def _occurrences(data: bytes, part: bytes) -> list[Span]:

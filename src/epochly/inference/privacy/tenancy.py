@@ -2,13 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from typing import Final, Self
+from typing import Self
 
 from epochly.errors import ConfigurationError
 from epochly.inference.config.environment import ENVIRONMENT
-
-TENANT_VARIABLE: Final = "EPOCHLY_TENANT_ID"
-DEFAULT_TENANT: Final = "default"
+from epochly.inference.config.variables import TENANT_ID
 
 # The separator, the escape sign, and what the stores' own key patterns would read as a wildcard.
 _RESERVED = re.compile(r"[%:*?\[\]\\]")
@@ -37,21 +35,20 @@ class TenantIsolation:
 
     __slots__ = ("_prefix", "_tenant_id")
 
-    def __init__(self, tenant_id: str = DEFAULT_TENANT) -> None:
+    def __init__(self, tenant_id: str = TENANT_ID.default) -> None:
         if not isinstance(tenant_id, str) or not tenant_id:
             raise ConfigurationError(f"tenant_id must be text and not empty, got {tenant_id!r}")
         self._tenant_id = tenant_id
         self._prefix = "".join(map(_encoded, tenant_id)) + ":"
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
+    def from_env(cls, environ: Mapping[str, str] = ENVIRONMENT) -> Self:
         """Take the tenant from `EPOCHLY_TENANT_ID`; unset or empty, it is `"default"`.
 
         Args:
-            environ: the environment to read, by default the process's own.
+            environ: the environment.
         """
-        variables = ENVIRONMENT if environ is None else environ
-        return cls(variables.get(TENANT_VARIABLE) or DEFAULT_TENANT)
+        return cls(TENANT_ID.read(environ))
 
     @property
     def tenant_id(self) -> str:

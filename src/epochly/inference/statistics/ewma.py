@@ -32,8 +32,8 @@ class EwmaChart:
 
     mean: FloatArray
     sd: FloatArray
-    smoothing: float = 0.1
-    limit: float = 3.5
+    smoothing: float
+    limit: float
     value: FloatArray
     count: int = 0
 

@@ -4,7 +4,6 @@ One file a day, or sooner where it grows large; the chain runs on across them. T
 one thread that writes.
 """
 
-import fcntl
 import os
 import re
 import stat
@@ -183,6 +182,13 @@ class AuditFiles:
 
 
 def _locked(folder: Path) -> int:
+    try:
+        import fcntl
+    except ModuleNotFoundError as err:
+        raise AuditError(
+            f"the audit log {folder} cannot be kept: this system has no POSIX file locks, by which "
+            "one process at a time writes it"
+        ) from err
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if stat.S_IMODE(folder.stat().st_mode) != 0o700:
         folder.chmod(0o700)

@@ -360,3 +360,16 @@ def test_a_listener_may_use_the_breaker(clock):
 
     assert seen == [OPEN, CLOSED]
     assert breaker.state is CLOSED
+
+
+def test_a_state_set_by_hand_says_so_unless_told_why():
+    breaker = CircuitBreaker()
+    for act, reason in (
+        (breaker.force_open, "forced open by hand"),
+        (breaker.disable, "disabled by hand"),
+        (breaker.reset, "reset by hand"),
+    ):
+        act()
+        assert breaker.snapshot().reason == reason
+        act("maintenance")
+        assert breaker.snapshot().reason == "maintenance"

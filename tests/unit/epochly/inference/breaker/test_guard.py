@@ -1,5 +1,6 @@
 import asyncio
 import logging
+from functools import partial
 
 import pytest
 
@@ -149,16 +150,70 @@ def test_a_judgement_that_fails_does_not_replace_the_error(caplog):
     assert "is_failure failed" in caplog.text
 
 
-def test_a_slow_call_counts_as_failed_though_it_succeeded():
+async def through_with(breaker, function):
+    with breaker.guard():
+        return function()
+
+
+async def through_async_with(breaker, function):
+    async with breaker.guard():
+        return function()
+
+
+async def through_call(breaker, function):
+    return breaker.call(function)
+
+
+async def through_call_async(breaker, function):
+    async def later():
+        return function()
+
+    return await breaker.call_async(later)
+
+
+every_way = pytest.mark.parametrize(
+    "through", [through_with, through_async_with, through_call, through_call_async]
+)
+
+
+@every_way
+async def test_a_slow_call_counts_as_failed_though_it_succeeded(through):
     clock = ManualClock()
     policy = BreakerPolicy(failure_threshold=2, slow_call_s=5)
     breaker = CircuitBreaker("model", policy, clock=clock)
     for seconds in (4.9, 5.0):
-        with breaker.guard():
-            clock.advance(seconds)
+        await through(breaker, partial(clock.advance, seconds))
 
     snapshot = breaker.snapshot()
     assert (snapshot.window_calls, snapshot.window_failures) == (2, 1)
+
+
+@every_way
+@pytest.mark.parametrize("slow_call_s", [None, 5.0])
+async def test_success_failure_and_refusal_are_told_apart(through, slow_call_s):
+    policy = BreakerPolicy(failure_threshold=1, slow_call_s=slow_call_s)
+    breaker = CircuitBreaker("model", policy, is_failure=ignoring(KeyError))
+
+    assert await through(breaker, lambda: 7) == 7
+    with pytest.raises(KeyError):
+        await through(breaker, partial({}.__getitem__, "absent"))
+    assert (breaker.snapshot().window_calls, breaker.state) == (1, "closed")
+    with pytest.raises(ZeroDivisionError):
+        await through(breaker, partial(divmod, 7, 0))
+    with pytest.raises(CircuitOpenError):
+        await through(breaker, lambda: pytest.fail("it was called"))
+
+
+@every_way
+async def test_a_probe_that_goes_well_closes(through):
+    clock = ManualClock()
+    breaker = once(clock=clock)
+    breaker.trip("test")
+    clock.advance(40)
+
+    await through(breaker, lambda: None)
+
+    assert breaker.state == "closed"
 
 
 def test_the_reason_names_the_probes_error():

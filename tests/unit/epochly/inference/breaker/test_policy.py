@@ -96,3 +96,18 @@ def test_ignored_errors_do_not_speak_against_the_callee():
     assert not is_failure(KeyError())
     assert is_failure(OSError())
     assert any_exception(ValueError()) is True
+
+
+def test_defaults_are_the_documented_ones():
+    assert BreakerPolicy() == BreakerPolicy(
+        failure_threshold=5,
+        failure_rate=0.5,
+        window_calls=100,
+        minimum_calls=20,
+        recovery_timeout_s=30,
+        max_recovery_timeout_s=600,
+        jitter=0.2,
+        half_open_probes=1,
+        probe_timeout_s=60,
+        slow_call_s=None,
+    )

@@ -55,6 +55,12 @@ def test_defaults_are_the_documented_ones():
     assert InferenceConfig.from_env({}) == InferenceConfig()
 
 
+def test_parts_take_what_they_are_given():
+    assert BatchingConfig(max_wait_ms=5.0).max_wait_ms == 5.0
+    assert CompilationConfig(backend="inductor").backend == "inductor"
+    assert CacheSettings(l1_size=7).l1_size == 7
+
+
 def test_the_process_s_environment_is_read_when_none_is_given(monkeypatch):
     monkeypatch.setenv("EPOCHLY_INFERENCE_MAX_LEVEL", "1")
 

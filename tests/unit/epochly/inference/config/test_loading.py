@@ -1,7 +1,13 @@
+import json
+from typing import Any
+
 import pytest
 
 from epochly.errors import ConfigurationError
 from epochly.inference.config import InferenceConfig, load, setting_table
+from epochly.inference.config.environment import variable_of
+from epochly.inference.config.inference import all_rules, flatten
+from epochly.inference.config.rules import Rule
 
 
 @pytest.fixture
@@ -44,6 +50,38 @@ def test_each_value_comes_from_the_highest_source_that_names_it(project, tmp_pat
     assert sources["batching.max_batch_size"] == str(tmp_path / "pyproject.toml")
     assert (loaded.config.max_level, batching.gpu_headroom_pct) == (1, 20)
     assert sources["batching.gpu_headroom_pct"] == "default"
+
+
+def two_values(rule: Rule, default: Any) -> tuple[Any, Any]:
+    """A value that differs from the default, and one that differs from that."""
+    if rule.kind == "boolean":
+        return not default, default
+    if rule.kind in ("integer", "number"):
+        return type(default)(default + 1), default
+    if rule.kind == "list":
+        return [rule.choices[-1] if rule.choices else "one"], ["pytorch" if rule.choices else "two"]
+    return (rule.choices[1], default) if rule.choices else ("one", "two")
+
+
+@pytest.mark.parametrize("path", all_rules())
+def test_every_setting_has_its_four_sources_in_their_order(project, tmp_path, path):
+    rule, (table, _, name) = all_rules()[path], path.rpartition(".")
+    default = dict(flatten(InferenceConfig().to_dict()))[path]
+    one, two = two_values(rule, default)
+    header = ".".join(filter(None, ("tool.epochly.inference", table)))
+    folder = project(f"[{header}]\n{name} = {json.dumps(one)}\n")
+    variable, file = variable_of(path), str(tmp_path / "pyproject.toml")
+    environ = {variable: rule.format(two)}
+    arguments = {table: {name: one}} if table else {name: one}
+
+    def found(*arguments: Any, **sources: Any) -> tuple[Any, str]:
+        loaded = load(*arguments, **sources)
+        return dict(flatten(loaded.config.to_dict()))[path], loaded.sources[path]
+
+    assert found(environ={}, folder=tmp_path.parent) == (default, "default")
+    assert found(environ={}, folder=folder) == (one, file)
+    assert found(environ=environ, folder=folder) == (two, variable)
+    assert found(arguments, environ=environ, folder=folder) == (one, "argument")
 
 
 def test_the_nearest_file_with_our_table_counts(project, tmp_path):

@@ -1,6 +1,7 @@
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -17,6 +18,82 @@ def current_id() -> str | None:
     return request and request.request_id
 
 
+Work = Callable[[], str | None]
+
+
+async def by_create_task(work: Work) -> str | None:
+    return await asyncio.create_task(asynchronous(work))
+
+
+async def by_gather(work: Work) -> str | None:
+    (seen,) = await asyncio.gather(asynchronous(work))
+    return seen
+
+
+async def by_task_group(work: Work) -> str | None:
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(asynchronous(work))
+    return task.result()
+
+
+async def by_to_thread(work: Work) -> str | None:
+    return await asyncio.to_thread(work)
+
+
+async def by_call_later(work: Work) -> str | None:
+    loop = asyncio.get_running_loop()
+    seen: asyncio.Future[str | None] = loop.create_future()
+    loop.call_later(0, lambda: seen.set_result(work()))
+    return await seen
+
+
+async def by_another_loop(work: Work) -> str | None:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        return asyncio.run_coroutine_threadsafe(asynchronous(work), loop).result(30)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def by_run_in_executor(work: Work) -> str | None:
+    return await asyncio.get_running_loop().run_in_executor(None, work)
+
+
+async def by_submit(work: Work) -> str | None:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
+
+
+async def by_map(work: Work) -> str | None:
+    with ThreadPoolExecutor(1) as pool:
+        (seen,) = pool.map(lambda do: do(), [work])
+    return seen
+
+
+async def by_thread(work: Work) -> str | None:
+    seen: list[str | None] = []
+    thread = threading.Thread(target=lambda: seen.append(work()))
+    thread.start()
+    thread.join()
+    return seen[0]
+
+
+async def asynchronous(work: Work) -> str | None:
+    await asyncio.sleep(0)
+    return work()
+
+
+CARRYING_BY_THEMSELVES = (
+    *(by_create_task, by_gather, by_task_group),
+    *(by_to_thread, by_call_later, by_another_loop),
+)
+NOT_CARRYING = (by_run_in_executor, by_submit, by_map, by_thread)
+
+
 class TestFields:
     def test_documented_fields_have_defaults(self):
         before = time.monotonic()
@@ -26,6 +103,7 @@ class TestFields:
         assert before <= request.enqueue_time <= time.monotonic()
         assert (request.endpoint, request.model_calls, request.timings) == ("", 0, {})
         assert (request.trace_id, request.span_id, request.trace) == (None, None, None)
+        assert (request.trace_flags, request.trace_state) == (0, "")
         assert request.headers() == {"x-request-id": request.request_id}
 
     def test_each_request_has_an_id_and_timings_of_its_own(self):
@@ -94,8 +172,15 @@ class TestHeaders:
     def test_without_a_valid_trace_one_starts(self):
         request = RequestContext.from_headers([("traceparent", f"ff{PARENT[2:]}")])
 
+        assert request.endpoint == ""
         assert request.trace_id not in (None, TRACE)
         assert TraceContext.from_headers(request.headers()) == request.trace
+
+    def test_a_request_may_be_given_its_place_in_a_trace(self):
+        request = RequestContext.at(TraceContext(TRACE, SPAN, 1, "a=1"), request_id="r-1")
+
+        assert (request.request_id, request.endpoint) == ("r-1", "")
+        assert request.trace == TraceContext(TRACE, SPAN, 1, "a=1")
 
     @pytest.mark.parametrize("sent", ["", "a b", "a\n", "é", "x" * 129])
     def test_an_id_that_could_do_harm_is_replaced(self, sent):
@@ -156,11 +241,16 @@ class TestCurrent:
         assert (plain, carried, after) == ("<None>", "<r>", "<None>")
         assert seen == [plain, carried, after]
 
-    async def test_an_executor_of_the_loop_may_carry_it(self):
-        with ThreadPoolExecutor(1) as pool, bound(RequestContext(request_id="r")):
-            loop = asyncio.get_running_loop()
+    @pytest.mark.parametrize("start", CARRYING_BY_THEMSELVES)
+    async def test_what_asyncio_starts_carries_it(self, start):
+        with bound(RequestContext(request_id="r")):
+            assert await start(current_id) == "r"
 
-            assert await loop.run_in_executor(pool, carrying(current_id)) == "r"
+    @pytest.mark.parametrize("start", NOT_CARRYING)
+    async def test_what_starts_a_thread_by_other_means_carries_it_only_if_told_to(self, start):
+        with bound(RequestContext(request_id="r")):
+            assert await start(current_id) is None
+            assert await start(carrying(current_id)) == "r"
 
     def test_carried_work_may_run_at_once_and_inside_itself(self):
         barrier = threading.Barrier(4, timeout=30)

@@ -191,3 +191,10 @@ def test_a_child_stays_in_the_trace():
 
 def test_an_empty_state_is_not_sent():
     assert TraceContext.parse(PARENT).headers() == {"traceparent": PARENT}
+
+
+def test_a_position_has_no_flags_and_no_state_unless_told():
+    trace = TraceContext("a" * 32, "b" * 16)
+
+    assert trace.headers() == {"traceparent": f"00-{'a' * 32}-{'b' * 16}-00"}
+    assert TraceContext.parse(trace.traceparent) == trace

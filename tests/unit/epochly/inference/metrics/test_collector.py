@@ -40,7 +40,7 @@ def test_requests_are_counted_by_endpoint_and_outcome(metrics: InferenceMetrics)
         "avg_latency_ms": pytest.approx(20.0),
     }
     (exemplar,) = metrics.requests.read("/b", "cancelled").exemplars.values()
-    assert (exemplar.trace_id, exemplar.value, exemplar.unix_s) == ("t" * 32, 0.05, 1.7e9)
+    assert (exemplar.identifier, exemplar.value, exemplar.unix_s) == ("t" * 32, 0.05, 1.7e9)
 
 
 def test_model_is_told_with_its_quantiles(metrics: InferenceMetrics):
@@ -70,7 +70,7 @@ def test_call_of_a_model_has_samples_gpu_time_an_error_and_a_trace(metrics: Infe
     assert stats["avg_batch_size"] == pytest.approx(13 / 3)
     assert stats["gpu_seconds"] == pytest.approx(0.01)
     assert metrics.errors.value(7, "out_of_memory") == 1
-    assert [one.trace_id for one in metrics.latency.read(7).exemplars.values()] == ["abc"]
+    assert [one.identifier for one in metrics.latency.read(7).exemplars.values()] == ["abc"]
 
 
 def test_number_and_text_are_different_models(metrics: InferenceMetrics):
@@ -233,3 +233,23 @@ def test_threads_lose_nothing():
     assert everything["inferences"] == everything["requests"]["total"] == 4_000
     assert everything["cache"]["hits"] == 4_000
     assert sum(stats["samples"] for stats in everything["models"].values()) == 8_000
+
+
+def test_the_thousand_and_first_model_is_counted_as_other():
+    metrics = InferenceMetrics()
+    for number in range(1_001):
+        metrics.record_inference(f"m{number}", 1.0)
+
+    assert metrics.get_model_stats("m999") is not None
+    assert metrics.get_model_stats("m1000") is None
+    assert metrics.get_model_stats("other")["inferences"] == 1
+
+
+def test_a_generation_belongs_to_the_default_tenant_and_has_no_tokens_unless_told():
+    metrics = InferenceMetrics()
+
+    metrics.record_generation(Generation(model_id="phi", duration_s=1.0, cost_usd=0.5))
+
+    told = metrics.get_all_metrics()
+    assert told["tokens"] == {"prompt": 0, "cached": 0, "completion": 0}
+    assert told["cost_usd"] == {"default": 0.5}

@@ -78,15 +78,24 @@ def test_exemplars_stand_behind_their_bucket_in_openmetrics_alone():
     assert "trace_id" not in exposition([histogram])
 
 
-@pytest.mark.parametrize(
-    ("trace_id", "is_shown"),
-    [("t" * 120, True), ("t" * 121, False), ("", False), ('a"b', False), ("a}\n", False)],
-)
-def test_exemplar_that_is_too_long_or_no_trace_id_is_left_out(trace_id, is_shown):
+@pytest.mark.parametrize(("label", "longest"), [("trace_id", 120), ("request_id", 118)])
+def test_exemplar_is_labelled_by_what_it_identifies(label, longest):
     histogram = Histogram("wait_seconds", "Wait.", buckets=(1.0,))
-    histogram.observe(0.5, exemplar=Exemplar(trace_id, 0.5))
+    histogram.observe(0.5, exemplar=Exemplar("i" * longest, 0.5, label=label))
 
-    assert ("trace_id" in exposition([histogram], openmetrics=True)) is is_shown
+    (family,) = openmetrics(exposition([histogram], openmetrics=True))
+
+    assert family.samples[0].exemplar.labels == {label: "i" * longest}
+    histogram.observe(0.5, exemplar=Exemplar("i" * (longest + 1), 0.5, label=label))
+    assert label not in exposition([histogram], openmetrics=True)
+
+
+@pytest.mark.parametrize("identifier", ["", 'a"b', "a}\n"])
+def test_exemplar_with_what_is_no_identifier_is_left_out(identifier):
+    histogram = Histogram("wait_seconds", "Wait.", buckets=(1.0,))
+    histogram.observe(0.5, exemplar=Exemplar(identifier, 0.5))
+
+    assert "trace_id" not in exposition([histogram], openmetrics=True)
 
 
 def test_models_of_one_name_are_shown_as_one():

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import pytest
 
+from epochly.errors import ConfigurationError
 from epochly.inference.metrics import CostEstimator, InferenceMetrics, InferenceOTelExporter
 from support.manual_clock import ManualClock
 
@@ -18,7 +19,7 @@ def metrics() -> InferenceMetrics:
 
 
 def test_numbers_and_series_by_name(metrics: InferenceMetrics):
-    found = InferenceOTelExporter(stability_opt_in="").export(metrics)
+    found = InferenceOTelExporter(environ={}).export(metrics)
 
     assert found["epochly.inference.requests"] == 1
     assert found["epochly.inference.cache.hits"] == 1
@@ -43,9 +44,10 @@ def test_generations_go_by_the_conventions_on_demand_and_then_not_by_ours(
     with metrics.start_request("/v1/chat/completions", model_id="phi") as request:
         request.add_tokens(2)
 
-    ours = InferenceOTelExporter(stability_opt_in="").export(metrics)
+    ours = InferenceOTelExporter(environ={}).export(metrics)
     theirs = InferenceOTelExporter(
-        provider_name="octomil", stability_opt_in="gen_ai_latest_experimental"
+        provider_name="octomil",
+        environ={"OTEL_SEMCONV_STABILITY_OPT_IN": "gen_ai_latest_experimental"},
     ).export(metrics)
 
     assert not any(name.startswith("gen_ai.") for name in ours)
@@ -79,7 +81,7 @@ def test_costs_and_savings():
         cost.record_inference(0.3, 0.1)
         clock.advance(900.0)
 
-    found = InferenceOTelExporter(stability_opt_in="").export_cost(cost)
+    found = InferenceOTelExporter(environ={}).export_cost(cost)
 
     assert found["epochly.inference.cost.per_1k_requests"] == [
         {"attributes": {"epochly.variant": "baseline"}, "value": pytest.approx(0.3)},
@@ -109,7 +111,7 @@ class Drift:
 
 
 def test_safety_is_told_as_far_as_it_is_known():
-    exporter = InferenceOTelExporter(stability_opt_in="")
+    exporter = InferenceOTelExporter(environ={})
     breakers = {"a": Breaker(State.CLOSED), "b": Breaker(State.HALF_OPEN), "c": Breaker("open")}
 
     found = exporter.export_safety(breakers, Drift(), [1, 2, 3])
@@ -132,7 +134,7 @@ def test_our_own_breakers_have_states_that_can_be_shown():
     from epochly.inference import CircuitBreaker
 
     breaker = CircuitBreaker("phi")
-    exporter = InferenceOTelExporter(stability_opt_in="")
+    exporter = InferenceOTelExporter(environ={})
 
     def state() -> float:
         found = exporter.export_safety({"phi": breaker})
@@ -165,3 +167,40 @@ def test_nothing_of_opentelemetry_is_needed_for_plain_values():
 
     assert (done.returncode, done.stderr) == (0, "")
     assert "opentelemetry-sdk" in done.stdout
+
+
+def test_breakers_may_be_a_list_of_ours():
+    from epochly.inference import CircuitBreaker
+
+    breakers = [CircuitBreaker("phi"), CircuitBreaker("qwen")]
+    breakers[1].trip("answers differ")
+    exporter = InferenceOTelExporter(environ={})
+
+    assert exporter.export_safety(breakers=breakers) == exporter.export_safety(
+        breakers={"phi": breakers[0], "qwen": breakers[1]}
+    )
+    assert exporter.export_safety(breakers=iter(breakers)) == exporter.export_safety(breakers)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"breakers": 7}, "breakers must be a mapping or a list of breakers, got 7"),
+        ({"breakers": ["phi"]}, "no breaker with a name and a state: 'phi'"),
+        ({"breakers": [Breaker("open")]}, "no breaker with a name and a state"),
+        ({"breakers": {"phi": None}}, "no breaker with a state: None"),
+        ({"breakers": {"phi": Breaker("ajar")}}, "'phi' is in the state 'ajar'; .* closed"),
+        ({"drift_monitor": [1]}, r"drift_monitor .* got \[1\]"),
+        ({"golden_store": 7}, "golden_store .* got 7"),
+    ],
+)
+def test_what_cannot_tell_how_it_stands_is_refused_by_name(arguments: dict, message: str):
+    with pytest.raises(ConfigurationError, match=message):
+        InferenceOTelExporter(environ={}).export_safety(**arguments)
+
+
+def test_two_breakers_of_one_name_are_refused():
+    from epochly.inference import CircuitBreaker
+
+    with pytest.raises(ConfigurationError, match="two breakers are called 'phi'"):
+        InferenceOTelExporter(environ={}).export_safety([CircuitBreaker("phi")] * 2)

@@ -88,12 +88,14 @@ def attributes(point: Any) -> dict[str, str]:
 def pipeline(
     collector: Collector, metrics: InferenceMetrics, opt_in: str
 ) -> tuple[MeterProvider, InferenceOTelExporter]:
-    exporter = InferenceOTelExporter(provider_name="octomil", stability_opt_in=opt_in)
+    exporter = InferenceOTelExporter(
+        provider_name="octomil", environ={"OTEL_SEMCONV_STABILITY_OPT_IN": opt_in}
+    )
     sent = exporter.with_histograms(OTLPMetricExporter(endpoint=collector.endpoint), metrics)
     reader = PeriodicExportingMetricReader(sent, export_interval_millis=float("inf"))
     provider = MeterProvider([reader], shutdown_on_exit=False)
     return provider, InferenceOTelExporter(
-        provider, provider_name="octomil", stability_opt_in=opt_in
+        provider, provider_name="octomil", environ={"OTEL_SEMCONV_STABILITY_OPT_IN": opt_in}
     )
 
 
@@ -193,7 +195,7 @@ def test_global_provider_is_used_where_there_is_one(
     provider, _ = pipeline(collector, metrics, "")
     monkeypatch.setattr(api._internal, "_METER_PROVIDER", provider)
 
-    InferenceOTelExporter(stability_opt_in="").export(metrics)
+    InferenceOTelExporter(environ={}).export(metrics)
     metrics.record_cache_miss()
     provider.force_flush()
 

@@ -194,7 +194,7 @@ def test_model_may_be_chosen_late(metrics: InferenceMetrics):
 
     assert metrics.generations.count("qwen", "text_completion", "ok") == 1
     (exemplar,) = metrics.requests.read(PATH, "ok").exemplars.values()
-    assert exemplar.trace_id == "ab" * 16
+    assert exemplar.identifier == "ab" * 16
 
 
 def test_one_token_has_no_time_between_tokens(metrics: InferenceMetrics):

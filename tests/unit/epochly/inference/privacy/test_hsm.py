@@ -1,5 +1,6 @@
 """The key from a PKCS#11 token; a real one in software where SoftHSM2 is installed."""
 
+import hmac
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,11 +12,11 @@ from epochly.inference.privacy.hsm import HsmKey
 from epochly.inference.privacy.keys import derive_key, key_source
 
 PIN = "1234"
+FOLDERS = ("/usr/lib", "/usr/lib64", "/usr/local/lib", "/opt/homebrew/lib")
 LIBRARIES = [
-    Path(folder) / "softhsm/libsofthsm2.so"
-    for folder in ("/usr/lib", "/usr/lib64", "/usr/local/lib", "/opt/homebrew/lib")
+    path for folder in FOLDERS for path in sorted(Path(folder).glob("**/softhsm/libsofthsm2.so"))
 ]
-LIBRARY = next((path for path in LIBRARIES if path.exists()), None)
+LIBRARY = next(iter(LIBRARIES), None)
 
 
 pytestmark = pytest.mark.optional
@@ -82,6 +83,30 @@ def test_a_key_that_can_be_read_out_is_refused(token):
 
     with pytest.raises(KeyUnavailableError, match="can be read out"):
         HsmKey(*token, PIN, "leaky").load()
+
+
+def test_the_material_of_a_known_secret_never_changes(token):
+    """Else what was encrypted by an older version could not be read."""
+    import pkcs11
+
+    secret = bytes(range(32))
+    opened = pkcs11.lib(token[0]).get_token(token_label=token[1]).open(rw=True, user_pin=PIN)
+    with opened as session:
+        session.create_object(
+            {
+                pkcs11.Attribute.CLASS: pkcs11.ObjectClass.SECRET_KEY,
+                pkcs11.Attribute.KEY_TYPE: pkcs11.KeyType.GENERIC_SECRET,
+                pkcs11.Attribute.LABEL: "known",
+                pkcs11.Attribute.VALUE: secret,
+                pkcs11.Attribute.TOKEN: True,
+                pkcs11.Attribute.SIGN: True,
+                pkcs11.Attribute.SENSITIVE: True,
+                pkcs11.Attribute.EXTRACTABLE: False,
+            }
+        )
+
+    message = b"\0\0\0\1" + b"epochly" + b"\0" + b"hsm key material" + b"\0\0\1\0"
+    assert HsmKey(*token, PIN, "known").load() == hmac.digest(secret, message, "sha256")
 
 
 def test_a_wrong_pin_and_an_unknown_key_or_token_are_named(token):

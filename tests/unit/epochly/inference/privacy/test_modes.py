@@ -67,3 +67,8 @@ def test_a_policy_of_a_configuration_needs_its_key():
     assert StoragePolicy.of(config, key_available=True).mode == "persisted_encrypted"
     with pytest.raises(ConfigurationError, match="encryption_key_source"):
         StoragePolicy.of(config, key_available=False)
+
+
+def test_without_a_key_there_is_no_encrypted_persistence():
+    with pytest.raises(ConfigurationError, match="needs an encryption key"):
+        StoragePolicy("persisted_encrypted")

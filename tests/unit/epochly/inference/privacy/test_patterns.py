@@ -55,7 +55,17 @@ LEFT = {
         "123-45-0000",
         "123-45 6789",
     ],
-    "ipv4": ["256.1.1.1", "1.2.3", "1.2.3."],
+    "ipv4": [
+        "256.1.1.1",
+        "1.2.3",
+        "1.2.3.",
+        "1.2.3.4.5",
+        "v1.2.3.4",
+        "v1.2.3.4.5",
+        "1.2.3.4.5rc1",
+        "1.2.3.4.5.6.7.8",
+        "01.2.3.4",
+    ],
     "ipv6": ["12:34:56", "std::vector", "::", "a:b", "1:2:3:4:5:6:7:8:9", "g::1g"],
     "api_key": ["sk-short", "AKIAshort", "task-abcdefghijklmnopqrstuv"],
     "private_key": ["-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----"],
@@ -94,6 +104,10 @@ def test_it_is_left_alone(name: str, text: str):
         ("card", "1234 4111 1111 1111 1111", "1234 #"),
         ("iban", "DE89 3704 0044 0532 0130 00 AND MORE", "# AND MORE"),
         ("iban", "AB12 CD34 GB82 WEST 1234 5698 7654 32", "AB12 CD34 #"),
+        ("ipv4", "from 10.0.0.1. Next", "from #. Next"),
+        ("ipv4", "http://10.0.0.1:8080/a", "http://#:8080/a"),
+        ("ipv4", "10.0.0.1-10.0.0.9, 10.0.0.0/24", "#-#, #/24"),
+        ("ipv4", "host.10.0.0.1.example.com", "host.#.example.com"),
         ("ipv6", "peer:fe80::1.", "peer:#."),
         ("ipv6", "[2001:db8::1]:8080", "[#]:8080"),
         ("ipv6", "at ::ffff:10.0.0.1, x:1", "at #, x:1"),
@@ -115,3 +129,15 @@ def test_check_digits():
 
 def test_all_shipped_patterns_fit_in_one_search():
     assert InputRedactor(["builtin:all"])._any is not None
+
+
+@pytest.mark.parametrize("escape", ["\\n", "\\t", '\\"', "\\u000a", "\\x0a", "\\\\n", "\\\\\\n"])
+@pytest.mark.parametrize("name", FOUND)
+def test_it_is_found_between_the_escapes_of_json_and_programs(name: str, escape: str):
+    secret = FOUND[name][0]
+
+    redacted = InputRedactor([f"builtin:{name}"]).redact(f'"is{escape}{secret}{escape}so"')
+
+    assert secret not in redacted
+    assert redacted.startswith('"is\\')  # an address of mail may begin with the escape's letter
+    assert redacted.endswith(f'[REDACTED]{escape}so"')

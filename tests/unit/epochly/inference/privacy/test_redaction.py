@@ -137,3 +137,24 @@ def test_a_tree_is_redacted_to_its_leaves_and_copied():
 
     assert redacted == {"#": ["x#x", {"k": b"#"}, 7, None], "t": ("#", ("#",))}
     assert tree["a"][0] == "xax"
+
+
+def test_a_text_that_is_not_settled_after_sixteen_passes_is_replaced_as_a_whole():
+    redactor = InputRedactor(["<>"], "")
+
+    assert redactor.redact("x" + "<" * 16 + ">" * 16) == "x"
+    assert redactor.redact("x" + "<" * 17 + ">" * 17) == ""
+
+
+def test_a_number_in_a_tree_is_redacted_where_its_digits_are():
+    tree = {"card": 4111111111111111, "price": 12.5, "paid": True}
+
+    assert InputRedactor(["builtin:card"]).redact_tree(tree) == {
+        "card": "[REDACTED]",
+        "price": 12.5,
+        "paid": True,
+    }
+
+
+def test_ones_own_pattern_takes_escapes_as_they_stand():
+    assert InputRedactor([r"\bsecret"], "#").redact("a\\nsecret, secret") == "a\\nsecret, #"

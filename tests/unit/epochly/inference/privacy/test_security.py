@@ -214,3 +214,9 @@ def test_all_checks_name_each_that_failed(validator: SecurityValidator):
 
     assert result["passed"] is False
     assert result["failed"] == ["cache_isolation", "privacy_controls", "safety_bypass_resistance"]
+
+
+def test_a_result_without_findings_is_plain():
+    assert SecurityCheckResult("x", passed=True) == SecurityCheckResult(
+        "x", passed=True, severity="info", message="", details={}
+    )

@@ -1,5 +1,7 @@
 import os
 import stat
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -205,3 +207,31 @@ def test_a_new_file_is_durable_in_its_folder_before_it_is_acknowledged(tmp_path,
     files.close()
 
     assert synced == [tmp_path.stat().st_ino, (tmp_path / HEAD_NAME).stat().st_ino]
+
+
+WITHOUT_LOCKS = """
+import sys
+sys.modules["fcntl"] = None
+from epochly.inference import AuditLogger, TenantIsolation
+from epochly.inference.privacy.audit import AuditJournal
+
+AuditLogger().log_event("gate", 1, "x", "ok")
+AuditJournal(sys.argv[1])
+"""
+
+
+def test_a_system_without_file_locks_is_told_so_by_the_log_on_disk_alone(tmp_path):
+    words = [sys.executable, "-c", WITHOUT_LOCKS, str(tmp_path)]
+
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+
+    assert done.stderr.splitlines()[-1].startswith(
+        f"epochly.errors.AuditError: the audit log {tmp_path} cannot be kept: "
+    )
+
+
+def test_names_are_those_that_older_logs_have(tmp_path):
+    write_log(tmp_path, 2)
+
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"head.json", "lock", "00000001-2026-05-01.jsonl"}

@@ -234,3 +234,11 @@ def test_encrypted_persistence_needs_its_key(tmp_path):
 
     with pytest.raises(ConfigurationError, match="needs an encryption key"):
         open_audit_log(config)
+
+
+def test_memory_is_bounded_as_documented_without_a_disk_too():
+    with open_audit_log(PrivacyConfig(audit_log_enabled=False)) as log:
+        for _ in range(10_001):
+            log.log_event("gate", 1, "x", "ok")
+
+    assert log.count == 10_000
