@@ -4,13 +4,15 @@ Two local models answer short questions whose answers are known. The model of
 `octomil.routing.confidence` is fitted on part of the small one's answers and judged on the rest
 (cross-validation). The peer escalates as many answers at random.
 
+At equal compute, it is compared as well with routing before any model is asked, by the score alone.
+
 The coefficients that all of the answers give are those that ship; they are printed with the table.
 """
 
 import asyncio
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,14 +26,20 @@ from octomil.engines.llama_cpp.engine import LlamaCppEngine
 from octomil.engines.llama_cpp.spec import WorkerSpec
 from octomil.models.catalog import CATALOG
 from octomil.models.pull import ModelStore
+from octomil.routing.complexity import score
 from octomil.routing.confidence import SURE, WINDOW_TOKENS, features
 
-COVERS = ("octomil/routing/confidence.py", "octomil/engines/llama_cpp")
+COVERS = (
+    "octomil/routing/confidence.py",
+    "octomil/routing/complexity.py",
+    "octomil/engines/llama_cpp",
+)
 
 SMALL, LARGE = "smollm2-135m", "qwen2.5-coder-1.5b"
 QUESTIONS = Path(__file__).parent / "data" / "short_questions.tsv"
 MAX_TOKENS = 48
 _FOLDS, _REPEATS, _RIDGE = 5, 20, 1.0
+_COMPUTE_SHARES = (0.25, 0.5, 0.75)
 _BINS = (0.2, 0.4, 0.6, 0.8)
 
 Floats = NDArray[np.float64]
@@ -55,8 +63,10 @@ def run(quick: bool) -> list[Row]:
     held_out = _cross_validated(table, weak)
     bias, *weights = _fit(table, weak)
     fitted = ", ".join(f"{value:.3f}" for value in (bias, *weights))
-    compute = _compute(small, large, held_out < SURE)
-    return _rows(weak, strong, held_out, compute, fitted)
+    spent = _Compute.of(small, large)
+    scores = np.array([score([_message(question)]) for question, _ in questions])
+    rows = _rows(weak, strong, held_out, spent.escalating(held_out < SURE), fitted)
+    return [*rows, *_at_equal_compute(weak, strong, held_out, scores, spent)]
 
 
 def read_questions() -> list[tuple[str, str]]:
@@ -127,17 +137,97 @@ def _cross_validated(table: Floats, right: Floats) -> Floats:
     return total / _REPEATS
 
 
-def _compute(
-    small: Sequence[_Answer], large: Sequence[_Answer], escalated: NDArray[np.bool_]
-) -> float:
-    """Parameters times tokens written, as a share of what the large model alone would take."""
-    sizes = [CATALOG[name].parameters for name in (SMALL, LARGE)]
-    spent = 0.0
-    for weak, strong, goes_on in zip(small, large, escalated, strict=True):
-        tokens = len(weak.logprobs)
-        spent += sizes[0] * (min(tokens, WINDOW_TOKENS) if goes_on else tokens)
-        spent += sizes[1] * len(strong.logprobs) * bool(goes_on)
-    return spent / (sizes[1] * sum(len(answer.logprobs) for answer in large))
+@dataclass(frozen=True)
+class _Compute:
+    """Parameters times tokens written for each question, over what the large model alone takes.
+
+    Attributes:
+        small: the small model's whole answers.
+        begun: the part of them that decides whether they stand.
+        large: the large model's answers; they sum to 1.
+    """
+
+    small: Floats
+    begun: Floats
+    large: Floats
+
+    @classmethod
+    def of(cls, small: Sequence[_Answer], large: Sequence[_Answer]) -> "_Compute":
+        sizes = [float(CATALOG[name].parameters or 0) for name in (SMALL, LARGE)]
+        weak, strong = (
+            np.array([len(answer.logprobs) for answer in answers], float)
+            for answers in (small, large)
+        )
+        whole = sizes[1] * strong.sum()
+        begun = np.minimum(weak, WINDOW_TOKENS)
+        return cls(sizes[0] * weak / whole, sizes[0] * begun / whole, sizes[1] * strong / whole)
+
+    def escalating(self, goes_on: NDArray[np.bool_]) -> float:
+        """Return what escalating some answers takes: the small model begins every one."""
+        return float(np.where(goes_on, self.begun + self.large, self.small).sum())
+
+    def routing_first(self, to_large: NDArray[np.bool_]) -> float:
+        """Return what it takes to send some questions to the large model at once."""
+        return float(np.where(to_large, self.large, self.small).sum())
+
+
+def _message(question: str) -> dict[str, str]:
+    return {"role": "user", "content": question}
+
+
+def _at_equal_compute(
+    weak: Floats, strong: Floats, held_out: Floats, scores: Floats, spent: _Compute
+) -> list[Row]:
+    """Compare escalating with routing by the score alone, which asks one model only.
+
+    Each orders the questions; as many of them go to the large model as the compute is enough for.
+    """
+    ways = (
+        ("escalating", -held_out, spent.escalating),
+        ("routed by the score alone", scores, spent.routing_first),
+    )
+    return [
+        Row(
+            metric=f"right answers at {100 * share:.0f} % of the compute, {name}",
+            unit="%",
+            ours=100 * _right_at(_curve(order_by, weak, strong, compute), share),
+            peer=100 * _right_at(_ends(weak, strong, compute), share),
+            floor=100 * float(weak.mean()),
+            higher_is_better=True,
+        )
+        for share in _COMPUTE_SHARES
+        for name, order_by, compute in ways
+    ]
+
+
+def _ends(
+    weak: Floats, strong: Floats, compute: Callable[[NDArray[np.bool_]], float]
+) -> list[tuple[float, float]]:
+    """Return the points of `_curve` where none and where all go on; chance lies between them."""
+    none, every = np.zeros(len(weak), bool), np.ones(len(weak), bool)
+    return [(compute(none), float(weak.mean())), (compute(every), float(strong.mean()))]
+
+
+def _curve(
+    order_by: Floats,
+    weak: Floats,
+    strong: Floats,
+    compute: Callable[[NDArray[np.bool_]], float],
+) -> list[tuple[float, float]]:
+    """Return (compute, share of right answers) as more and more go on, the highest first."""
+    order = np.argsort(-order_by, kind="stable")
+    goes_on = np.zeros(len(order), bool)
+    points = [(compute(goes_on), float(weak.mean()))]
+    for place in order:
+        goes_on[place] = True
+        points.append((compute(goes_on), float(np.where(goes_on, strong, weak).mean())))
+    return points
+
+
+def _right_at(points: Sequence[tuple[float, float]], compute: float) -> float:
+    """Return the share of right answers where the compute is used up, between points linearly."""
+    spent, right = zip(*sorted(points), strict=True)
+    return float(np.interp(compute, spent, right))
 
 
 def _rows(weak: Floats, strong: Floats, held_out: Floats, compute: float, fitted: str) -> list[Row]:

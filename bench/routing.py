@@ -14,17 +14,21 @@ from pathlib import Path
 import numpy as np
 
 from bench.report import ROOT, Budget, Row, median
+from octomil.compose import build_node, fetch_models
+from octomil.config import Settings
 from octomil.routing.calibration.__main__ import shipped_rows
 from octomil.routing.calibration.design import Design, design_of
 from octomil.routing.calibration.fitting import each_topic
 from octomil.routing.calibration.metrics import Floats, paired_difference, quality
 from octomil.routing.calibration.report import words_of
-from octomil.routing.calibration.validation import by_row, cross_validate
+from octomil.routing.calibration.validation import HeldOut, by_row, cross_validate
 from octomil.routing.deterministic import DeterministicTier
 from octomil.routing.router import QueryRouter
 from octomil.routing.tiers import assign_tiers
+from octomil.serve.node import AUTO
+from octomil.serve.options import ServeOptions
 
-COVERS = ("octomil/routing",)
+COVERS = ("octomil/routing", "octomil/serve/node.py")
 
 _DATA = Path(
     os.environ.get("OCTOMIL_CALIBRATION_DATA")
@@ -39,6 +43,22 @@ _SIZES = ((20, 30, None), (200, 30, None), (2_000, 50, 250), (20_000, None, None
 _WHOLE_SIZES = ((200, 30), (2_000, 50))
 """Characters of a message that asks for one thing, and the budget of p50 in µs with the look for
 more tasks in it: what `serve` calls."""
+
+_SEVERAL_TASKS = (
+    "Explain quantum computing and write a Python sort function",
+    "Summarize the key points of attention mechanisms, then calculate 15% of 340",
+    "What is the capital of Peru? Who wrote Hamlet? Name the noble gases.",
+    "Write a haiku about tea and translate it to German",
+)
+
+_TURNS = 100
+"""How many questions and answers come before a decision that looks back at them."""
+
+_EARLIER = (
+    "How far is it from Rome to Oslo by train in the summer?",
+    "Is there a good museum for the two of you and me in Paris?",
+    "You are right, thanks. I don't understand recursion as such.",
+)
 
 _ARITHMETIC = ("What is 2+2?", "What is 15% of 240?", "Convert 72°F to Celsius", "12 * (3 + 4)")
 _PASSED = ("Where is the nearest café?", "Is 9/11 a date?", "Tell me about 3 blind mice.")
@@ -75,13 +95,24 @@ def _quality_rows(quick: bool) -> list[Row]:
     exam_rows = [row for row in rows if row.topic not in _OTHER_TOPICS]
     is_exam = np.array([row.topic not in _OTHER_TOPICS for row in rows])
     design, exam = design_of(rows), _without_topics(design_of(exam_rows))
-    unseen = cross_validate(design, each_topic(design)).scores[is_exam]
-    seen = cross_validate(exam, by_row(exam)).scores
+    unseen, seen = (cross_validate(design, folds(design)) for folds in (each_topic, by_row))
+    among_exams = cross_validate(exam, by_row(exam))
     words = words_of(exam_rows)
     return [
-        *_rows_of("topics never seen", unseen, words, exam.gain),
-        *_rows_of("random folds", seen, words, exam.gain),
+        *_rows_of("topics never seen", unseen.scores[is_exam], words, exam.gain),
+        *_rows_of("random folds", among_exams.scores, words, exam.gain),
+        _share_row("topics never seen", unseen),
+        _share_row("random folds", seen),
     ]
+
+
+def _share_row(folds: str, held_out: HeldOut) -> Row:
+    return Row(
+        metric=f"share that reaches the strongest tier, {folds}",
+        unit="%",
+        ours=100 * held_out.strong_share,
+        note="30 % were asked for, on all the calibration data",
+    )
 
 
 def _without_topics(design: Design) -> Design:
@@ -118,9 +149,40 @@ def _decision_rows(quick: bool) -> list[Row]:
         taken_us = _decision_us(router.route_decomposed, size, count)
         name = f"decision with decomposition, {size:,} characters"
         rows += _latency_rows(name, taken_us, p50_us, None)
+    tasks = [_asking(router.route_decomposed, text) for text in _SEVERAL_TASKS]
+    rows += _latency_rows("decision for several tasks", _warm_us(tasks, count), None, None)
+    for size, p50_us in _WHOLE_SIZES:
+        name = f"decision by the node, {size:,} characters"
+        rows += _latency_rows(name, _decision_us(_node_decision(), size, count), p50_us, None)
+    for name, text in (("tier 0", _ARITHMETIC[0]), ("several tasks", _SEVERAL_TASKS[0])):
+        late = partial(router.route_decomposed, _late_in_a_chat(text))
+        taken_us = _warm_us([late], count // 2)
+        rows += _latency_rows(f"decision after {_TURNS} turns, {name}", taken_us, 1_000, None)
     ask = _asking(router.route, _prompt(1_000_000, 0))
     rows += _latency_rows("decision, 1 MB", _taken_us([ask] * (20 if quick else 200)), 1_000, None)
     return rows
+
+
+def _late_in_a_chat(text: str) -> _Messages:
+    """Return a chat of short questions and long answers, which ends with a text."""
+    turns = [
+        {"role": role, "content": said}
+        for turn in range(_TURNS)
+        for role, said in (("user", _EARLIER[turn % len(_EARLIER)]), ("assistant", "x" * 600))
+    ]
+    return [*turns, {"role": "user", "content": text}]
+
+
+def _node_decision() -> Callable[[_Messages], object]:
+    """Return what `serve` asks of a node of three models, whose engines need not run for it."""
+    settings = Settings.from_env({})
+    options = ServeOptions(models=("echo:small", "echo:medium", "echo:large"), auto_route=True)
+    node = build_node(settings, options, fetch_models(settings, options), log=None)
+    return lambda messages: node.choose("chat/completions", {"messages": messages}, AUTO)
+
+
+def _warm_us(asks: Sequence[Callable[[], object]], count: int) -> list[float]:
+    return _taken_us([*asks] * (2 * count // len(asks)), warm_up=count)
 
 
 def _decision_us(decide: Callable[[_Messages], object], size: int, count: int) -> list[float]:

@@ -8,8 +8,9 @@ request costs two counter updates, and a cancelled caller cannot take another's 
 import asyncio
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from octomil.errors import ConfigurationError, QueueError, QueueFullError, QueueTimeoutError
 
@@ -40,6 +41,24 @@ class QueueStats:
     completed: int
     rejected: int
     timed_out: int
+
+
+class _OpenStream:
+    """A stream that has its turn.
+
+    Attributes:
+        chunks: what the engine yields.
+        reads: how often its reader came for another chunk.
+        is_unread: whether its reader has a chunk, and has not come for the next.
+        has_ended: whether its turn is over.
+    """
+
+    __slots__ = ("chunks", "has_ended", "is_unread", "reads")
+
+    def __init__(self) -> None:
+        self.chunks: AsyncIterator[Any] | None = None
+        self.reads = 0
+        self.is_unread = self.has_ended = False
 
 
 class RequestQueue:
@@ -77,6 +96,7 @@ class RequestQueue:
         self._accepting = False
         self._active = 0
         self._waiting: dict[asyncio.Future[None], asyncio.TimerHandle] = {}
+        self._streams: set[_OpenStream] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._completed = self._rejected = self._timed_out = 0
@@ -85,12 +105,25 @@ class RequestQueue:
         """Begin to take requests. Starting twice is harmless."""
         self._accepting = True
 
-    async def stop(self) -> None:
-        """Take no more requests, fail those that wait, and return when those that run have left."""
+    async def stop(self, *, grace_s: float = 5.0) -> None:
+        """Take no more requests, fail those that wait, and return when those that run have left.
+
+        A stream whose reader does not come for the next chunk is ended, and its reader, should it
+        come later, is told so by a `QueueError`.
+
+        Args:
+            grace_s: seconds that the reader of a stream may stay away from now on.
+        """
         self._accepting = False
         for turn in list(self._waiting):
             self._fail(turn, QueueError("the queue was stopped before this request had its turn"))
-        await self._idle.wait()
+        while not self._idle.is_set():
+            unread = [(stream, stream.reads) for stream in self._streams if stream.is_unread]
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), grace_s)
+            for stream, reads in unread:
+                if stream.is_unread and stream.reads == reads:
+                    await self._end(stream)
 
     def stats(self) -> QueueStats:
         """Tell how busy the queue is."""
@@ -126,18 +159,33 @@ class RequestQueue:
     ) -> AsyncIterator[ResultT]:
         """Yield from `generate_stream_fn(request)` when it is its turn.
 
-        The turn ends with the stream: when it is exhausted, fails, or is closed by its reader.
-        Raises what `submit_generate` raises.
+        The turn ends with the stream: when it is exhausted, fails, or is closed by its reader; and
+        when the queue stops while nobody reads. Raises what `submit_generate` raises.
         """
         await self.acquire()
+        stream = _OpenStream()
+        self._streams.add(stream)
         try:
-            chunks = generate_stream_fn(request)
-            try:
-                async for chunk in chunks:
-                    yield chunk
-            finally:
-                if isinstance(chunks, AsyncGenerator):
-                    await chunks.aclose()
+            stream.chunks = generate_stream_fn(request)
+            async for chunk in stream.chunks:
+                stream.is_unread = True
+                yield chunk
+                stream.is_unread = False
+                stream.reads += 1
+                if stream.has_ended:
+                    raise QueueError("the queue was stopped while nobody read this stream")
+        finally:
+            await self._end(stream)
+
+    async def _end(self, stream: "_OpenStream") -> None:
+        """Close a stream and end its turn, once."""
+        if stream.has_ended:
+            return
+        stream.has_ended = True
+        self._streams.discard(stream)
+        try:
+            if isinstance(stream.chunks, AsyncGenerator):
+                await stream.chunks.aclose()
         finally:
             self.release()
 

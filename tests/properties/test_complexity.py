@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from octomil.routing import features
-from octomil.routing.complexity import score, scorer
+from octomil.routing.complexity import bounded, score, scorer, trust_in
 from octomil.routing.features import Signals
 
 FELT = 0.05
@@ -43,7 +43,7 @@ def ask(text, *, turns=1, system=""):
 def test_a_signal_alone_never_lowers_the_score_and_is_felt(name, text, others, low, high, learned):
     low, high = sorted((low, high))
     model, prompt = scorer(), features.read(text)
-    learned = model.bounded(learned)
+    learned = bounded(learned, trust_in(prompt))
 
     def at(value):
         return model.combine(learned, prompt, others._replace(**{name: value}))

@@ -7,9 +7,11 @@ from re import _constants as opcodes
 from re import _parser as parser
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from octomil.routing import anaphora
+from octomil.routing.cues import CuedPattern
 from octomil.routing.decompose import MAX_CHARS, MAX_TASKS, SubTask, decompose, merge
 from octomil.routing.masking import MASK, mask
 from octomil.serve.merging import Merger
@@ -109,6 +111,23 @@ def test_flood_of_one_thing_is_read(fragment, opening):
     assert decompose(text)
 
 
+CUED = [
+    pytest.param(value, id=name)
+    for name, value in vars(anaphora).items()
+    if isinstance(value, CuedPattern)
+]
+
+
+@pytest.mark.parametrize("cued", CUED)
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@given(st.data())
+def test_whatever_a_cued_pattern_matches_has_a_cue(cued, data):
+    text = data.draw(st.from_regex(cued.pattern))
+
+    assert cued.may_match(text)
+    assert cued.matches(text)
+
+
 # --- No pattern may take exponential time. -----------------------------------------------------
 #
 # A repeat inside a repeat does if the text of one round can also be read as a part of another. It
@@ -124,11 +143,13 @@ MODULES = (
     "qualifiers",
     "sentences",
 )
-PATTERNS = [
-    pytest.param(value, id=f"{name}.{key}")
-    for name in (*MODULES, "system_prompts")
+VALUES = {
+    f"{name}.{key}": value.pattern if isinstance(value, CuedPattern) else value
+    for name in (*MODULES, "simplicity", "system_prompts", "wishes")
     for key, value in vars(importlib.import_module(f"octomil.routing.{name}")).items()
-    if isinstance(value, re.Pattern)
+}
+PATTERNS = [
+    pytest.param(value, id=name) for name, value in VALUES.items() if isinstance(value, re.Pattern)
 ]
 ALPHABET = [*string.printable, "\u2022", "\ue000", "\u201c", "\u00e9"]
 REPEATS = (opcodes.MAX_REPEAT, opcodes.MIN_REPEAT)

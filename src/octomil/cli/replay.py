@@ -32,36 +32,40 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     help="US dollars for a million prompt tokens and completion tokens; repeatable.",
 )
 @click.option("--model-path", type=_FILE, metavar="FILE", help="A file written by `calibrate`.")
+@click.option("--strict", is_flag=True, help="Refuse the log at a line that makes no sense.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def replay(
-    log: Path, *, models: str, prices: tuple[str, ...], model_path: Path | None, as_json: bool
+    log: Path,
+    *,
+    models: str,
+    prices: tuple[str, ...],
+    model_path: Path | None,
+    strict: bool,
+    as_json: bool,
 ) -> None:
     """Tell what routing would have saved on LOG, and at what quality.
 
     LOG has one JSON object per line, plain or gzipped: a chat request ("messages", or "prompt"), at
     the top or in "body" or "request"; if known, its "usage", at the top or in "response"; and, if
-    you have them, "scores", how well models answered, from 0 to 1. Nothing is sent anywhere.
+    you have them, "scores", how well models answered, from 0 to 1. Nothing is sent anywhere. Lines
+    that make no sense are left out and counted, up to a tenth of the log.
     """
+    from octomil.routing.calibration.lines import JsonLines
+
     names = split_names([models])
     known = parse_prices(prices)
     if unknown := sorted(set(known) - set(names)):
         raise click.UsageError(f"--price for {unknown[0]!r}, which is not one of --models")
     router = QueryRouter(assign_tiers(names), model_path=model_path)
-    found = replay_requests(_requests(log), router)
+    requests = JsonLines(log, LoggedRequest.from_record, strict=strict)
+    found = replay_requests(requests, router)
     if not found.total.requests:
         raise ConfigurationError(f"{log} has no requests")
-    report = _report(found, known)
+    report = {
+        **_report(found, known),
+        "skipped": {"lines": requests.skipped, "first": requests.first_fault or None},
+    }
     click.echo(json.dumps(report, indent=2) if as_json else "\n".join(_lines(report)))
-
-
-def _requests(log: Path) -> Iterator[LoggedRequest]:
-    from octomil.routing.calibration.logs import records
-
-    for number, record in records(log):
-        try:
-            yield LoggedRequest.from_record(record)
-        except ValueError as error:
-            raise ConfigurationError(f"{log}, line {number}: {error}") from None
 
 
 def _report(found: Replay, prices: dict[str, Price]) -> dict[str, Any]:
@@ -121,5 +125,8 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
         )
         if quality["gap_recovered"] is not None:
             yield f"         that keeps {quality['gap_recovered']:.1%} of what the largest adds"
+    if report["skipped"]["lines"]:
+        skipped = report["skipped"]
+        yield f"{skipped['lines']:,} lines make no sense, left out; the first is {skipped['first']}"
     if report["requests_without_usage"]:
         yield f'{report["requests_without_usage"]:,} requests tell no "usage": 0 tokens out counted'

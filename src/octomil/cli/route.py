@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -44,20 +44,30 @@ command.add_command(replay)
     help="Share that is to go to the middle of three models; of two, to the stronger.",
 )
 @click.option("--out", type=_FILE, default=_DEFAULT_OUT, show_default=True, metavar="FILE")
+@click.option("--strict", is_flag=True, help="Refuse the log at a line that makes no sense.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def calibrate(
-    file: Path, *, strong_share: float, balanced_share: float, out: Path, as_json: bool
+    file: Path,
+    *,
+    strong_share: float,
+    balanced_share: float,
+    out: Path,
+    strict: bool,
+    as_json: bool,
 ) -> None:
     """Fit routing to a log of how a weak and a strong model answered.
 
     FILE has one JSON object per line, plain or gzipped: "prompt", a text; "weak" and "strong", how
     well each model answered it, from 0 to 1; and, if you like, "topic". Routing is then measured
     by cross-validation, on topics held out where the log names several, and written to --out, for
-    OCTOMIL_ROUTING_MODEL or QueryRouter(model_path=...).
+    OCTOMIL_ROUTING_MODEL or QueryRouter(model_path=...). Lines that make no sense are left out and
+    counted, up to a tenth of the log.
     """
     if strong_share + balanced_share >= 1:
         raise click.UsageError("--strong-share and --balanced-share together must stay below 1")
-    report = _calibrated(file, out, strong_share, balanced_share)
+    report = _calibrated(
+        file, out, strong_share=strong_share, balanced_share=balanced_share, strict=strict
+    )
     if as_json:
         found = {"out": str(out), **asdict(report), "warnings": report.warnings}
         click.echo(json.dumps(found, indent=2))
@@ -65,20 +75,21 @@ def calibrate(
         _print_report(report, out)
 
 
-def _calibrated(file: Path, out: Path, strong_share: float, balanced_share: float) -> "Report":
+def _calibrated(file: Path, out: Path, **options: Any) -> "Report":
     try:
         from octomil.routing.calibration.report import calibrate_file
     except ImportError as error:
         if error.name != "numpy":
             raise
         raise MissingDependencyError("calibration needs numpy: pip install numpy") from error
-    return calibrate_file(file, out, strong_share=strong_share, balanced_share=balanced_share)
+    return calibrate_file(file, out, **options)
 
 
 def _print_report(report: "Report", out: Path) -> None:
     from octomil.routing.calibration.report import Line
 
-    click.echo(f"{report.rows:,} rows, held out by {report.held_out_by}\n")
+    skipped = f", {report.skipped:,} lines that make no sense left out" if report.skipped else ""
+    click.echo(f"{report.rows:,} rows{skipped}, held out by {report.held_out_by}\n")
     click.echo(f"{'':<12}{'APGR':>8}{'CPT50':>9}{'CPT80':>9}")
     for name, line in report.lines.items():
         assert isinstance(line, Line)

@@ -10,7 +10,7 @@ can always be felt. `docs/decisions/0003-complexity-model.md` tells how this was
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from math import sqrt
+from math import sqrt, tanh
 from operator import itemgetter, mul
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ SIGNAL_SHARE = 0.052
 """What each signal adds to the score over its full range, whatever the rest looks like."""
 
 LATENT_SHARE = 1 - 5 * SIGNAL_SHARE
-_SURE_WORDS = 16  # fewer distinct words tell less: what was learned counts in proportion
+_SURE_WORDS = 32  # fewer distinct words tell less: what was learned counts in proportion
 _LEARNED_LIMIT = 2.5  # standard deviations; no wording outweighs a documented signal
 AT_ANCHORS = (0.05, 0.95)  # so that whatever the signals add, 0.3 and 0.7 lie between
 _BEYOND = 3.0  # latent distance from an anchor within which most of what is left happens
@@ -121,14 +121,7 @@ class ComplexityScorer:
     def learned(self, prompt: Prompt) -> float:
         """Return the learned part: standard deviations of gain, bounded, 0 for no words."""
         style, grams = self.parts(prompt)
-        return self.bounded(style + grams)
-
-    @staticmethod
-    def bounded(learned: float) -> float:
-        """Keep what was learned within what any wording may weigh."""
-        if -_LEARNED_LIMIT < learned < _LEARNED_LIMIT:
-            return learned
-        return _LEARNED_LIMIT if learned > 0 else -_LEARNED_LIMIT
+        return bounded(style + grams, trust_in(prompt))
 
     def parts(self, prompt: Prompt) -> tuple[float, float]:
         """Return what the style and the n-grams say, in standard deviations of gain."""
@@ -207,6 +200,19 @@ def trust_in(prompt: Prompt) -> float:
     """Return how much of the learned part counts: a few words say little about style."""
     count = len(prompt.distinct)
     return count / _SURE_WORDS if count < _SURE_WORDS else 1.0
+
+
+def bounded(learned: float, trust: float) -> float:
+    """Keep what was learned within what wording may weigh: in few words, least of all.
+
+    It saturates smoothly, so that prompts keep their order.
+
+    Args:
+        learned: standard deviations of gain.
+        trust: how much of it counts, 0 to 1; see `trust_in`.
+    """
+    limit = _LEARNED_LIMIT * trust * trust
+    return limit * tanh(learned / limit) if limit else 0.0
 
 
 def curve_knots(low: float, high: float) -> tuple[tuple[float, float], ...]:

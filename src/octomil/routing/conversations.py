@@ -8,12 +8,18 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
+from itertools import islice
 from threading import Lock
 from typing import Any
 
 from octomil.errors import ConfigurationError
 
 _Message = Mapping[str, Any]
+
+_MOST_MESSAGES = 128
+_MOST_CHARS = 4_000
+_MOST_PARTS = 32
+_MOST_LEVELS = 4  # the address of a picture is on the third
 
 
 class Conversations:
@@ -70,14 +76,40 @@ class Conversations:
 
 
 def _digest(messages: Sequence[_Message]) -> bytes:
-    """Digest roles and contents, each with its length, so that no two are the same by accident."""
-    digest = blake2b(digest_size=16)
-    for message in messages:
+    """Digest roles and contents, each with its length, so that no two are the same by accident.
+
+    The work is bounded: of very many messages, and of very long ones, both ends are read.
+    """
+    digest = blake2b(b"%d " % len(messages), digest_size=16)
+    for message in _ends_of(messages, _MOST_MESSAGES):
         content = message.get("content")
         if not isinstance(content, str):
-            content = json.dumps(content, sort_keys=True)
+            content = json.dumps(_in_short(content), sort_keys=True)
+        elif len(content) > _MOST_CHARS:
+            content = _in_short(content)
         role, words = str(message.get("role")).encode(), content.encode(errors="surrogatepass")
         digest.update(b"%d %d " % (len(role), len(words)))
         digest.update(role)
         digest.update(words)
     return digest.digest()
+
+
+def _ends_of(items: Sequence[Any], most: int) -> Sequence[Any]:
+    """Return a sequence, or as much of its beginning and of its end if it is longer than `most`."""
+    return items if len(items) <= most else [*items[: most // 2], *items[-(most // 2) :]]
+
+
+def _in_short(value: Any, depth: int = 0) -> Any:
+    """Return a JSON value, or of what is long both ends and the length; nothing of what is deep."""
+    if isinstance(value, str):
+        if len(value) <= _MOST_CHARS:
+            return value
+        return f"{len(value)} {value[: _MOST_CHARS // 2]}{value[-(_MOST_CHARS // 2) :]}"
+    if not isinstance(value, (list, Mapping)):
+        return value
+    if depth == _MOST_LEVELS:
+        return len(value)
+    if isinstance(value, Mapping):
+        items = islice(value.items(), _MOST_PARTS)
+        return {name: _in_short(each, depth + 1) for name, each in items}
+    return [len(value), *(_in_short(each, depth + 1) for each in _ends_of(value, _MOST_PARTS))]

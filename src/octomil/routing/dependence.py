@@ -7,7 +7,12 @@ runs beside the task it needs gives a wrong answer.
 import re
 from collections.abc import Sequence
 
-from octomil.routing.anaphora import names_its_object, points_back, points_to_several
+from octomil.routing.anaphora import (
+    names_its_object,
+    names_what_all_know,
+    points_back,
+    points_to_several,
+)
 from octomil.routing.imperatives import (
     AUXILIARIES,
     CONTINUING_VERBS,
@@ -99,6 +104,18 @@ _UNFINISHED = re.compile(
     )\s?[.?!]?$""",
     re.VERBOSE,
 )
+# `explain why people laugh` leaves open at what; `explain how vaccines work` is about vaccines.
+_ACCOUNT = re.compile(
+    r"\w+\s(?:(?:me|us|briefly|exactly|clearly|also|to\s(?:me|us))\s)*"
+    r"(?P<word>why|how|what|when|where|who|which|whether)\s(?!to\b)(?P<rest>.+)"
+)
+_NAME = re.compile(rf"[0-9{MASK}]|(?<=\w )(?!I\b)[A-Z]")
+_INDEFINITE_NAME = re.compile(r"\ban?\s\w")
+_IN_GENERAL = {
+    "how": re.compile(r"(?:\w+\s){1,4}(?:work|works|function|functions|operate|operates)\b"),
+    "what": re.compile(r"(?:\w+\s){1,3}(?:is|are|means?|stands?\sfor)\b"),
+}
+"""Questions for the nature of a thing, which they name."""
 _CLAUSE = re.compile(r"\b(?:what|how|why|when|where|who|which|whether|the|an?)\s\w")
 _EMPTY = (
     VERBS
@@ -164,9 +181,25 @@ def _leans_on_the_last(part: str, head: str, is_next_step: bool) -> bool:
         points_back(core, head, is_later=True)
         or _lacks_an_object(core, head)
         or _UNFINISHED.search(core) is not None
+        or _accounts_for_something(core, head)
         or (is_next_step and not _brings_its_own_data(core, head))
         or _lacks_a_topic(core, head, is_qualified=core != part)
     )
+
+
+def _accounts_for_something(part: str, head: str) -> bool:
+    """Tell whether `explain why people laugh` leaves open at what: it has no name of its own."""
+    if head not in VERBS:
+        return False
+    match = _ACCOUNT.match(part, part.lower().find(head))
+    if match is None or _NAME.search(part) or names_what_all_know(match["rest"]):
+        return False
+    if match["word"] == "why":
+        return True
+    in_general = _IN_GENERAL.get(match["word"])
+    if in_general is not None and in_general.match(match["rest"]):
+        return False
+    return _INDEFINITE_NAME.search(match["rest"]) is None
 
 
 def _brings_its_own_data(part: str, head: str) -> bool:
@@ -177,7 +210,7 @@ def _brings_its_own_data(part: str, head: str) -> bool:
 
 def _find_named(part: str, earlier: Sequence[str]) -> int | None:
     """Find the latest earlier task that names, or makes, a thing that this one speaks of."""
-    words, variables = set(_WORD.findall(part)), set(_VARIABLE.findall(part))
+    variables = frozenset(_VARIABLE.findall(part))
     nouns = [
         noun
         for match in _NAMED_AGAIN.finditer(part.lower())
@@ -185,15 +218,19 @@ def _find_named(part: str, earlier: Sequence[str]) -> int | None:
         if len(noun) > 3
     ]
     for index in range(len(earlier) - 1, -1, -1):
-        christened = _CHRISTENED.search(earlier[index])
-        if (christened and christened[1] in words) or not variables.isdisjoint(
-            _VARIABLE.findall(earlier[index])
-        ):
+        before = earlier[index]
+        if variables and not variables.isdisjoint(_VARIABLE.findall(before)):
             return index
-        before = earlier[index].lower()
-        if any(_mentions(before, noun) for noun in nouns):
+        christened = _CHRISTENED.search(before) if "ed" in before else None
+        if christened and christened[1] in _WORD.findall(part):
+            return index
+        if nouns and _mentions_any(before.lower(), nouns):
             return index
     return None
+
+
+def _mentions_any(before: str, nouns: Sequence[str]) -> bool:
+    return any(_mentions(before, noun) for noun in nouns)
 
 
 def _mentions(before: str, noun: str) -> bool:

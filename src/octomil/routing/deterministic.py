@@ -8,6 +8,7 @@ about what tier 0 does not understand, but nobody corrects tier 0. Nothing is ev
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from octomil.errors import ConfigurationError
 from octomil.routing.arithmetic import Intent, evaluate
@@ -101,6 +102,8 @@ def check_deterministic(text: str) -> DeterministicAnswer | None:
     if len(text) > MAX_QUERY_CHARS:
         return None
     text = text.strip()
+    if "\n" in text:
+        text = _join_lines(text)
     if "  " in text:
         text = _SPACES.sub(" ", text)
     if not text.isascii():
@@ -119,6 +122,23 @@ def check_deterministic(text: str) -> DeterministicAnswer | None:
             return DeterministicAnswer(answer, "unit_conversion")
     answer = _answer_arithmetic(lowered, intent)
     return None if answer is None else DeterministicAnswer(answer, "arithmetic")
+
+
+def _join_lines(text: str) -> str:
+    """Join lines where a word stands at the break, as the parts of one message are put together.
+
+    Between numbers and marks a line break stays, and is not answered: it may begin another sum.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    breaks = ((before.split()[-1], after.split()[0]) for before, after in pairwise(lines))
+    if all(any(map(_is_plain_word, around)) for around in breaks):
+        return " ".join(lines)
+    return text
+
+
+def _is_plain_word(token: str) -> bool:
+    word = token.rstrip(",:").lower()
+    return word.isalpha() and word not in NUMBER_WORDS
 
 
 def _may_be_exact(text: str) -> bool:

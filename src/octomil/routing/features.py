@@ -11,28 +11,23 @@ from operator import xor
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from octomil.routing.imperatives import AUXILIARIES, QUESTION_WORDS, VERBS
 from octomil.routing.lexicon import (
     ARGUMENT,
     CODING,
     CONDITIONS,
-    COURTESIES,
-    ERRANDS,
-    FACTUAL,
     MODALS,
     NEGATIONS,
-    OPENERS,
     PRONOUNS,
-    QUANTITY,
     REASONING,
-    SMALL_TALK,
     STOPWORDS,
     TECHNICAL,
 )
+from octomil.routing.simplicity import IN_PASSING, MOST_WORDS, is_follow_up, simplicity_of
 
 WINDOW = 300  # characters read at each end of a text; twice as many tell no more
 _CHARS_PER_WORD = 6  # of English prose, the space included
 _MANY_WORDS = 400
+_MANY_INSTRUCTIONS = 2_000  # characters
 _DEEP_TURNS = 10
 _MANY_TERMS = 4
 _LOG_MANY_WORDS = log1p(_MANY_WORDS)
@@ -46,10 +41,6 @@ _NO_MARKS = bytes(set(range(256)) - {*_NOTATION, *_CODE_MARKS, *b'",'})
 _NO_NOTATION = bytes(set(range(256)) - {*_NOTATION})
 _DIGIT = re.compile(r"\d")
 _OPTION_MARKS = (". ", ") ")
-
-_SHORT_WORDS = 14  # a question for a fact has no more
-_COURTESY_WORDS = 8
-_ASKING = VERBS | QUESTION_WORDS | AUXILIARIES - {"was"} | REASONING | CODING | TECHNICAL | ERRANDS
 
 STYLE = (
     "words", "option_length", "option_numbers", "notation", "quotes", "commas",
@@ -86,7 +77,8 @@ class Prompt(NamedTuple):
         reasoning: whether the prompt asks to explain, compare, prove, design and the like. One that
             lists answers asks for a choice.
         options: the answers it lists, each with its letter.
-        simple: whether it is small talk (2), a short factual question or errand (1), or not (0).
+        simple: whether it is small talk or a bare follow-up (2), a short question for a fact or a
+            small errand (1), or none of these (0).
     """
 
     prose: str
@@ -109,7 +101,7 @@ def text_of(content: Any) -> str:
         return "\n".join(
             part["text"]
             for part in content
-            if isinstance(part, Mapping) and isinstance(part.get("text"), str)
+            if isinstance(part, (dict, Mapping)) and isinstance(part.get("text"), str)
         )
     return ""
 
@@ -145,6 +137,12 @@ def read(text: str) -> Prompt:
     if not options:
         reasoning = (lists >> _REASONING_BITS) & _MASK > 0
         terms += (lists >> _LONG_BITS) / 2
+    simple = 0
+    if count <= MOST_WORDS and not code:
+        if is_follow_up(tokens, distinct):
+            simple, reasoning = IN_PASSING, False
+        elif not reasoning and terms < 1:
+            simple = simplicity_of(prose, tokens, distinct)
     return Prompt(
         prose,
         marks,
@@ -155,7 +153,7 @@ def read(text: str) -> Prompt:
         min(code, 1.0),
         reasoning,
         options,
-        0 if reasoning or code or count > _SHORT_WORDS else _simplicity(tokens, distinct),
+        simple,
     )
 
 
@@ -188,33 +186,6 @@ def _shows_code(prose: str, marks: bytes) -> bool:
     )
 
 
-def _simplicity(tokens: list[str], distinct: dict[str, None]) -> int:
-    if not tokens:
-        return 0
-    if tokens[0] in SMALL_TALK and (
-        SMALL_TALK.issuperset(distinct) or _is_courtesy(tokens, distinct)
-    ):
-        return 2
-    at = 0
-    while at < len(tokens) - 1 and tokens[at] in OPENERS and tokens[at] not in ERRANDS:
-        at += 1
-    first = tokens[at]
-    if first in FACTUAL or first in ERRANDS:
-        return 1
-    if first == "how" and not ERRANDS.isdisjoint(distinct):
-        return 1
-    if first == "how" and at + 1 < len(tokens) and tokens[at + 1] in QUANTITY:
-        return 1
-    return int(first in ("in", "on", "at") and at + 1 < len(tokens) and tokens[at + 1] in FACTUAL)
-
-
-def _is_courtesy(tokens: list[str], distinct: dict[str, None]) -> bool:
-    """Tell whether a few words are no more than a courtesy (`Hi Anna`): they ask for nothing."""
-    return (
-        tokens[0] in COURTESIES and len(tokens) <= _COURTESY_WORDS and _ASKING.isdisjoint(distinct)
-    )
-
-
 def signals(prompt: Prompt, turns: int, instructions: str) -> Signals:
     """Bring the documented signals to one scale.
 
@@ -228,7 +199,7 @@ def signals(prompt: Prompt, turns: int, instructions: str) -> Signals:
         prompt.vocabulary,
         prompt.code,
         min(turns - 1, _DEEP_TURNS) / _DEEP_TURNS if turns > 1 else 0.0,
-        min(len(instructions) / 2000, 1.0) if instructions else 0.0,
+        min(len(instructions) / _MANY_INSTRUCTIONS, 1.0) if instructions else 0.0,
     )
 
 
@@ -331,12 +302,19 @@ _CODING_BITS, _REASONING_BITS, _LONG_BITS, _MASK = 12, 24, 36, 0xFFF
 
 
 def last_question(messages: Iterable[Mapping[str, Any]]) -> tuple[str, int, str]:
-    """Return the last user message, the number of user messages, and the system prompts."""
-    query, turns, instructions = "", 0, ""
+    """Return the last user message, the number of user messages, and the system prompts.
+
+    The work is bounded by the number of messages. Of many system prompts only the first are
+    read, and of many parts those at each end, as of a long text: more would tell no more.
+    """
+    last, turns, instructions = None, 0, ""
     for message in messages:
         role = message.get("role")
         if role == "user":
-            query, turns = text_of(message.get("content")), turns + 1
-        elif role in ("system", "developer"):
+            last, turns = message, turns + 1
+        elif role in ("system", "developer") and len(instructions) < _MANY_INSTRUCTIONS:
             instructions += text_of(message.get("content"))
-    return query, turns, instructions
+    content = None if last is None else last.get("content")
+    if isinstance(content, list) and len(content) > 2 * WINDOW:
+        content = [*content[:WINDOW], *content[-WINDOW:]]
+    return text_of(content), turns, instructions

@@ -123,11 +123,11 @@ OPENERS = _words(
 
 FACTUAL = _words(
     """
-    what what's whats who who's whos when when's where where's which whose is are was were
-    does did has name
+    what what's whats who who's whos when when's where where's which whose name
     """
 )
-"""How a question for a fact begins."""
+"""How a question for a fact begins. Whether something is so may be the hardest question of all, and
+`was` and `is` are words of other languages as well."""
 
 QUANTITY = _words(
     """
@@ -138,8 +138,27 @@ QUANTITY = _words(
 
 ERRANDS = _words(
     """
-    translate spell define convert say repeat capitalize capitalise tell rhyme count pick
-    remind calculate pronounce
+    translate spell define say repeat capitalize capitalise tell rhyme pick remind pronounce
     """
 )
-"""Small things to do with a few words."""
+"""Small things to do with a few words. What tier 0 has not calculated is none of them."""
+
+WORKED_OUT = _words(
+    """
+    difference differences differ similarity similarities relationship relation effect effects
+    affect cause causes consequence consequences impact role advantages disadvantages benefits
+    drawbacks strengths weaknesses limitations best better worse should would could might
+    probability odds chance chances root roots output solution solutions
+    """
+)
+"""A question with one of these is not answered by looking a fact up."""
+
+FOLLOW_UPS = _words(
+    """
+    yes yeah yep yup no nope nah sure ok okay right true correct exactly really why how so what
+    and then also continue go on keep going proceed more next again another one try do it that
+    this the same done stop wait sorry not else elaborate explain further first second third
+    last both neither either me
+    """
+)
+"""A few of these, and no other word, name nothing: they carry on what was said before."""

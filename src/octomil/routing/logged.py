@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from octomil.routing.complexity import text_of
-from octomil.routing.requests import TOKEN_LIMITS, may_split, needs_of, takes_plain_text
+from octomil.routing.requests import (
+    TOKEN_LIMITS,
+    answers_within,
+    may_split,
+    needs_of,
+    takes_plain_text,
+)
 
 _CHARS_PER_TOKEN = 4
 _ENVELOPES = ("body", "request", "response")
@@ -24,6 +30,7 @@ class LoggedRequest:
         scores: how well models answered it, from 0 to 1, by name.
         plain_text: whether one text, such as tier 0's, was an acceptable answer.
         may_split: whether its tasks could have been answered one by one.
+        max_answers: by how many models at most, for the tokens it allowed; None for any number.
     """
 
     messages: Sequence[Message]
@@ -32,6 +39,7 @@ class LoggedRequest:
     scores: Mapping[str, float] = field(default_factory=dict)
     plain_text: bool = True
     may_split: bool = True
+    max_answers: int | None = None
 
     @classmethod
     def from_record(cls, record: Any) -> "LoggedRequest":
@@ -65,6 +73,7 @@ class LoggedRequest:
             _scores(record),
             plain_text=takes_plain_text(needs_of("chat/completions", body), body),
             may_split=may_split(body),
+            max_answers=answers_within(body),
         )
 
 

@@ -7,6 +7,7 @@ node knows of its engines is left out: every model is taken to be able to answer
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from octomil.routing.conversations import Conversations
 from octomil.routing.logged import LoggedRequest
@@ -132,7 +133,9 @@ def _decide(
     request: LoggedRequest, router: QueryRouter, conversations: Conversations
 ) -> RoutingDecision:
     """Decide as the serving node does, and remember who leads the conversation."""
-    route = router.route_decomposed if request.may_split else router.route
+    route = router.route
+    if request.may_split:
+        route = partial(router.route_decomposed, max_answers=request.max_answers)
     leader = conversations.leader(request.messages)
     decision = route(request.messages, plain_text=request.plain_text, leader=leader)
     if decision.deterministic is None:

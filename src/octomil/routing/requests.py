@@ -4,11 +4,8 @@ The serving node asks this of requests it has checked, and a replay of logged on
 decide alike.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-from octomil.routing.decompose import MAX_TASKS
 
 Body = Mapping[str, Any]
 """A request for a chat completion or, where an endpoint is named, for a text completion."""
@@ -21,7 +18,7 @@ TOKEN_LIMITS = ("max_tokens", "max_completion_tokens")
 
 _COMPLETIONS = "completions"
 _TEXT_PARTS = ("text", "refusal")
-_MIN_SPLIT_TOKENS = 2 * MAX_TASKS  # with fewer, no task would be answered well
+_ANSWER_TOKENS = 32  # two sentences; with fewer, an answer is cut before it says anything
 
 
 def needs_of(endpoint: str, body: Body) -> Needs:
@@ -46,18 +43,31 @@ def needs_of(endpoint: str, body: Body) -> Needs:
 
 
 def takes_plain_text(needs: Needs, body: Body) -> bool:
-    """Tell whether one well-formed text is an acceptable answer, whoever or whatever wrote it."""
+    """Tell whether one well-formed text is an acceptable answer, whoever or whatever wrote it.
+
+    A stop text may end it early, and functions, the older name of tools, may be called instead.
+    """
+    if body.get("stop") or (body.get("functions") and body.get("function_call") != "none"):
+        return False
     return needs == ("chat",) and (body.get("n") or 1) == 1
 
 
 def may_split(body: Body) -> bool:
     """Tell whether the client's wishes can be met task by task.
 
-    A stop text ends the answer as a whole, which tasks apart cannot know; and each of them needs
-    tokens of its own.
+    A stop text ends the answer as a whole, which tasks apart cannot know.
+    """
+    return not body.get("stop")
+
+
+def answers_within(body: Body) -> int | None:
+    """Return how many answers of models can share the tokens allowed; None if they are unbounded.
+
+    >>> answers_within({"max_tokens": 60}), answers_within({"max_tokens": 128})
+    (1, 4)
     """
     limits = [body[limit] for limit in TOKEN_LIMITS if body.get(limit)]
-    return not body.get("stop") and min(limits, default=sys.maxsize) >= _MIN_SPLIT_TOKENS
+    return max(1, min(limits) // _ANSWER_TOKENS) if limits else None
 
 
 def messages_of(endpoint: str, body: Body) -> Sequence[Mapping[str, Any]]:

@@ -7,10 +7,12 @@ from typing import Any
 
 from octomil.errors import ConfigurationError, NoModelAvailableError
 from octomil.routing import complexity
-from octomil.routing.decompose import SubTask, decompose
+from octomil.routing.decompose import MAX_CHARS, SubTask, decompose
 from octomil.routing.deterministic import DeterministicAnswer, DeterministicTier
+from octomil.routing.features import text_of
 from octomil.routing.system_prompts import is_neutral
 from octomil.routing.tiers import BALANCED, FAST, QUALITY, TIER_NUMBERS, ModelInfo
+from octomil.routing.wishes import MAX_MESSAGES, bend_later_answers
 
 STRATEGIES = ("complexity",)
 
@@ -134,21 +136,38 @@ class QueryRouter:
         Raises:
             NoModelAvailableError: `allowed` leaves no model.
         """
-        alone = plain_text and _is_single_question(messages)
-        return self._decide(messages, allowed, alone, leader)
+        if plain_text and _is_single_question(messages):
+            text = text_of(messages[-1].get("content"))
+            return self._route_whole(text, messages, allowed, leader)
+        return self._choose(messages, allowed, leader)
 
-    def _decide(
+    def _route_whole(
+        self,
+        text: str,
+        messages: Sequence[Mapping[str, Any]],
+        allowed: Collection[str] | None,
+        leader: str | None,
+    ) -> RoutingDecision:
+        """Answer the text of the last message exactly, or choose the model that answers it."""
+        exact = self._answer_exactly(text)
+        if exact is not None and not bend_later_answers(messages):
+            return exact
+        return self._choose(messages, allowed, leader)
+
+    def _answer_exactly(self, text: str) -> RoutingDecision | None:
+        """Answer without any model, where that can be done."""
+        answer = None if self.deterministic is None else self.deterministic.check(text)
+        if answer is None:
+            return None
+        return RoutingDecision(TIER0_MODEL, 0.0, "deterministic", (), answer.method, answer)
+
+    def _choose(
         self,
         messages: Sequence[Mapping[str, Any]],
         allowed: Collection[str] | None,
-        alone: bool,
         leader: str | None,
     ) -> RoutingDecision:
-        """Decide as `route` does; what stands `alone` may be answered without any model."""
-        if alone and self.deterministic is not None:
-            answer = self.deterministic.check(complexity.text_of(messages[-1].get("content")))
-            if answer is not None:
-                return RoutingDecision(TIER0_MODEL, 0.0, "deterministic", (), answer.method, answer)
+        """Choose the model that answers the last message."""
         value = self._score(messages)
         low, high = self.thresholds
         wanted = FAST if value < low else BALANCED if value < high else QUALITY
@@ -171,8 +190,17 @@ class QueryRouter:
         allowed: Collection[str] | None = None,
         plain_text: bool = True,
         leader: str | None = None,
+        max_answers: int | None = None,
     ) -> RoutingDecision:
         """Decide which model answers each task of the last message; arguments as in `route`.
+
+        Args:
+            messages: as in `route`.
+            allowed: as in `route`.
+            plain_text: as in `route`.
+            leader: as in `route`.
+            max_answers: how many answers of models the request's tokens are enough for; a message
+                that needs more stays whole.
 
         Returns:
             A `DecomposedDecision`, or what `route` returns where there is one task.
@@ -189,19 +217,17 @@ class QueryRouter:
             ['small', 'tier0']
         """
         if not (plain_text and _is_single_question(messages)):
-            return self.route(messages, allowed=allowed, plain_text=plain_text, leader=leader)
-        tasks = decompose(complexity.text_of(messages[-1].get("content")))
+            return self._choose(messages, allowed, leader)
+        text = text_of(messages[-1].get("content"))
+        tasks = decompose(text)
         if len(tasks) == 1:
-            return self._decide(messages, allowed, True, leader)
-        parts: list[RoutingDecision] = []
-        for task in tasks:
-            alone = [*messages[:-1], {**messages[-1], "content": task.text}]
-            if task.depends_on is None:
-                part = self._decide(alone, allowed, True, leader)
-            else:  # not exact: `divide 10 by 4` may mean another 10 once it follows an answer
-                earlier = parts[task.depends_on].model_name
-                part = self._decide(alone, allowed, False, earlier)
-            parts.append(part)
+            return self._route_whole(text, messages, allowed, leader)
+        if bend_later_answers(messages):
+            return self._choose(messages, allowed, leader)
+        parts = self._decide_each(tasks, messages, allowed, leader)
+        needed = sum(part.deterministic is None for part in parts)
+        if max_answers is not None and needed > max_answers:
+            return self._answer_exactly(text) or self._choose(messages, allowed, leader)
         hardest = max(parts, key=lambda part: (part.tier_number, part.complexity_score))
         return DecomposedDecision(
             hardest.model_name,
@@ -212,6 +238,25 @@ class QueryRouter:
             tasks=tasks,
             sub_decisions=tuple(parts),
         )
+
+    def _decide_each(
+        self,
+        tasks: Sequence[SubTask],
+        messages: Sequence[Mapping[str, Any]],
+        allowed: Collection[str] | None,
+        leader: str | None,
+    ) -> list[RoutingDecision]:
+        """Decide for each task of the last message; one that leans on another follows its model."""
+        parts: list[RoutingDecision] = []
+        for task in tasks:
+            alone = [*messages[:-1], {**messages[-1], "content": task.text}]
+            if task.depends_on is None:
+                exact = self._answer_exactly(task.text)
+                parts.append(exact or self._choose(alone, allowed, leader))
+            else:  # not exact: `divide 10 by 4` may mean another 10 once it follows an answer
+                earlier = parts[task.depends_on].model_name
+                parts.append(self._choose(alone, allowed, earlier))
+        return parts
 
     def get_fallback(self, model_name: str) -> str | None:
         """Return the model to try when `model_name` fails: the next one up, else down, else None.
@@ -234,11 +279,16 @@ def _is_single_question(messages: Sequence[Mapping[str, Any]]) -> bool:
     """Tell whether the last user message stands alone: no system prompt bends its answer."""
     if not messages or messages[-1].get("role") != "user":
         return False
-    return len(messages) == 1 or all(map(_leaves_answers_alone, messages))
+    content = messages[-1].get("content")
+    if isinstance(content, list) and len(content) > MAX_CHARS:
+        return False  # so many parts are a document
+    if len(messages) == 1:
+        return True
+    return len(messages) <= MAX_MESSAGES and all(map(_leaves_answers_alone, messages))
 
 
 def _leaves_answers_alone(message: Mapping[str, Any]) -> bool:
     role = message.get("role")
     if role in ("system", "developer"):
-        return is_neutral(complexity.text_of(message.get("content")))
+        return is_neutral(text_of(message.get("content")))
     return role in ("user", "assistant")

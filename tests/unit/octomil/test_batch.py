@@ -291,6 +291,133 @@ async def test_stop_fails_who_waits_and_returns_when_the_running_have_left():
 
 
 @in_virtual_time
+async def test_stop_ends_a_stream_that_nobody_reads_any_more():
+    queue, engine = started(timeout=1e9), Engine()
+    stream = queue.submit_generate_stream(("abc", 1.0), generate_stream_fn=engine.stream)
+    async for _ in stream:
+        break  # and keep a reference, so that nothing else closes it
+
+    await queue.stop(grace_s=5.0)
+
+    assert (engine.active, *counts(queue)) == (0, 0, 0, 1, 0, 0)
+    assert asyncio.get_running_loop().time() >= 5.0
+    with pytest.raises(QueueError, match="stopped while nobody read"):
+        await anext(stream)
+    assert queue.stats().completed == 1
+    queue.start()
+    assert await submit(queue, engine, "next") == "NEXT"
+
+
+@in_virtual_time
+async def test_stop_ends_an_unread_stream_whose_reader_never_comes_back():
+    queue, engine = started(), Engine()
+    stream = queue.submit_generate_stream(("abc", 1.0), generate_stream_fn=engine.stream)
+    await anext(stream)
+
+    await queue.stop()
+    await stream.aclose()
+
+    assert (engine.active, *counts(queue)) == (0, 0, 0, 1, 0, 0)
+
+
+@in_virtual_time
+async def test_stop_waits_for_a_stream_that_is_read_however_slow_the_engine_is():
+    queue, engine = started(), Engine()
+
+    async def read() -> str:
+        stream = queue.submit_generate_stream(("abc", 60.0), generate_stream_fn=engine.stream)
+        return "".join([letter async for letter in stream])
+
+    reader = asyncio.create_task(read())
+    await asyncio.sleep(1.0)
+
+    await queue.stop(grace_s=5.0)
+
+    assert await reader == "abc"
+
+
+@in_virtual_time
+async def test_stop_waits_for_a_reader_that_comes_back_within_the_grace():
+    queue, engine = started(), Engine()
+
+    async def read() -> str:
+        letters = ""
+        async for letter in queue.submit_generate_stream(("abcde", 1.0), engine.stream):
+            letters += letter
+            await asyncio.sleep(4.0)
+        return letters
+
+    reader = asyncio.create_task(read())
+    await asyncio.sleep(1.5)
+
+    await queue.stop(grace_s=5.0)
+
+    assert await reader == "abcde"
+
+
+@in_virtual_time
+async def test_stop_within_ones_own_stream_ends_that_stream():
+    queue, engine = started(), Engine()
+
+    async def read() -> None:
+        async for _ in queue.submit_generate_stream(("abc", 1.0), engine.stream):
+            await queue.stop(grace_s=1.0)
+
+    with pytest.raises(QueueError, match="stopped while nobody read"):
+        await read()
+
+    assert (engine.active, *counts(queue)) == (0, 0, 0, 1, 0, 0)
+
+
+@in_virtual_time
+async def test_stop_ends_a_stream_that_cannot_be_closed():
+    class Endless:
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            return 1
+
+    queue = started()
+    stream = queue.submit_generate_stream(1, generate_stream_fn=lambda _: Endless())
+    await anext(stream)
+
+    await queue.stop()
+
+    assert counts(queue) == (0, 0, 1, 0, 0)
+
+
+@in_virtual_time
+async def test_stopping_twice_at_once_ends_each_turn_once():
+    queue, engine = started(max_concurrency=2), Engine()
+    streams = [queue.submit_generate_stream(("abc", 1.0), engine.stream) for _ in range(2)]
+    for stream in streams:
+        await anext(stream)
+
+    await asyncio.gather(queue.stop(), queue.stop())
+
+    assert (engine.active, *counts(queue)) == (0, 0, 0, 2, 0, 0)
+
+
+@in_virtual_time
+async def test_stop_tells_what_went_wrong_when_a_stream_was_closed_and_ends_its_turn():
+    async def stubborn(_):
+        try:
+            yield 1
+        finally:
+            raise OSError("cannot let go")
+
+    queue = started()
+    stream = queue.submit_generate_stream(1, generate_stream_fn=stubborn)
+    await anext(stream)
+
+    with pytest.raises(OSError, match="cannot let go"):
+        await queue.stop()
+
+    assert counts(queue) == (0, 0, 1, 0, 0)
+
+
+@in_virtual_time
 async def test_stopped_queue_takes_no_request_until_it_is_started_again():
     queue, engine = started(), Engine()
     await queue.stop()
@@ -303,8 +430,14 @@ async def test_stopped_queue_takes_no_request_until_it_is_started_again():
 
 @in_virtual_time
 async def test_new_queue_takes_no_request_before_it_is_started():
+    queue = RequestQueue()
     with pytest.raises(QueueError, match=r"call start\(\) first"):
-        await RequestQueue().acquire()
+        await queue.acquire()
+
+    queue.start()
+
+    await queue.acquire()
+    assert queue.stats().active == 1
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ several small and several large ones, whose means are taken.
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from octomil.routing.calibration.design import design_of
-from octomil.routing.calibration.logs import Row, records
+from octomil.routing.calibration.lines import JsonLines
+from octomil.routing.calibration.logs import Row
 from octomil.routing.calibration.validation import calibrate
 from octomil.routing.coefficients import SHIPPED
 
@@ -33,15 +35,13 @@ STRONG = (
 
 def shipped_rows(path: Path) -> list[Row]:
     """Read the calibration data; prompts that name no topic share one."""
-    return [
-        Row(
-            record["prompt"],
-            _mean(record["scores"], WEAK),
-            _mean(record["scores"], STRONG),
-            record["topic"] or record["source"],
-        )
-        for _, record in records(path)
-    ]
+    return list(JsonLines(path, _shipped_row, strict=True))
+
+
+def _shipped_row(record: Mapping[str, Any]) -> Row:
+    scores = record["scores"]
+    topic = record["topic"] or record["source"]
+    return Row(record["prompt"], _mean(scores, WEAK), _mean(scores, STRONG), topic)
 
 
 def _mean(scores: Mapping[str, float], models: Sequence[str]) -> float:

@@ -55,12 +55,15 @@ class Fit:
 
     Attributes:
         weights: fitted to every used row.
-        held_out: shape (n,), the prediction for each used row by a regression without its fold.
+        held_out: shape (n,), the prediction for each used row by a regression without its fold, in
+            standard deviations; folds are of whole topics where the used rows have several.
+        held_out_alone: the same with folds of rows, so that the rest of its topic was seen.
         penalties: the chosen ones, for style and for n-grams.
     """
 
     weights: Weights
     held_out: Floats
+    held_out_alone: Floats
     penalties: tuple[float, float]
 
 
@@ -72,36 +75,74 @@ def fit(design: Design, used: Flags, *, seed: int = 0) -> Fit:
     folds = folds_of(design, used, seed)
     best: tuple[float, Floats, tuple[float, float]] | None = None
     for penalties in product(STYLE_PENALTIES, GRAM_PENALTIES):
-        held_out = np.zeros(len(design.gain))
-        for fold in range(FOLDS):
-            out = used & (folds == fold)
-            held_out[out] = comparable(ridge(design, used & ~out, penalties), design, used, out)
+        held_out = _held_out(design, used, folds, penalties)
         found = apgr(held_out[used], design.gain[used])
         if best is None or found > best[0]:
             best = found, held_out, penalties
     assert best is not None
-    return Fit(ridge(design, used, best[2]), best[1], best[2])
+    _, held_out, penalties = best
+    alone = held_out
+    if _has_topics(design, used):
+        alone = _held_out(design, used, _folds_of_rows(design, seed), penalties)
+    return Fit(ridge(design, used, penalties), held_out, alone, penalties)
+
+
+def _held_out(design: Design, used: Flags, folds: Ints, penalties: tuple[float, float]) -> Floats:
+    predicted = np.zeros(len(design.gain))
+    for fold in range(FOLDS):
+        out = used & (folds == fold)
+        predicted[out] = comparable(ridge(design, used & ~out, penalties), design, used, out)
+    return predicted
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How predictions become standard deviations of gain, which is what the scorer counts in.
+
+    Attributes:
+        offset: the mean, taken away in proportion to a row's trust.
+        spread: the standard deviation of what is left.
+    """
+
+    offset: float
+    spread: float
+
+    @classmethod
+    def of(cls, predicted: Floats, design: Design, known: Flags) -> "Scale":
+        """Find the scale on which the predictions for the `known` rows are standard."""
+        offset = float(predicted[known].sum() / max(design.trust[known].sum(), 1e-9))
+        left = predicted - offset * design.trust
+        return cls(offset, float(max(left[known].std(), 1e-6)))
+
+    def apply(self, predicted: Floats, design: Design) -> Floats:
+        """Return the predictions in standard deviations."""
+        scaled: Floats = (predicted - self.offset * design.trust) / self.spread
+        return scaled
 
 
 def comparable(weights: Weights, design: Design, used: Flags, out: Flags) -> Floats:
     """Return predictions for `out` on the scale of the rest, so that folds can be pooled."""
     predicted = weights.predict(design)
-    known = predicted[used & ~out]
-    scaled: Floats = (predicted[out] - known.mean()) / max(float(known.std()), 1e-9)
-    return scaled
+    return Scale.of(predicted, design, used & ~out).apply(predicted, design)[out]
 
 
 def folds_of(design: Design, used: Flags, seed: int) -> Ints:
     """Deal rows, or whole topics, into `FOLDS` of about the same size."""
-    random = np.random.default_rng(seed)
-    present = np.unique(design.topics[used])
-    if len(present) < FOLDS:
-        return random.permutation(len(design.gain)) % FOLDS
-    order = random.permutation(present)
+    if not _has_topics(design, used):
+        return _folds_of_rows(design, seed)
+    order = np.random.default_rng(seed).permutation(np.unique(design.topics[used]))
     fold_of_topic = np.zeros(design.topic_count, dtype=np.int64)
     fold_of_topic[order] = np.arange(len(order)) % FOLDS
     folds: Ints = fold_of_topic[design.topics]
     return folds
+
+
+def _has_topics(design: Design, used: Flags) -> bool:
+    return len(np.unique(design.topics[used])) >= FOLDS
+
+
+def _folds_of_rows(design: Design, seed: int) -> Ints:
+    return np.random.default_rng(seed).permutation(len(design.gain)) % FOLDS
 
 
 def each_topic(design: Design) -> Iterator[Flags]:

@@ -9,19 +9,14 @@ a judge's mark, a thumb), and `topic` is optional. Where rows have topics, the m
 topics that it has not seen.
 """
 
-import gzip
-import json
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 from octomil.errors import ConfigurationError
+from octomil.routing.calibration.lines import JsonLines
 
-_GZIP = b"\x1f\x8b"
-_LINE_BYTES = 4 << 20
 MIN_ROWS = 100
 """With fewer, the share of strong calls is off by more than ten points half of the time."""
 
@@ -36,55 +31,29 @@ class Row:
     topic: str | None = None
 
 
-def read_log(path: Path) -> list[Row]:
+def row_log(path: Path, *, strict: bool = False) -> JsonLines[Row]:
+    """Return the rows of a file as a log; see `JsonLines`."""
+    return JsonLines(path, _row, strict=strict)
+
+
+def read_log(log: JsonLines[Row]) -> list[Row]:
     """Read a log.
 
     Raises:
-        ConfigurationError: it cannot be read, a line is not as described above, there are fewer
+        ConfigurationError: it cannot be read, its lines are not as described above, there are fewer
             than `MIN_ROWS` rows, or the strong model is no better than the weak one.
     """
-    rows = []
-    for number, record in records(path):
-        try:
-            rows.append(_row(record))
-        except ValueError as error:
-            raise ConfigurationError(f"{path}, line {number}: {error}") from None
+    rows = list(log)
     if len(rows) < MIN_ROWS:
         raise ConfigurationError(
-            f"{path} has {len(rows)} rows; calibration needs at least {MIN_ROWS}"
+            f"{log.path} has {len(rows)} rows; calibration needs at least {MIN_ROWS}"
         )
     if sum(row.strong - row.weak for row in rows) <= 0:
         raise ConfigurationError(
-            f"{path}: the strong model is no better than the weak one on the whole, so there is "
-            "nothing to route by; are the two scores swapped?"
+            f"{log.path}: the strong model is no better than the weak one on the whole, so there "
+            "is nothing to route by; are the two scores swapped?"
         )
     return rows
-
-
-def records(path: Path) -> Iterator[tuple[int, Any]]:
-    """Yield the number and the value of every line that is not blank.
-
-    Raises:
-        ConfigurationError: the file cannot be read, or a line is no JSON.
-    """
-    number = 0
-    try:
-        with path.open("rb") as raw:
-            is_gzip = raw.read(2) == _GZIP
-            raw.seek(0)
-            lines: gzip.GzipFile | BufferedReader = gzip.GzipFile(fileobj=raw) if is_gzip else raw
-            while line := lines.readline(_LINE_BYTES + 1):
-                number += 1
-                if len(line) > _LINE_BYTES:
-                    raise ConfigurationError(f"{path}, line {number}: longer than 4 MiB")
-                if line.strip():
-                    yield number, json.loads(line)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ConfigurationError(f"cannot read {path}: {error}") from error
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, ConfigurationError):
-            raise
-        raise ConfigurationError(f"{path}, line {number}: not JSON ({error})") from None
 
 
 def _row(record: Any) -> Row:

@@ -6,41 +6,43 @@ from dataclasses import replace
 import numpy as np
 
 from octomil.routing.calibration.design import Design
-from octomil.routing.calibration.fitting import Fit
+from octomil.routing.calibration.fitting import Fit, Scale
 from octomil.routing.calibration.metrics import Flags, Floats, isotonic
 from octomil.routing.coefficients import Coefficients
-from octomil.routing.complexity import LATENT_SHARE, ComplexityScorer, curve_knots
+from octomil.routing.complexity import LATENT_SHARE, ComplexityScorer, bounded, curve_knots
 from octomil.routing.features import signals
 
 _LOW, _HIGH = 0.3, 0.7
 _KNOTS = 12
 _WIDEST = 12.0  # latent values lie within
-_NARROW = 0.02  # latent width of a middle tier that is to be empty
+_NARROW = 0.004  # latent width of a middle tier that is to be empty
 
 
 def coefficients_of(
     design: Design, used: Flags, fit: Fit, *, strong_share: float, balanced_share: float
 ) -> Coefficients:
-    """Turn a fit into coefficients whose scores meet the requested shares on the used rows.
+    """Turn a fit into coefficients whose scores meet the requested shares.
+
+    Half of the traffic to come is taken to be of topics that the log has, half of other topics:
+    what was predicted for rows held out alone, and for those held out with all their topic.
 
     Args:
         design: the log.
         used: the rows that were fitted.
         fit: what they gave.
-        strong_share: share of them that is to score 0.7 or more.
-        balanced_share: share of them that is to score between 0.3 and 0.7.
+        strong_share: share of prompts that is to score 0.7 or more.
+        balanced_share: share of prompts that is to score between 0.3 and 0.7.
     """
     weights = fit.weights
-    predicted = weights.predict(design)
-    offset = float(predicted[used].sum() / max(design.trust[used].sum(), 1e-9))
+    scale = Scale.of(weights.predict(design), design, used)
     unit = float(np.abs(weights.grams).max()) / 127 or 1e-9
     raw = Coefficients(
         style=tuple(map(float, weights.style)),
         centres=tuple(map(float, weights.centres)),
         grams=np.rint(weights.grams / unit).astype(np.int8).tobytes(),
         gram_unit=unit,
-        offset=offset,
-        spread=float(max((predicted - offset * design.trust)[used].std(), 1e-6)),
+        offset=scale.offset,
+        spread=scale.spread,
         anchors=(-1.0, 1.0),
         gain_at=((0.0, 0.0),),
         rows=int(used.sum()),
@@ -49,12 +51,16 @@ def coefficients_of(
     scorer = ComplexityScorer(raw)
     prompts = design.prompts_of(used)
     found = [signals(prompt, 1, "") for prompt in prompts]
-    priors = [scorer.latent(0.0, p, s) for p, s in zip(prompts, found, strict=True)]
-    learned = [scorer.bounded(value) for value in fit.held_out[used]]
-    latent = np.array(priors) + np.array(learned)
+    priors = np.array([scorer.latent(0.0, p, s) for p, s in zip(prompts, found, strict=True)])
     shares = np.array([scorer.signal_shares(each) for each in found])
-    anchors = _anchors(latent, shares, strong_share, balanced_share)
-    return replace(raw, anchors=anchors, gain_at=_gain_at(latent, design.gain[used]))
+    seen, unseen = (
+        priors + np.array(list(map(bounded, learned[used], design.trust[used])))
+        for learned in (fit.held_out_alone, fit.held_out)
+    )
+    anchors = _anchors(
+        np.concatenate([seen, unseen]), np.tile(shares, 2), strong_share, balanced_share
+    )
+    return replace(raw, anchors=anchors, gain_at=_gain_at(unseen, design.gain[used]))
 
 
 def _anchors(latent: Floats, shares: Floats, strong: float, balanced: float) -> tuple[float, float]:

@@ -9,7 +9,7 @@ import numpy as np
 from octomil.errors import ConfigurationError
 from octomil.routing.calibration.design import design_of
 from octomil.routing.calibration.fitting import FOLDS
-from octomil.routing.calibration.logs import Row, read_log
+from octomil.routing.calibration.logs import Row, read_log, row_log
 from octomil.routing.calibration.metrics import Floats, paired_difference, quality
 from octomil.routing.calibration.validation import by_row, by_topic, calibrate, cross_validate
 
@@ -35,6 +35,7 @@ class Report:
 
     Attributes:
         rows: how many the log has.
+        skipped: lines of the log that made no sense and were left out.
         held_out_by: `topic` or `row`.
         lines: by router: ours, and the word count and chance beside it.
         better_than_words: 95 % interval of our APGR less the word count's.
@@ -44,6 +45,7 @@ class Report:
     """
 
     rows: int
+    skipped: int
     held_out_by: str
     lines: dict[str, Line]
     better_than_words: tuple[float, float]
@@ -63,14 +65,20 @@ class Report:
 
 
 def calibrate_file(
-    source: Path, target: Path, *, strong_share: float, balanced_share: float
+    source: Path,
+    target: Path,
+    *,
+    strong_share: float,
+    balanced_share: float,
+    strict: bool = False,
 ) -> Report:
     """Fit a log, write the coefficients to `target` and return what they are worth.
 
     Raises:
         ConfigurationError: the log cannot be used, or `target` not written.
     """
-    rows = read_log(source)
+    log = row_log(source, strict=strict)
+    rows = read_log(log)
     design = design_of(rows)
     is_topical = design.topic_count >= FOLDS
     found = calibrate(design, strong_share=strong_share, balanced_share=balanced_share)
@@ -87,6 +95,7 @@ def calibrate_file(
     routers = {"calibrated": held_out.scores, "word count": words, "chance": chance}
     return Report(
         rows=len(words),
+        skipped=log.skipped,
         held_out_by="topic" if is_topical else "row",
         lines={name: line_of(scores, design.gain) for name, scores in routers.items()},
         better_than_words=paired_difference(held_out.scores, words, design.gain),

@@ -59,6 +59,22 @@ def test_report_for_people(log, capsys):
     assert lines[-1].startswith('1 requests tell no "usage"')
 
 
+def test_lines_that_make_no_sense_are_left_out_and_counted(tmp_path, capsys):
+    path = tmp_path / "log.jsonl"
+    lines = [json.dumps(asked("Hello!"))] * 10
+    path.write_text("\n".join([*lines, '{"messages": [{"role": "us']))
+
+    found = report(capsys, str(path), "--models", "a,b")
+
+    assert found["requests"] == 10
+    assert found["skipped"]["lines"] == 1
+    assert found["skipped"]["first"].startswith("line 11: not JSON")
+    assert main(["route", "replay", str(path), "--models", "a,b"]) == 0
+    assert "1 lines make no sense, left out; the first is line 11" in capsys.readouterr().out
+    assert main(["route", "replay", str(path), "--models", "a,b", "--strict"]) == 1
+    assert "line 11: not JSON" in capsys.readouterr().err
+
+
 def test_models_nobody_knows_save_no_known_compute(log, capsys):
     assert report(capsys, log(asked("Hello!")), "--models", "a,b")["saved"]["compute"] is None
 

@@ -36,7 +36,7 @@ def test_calibrate_as_json(capsys, tmp_path):
     report = json.loads(text)
 
     assert report["out"] == out
-    assert report["rows"] == 300
+    assert (report["rows"], report["skipped"]) == (300, 0)
     assert report["held_out_by"] == "topic"
     assert set(report["lines"]) == {"calibrated", "word count", "chance"}
     assert report["thresholds"] == [0.3, 0.7]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from octomil.routing.candidates import Candidates
-from octomil.routing.router import QueryRouter
+from octomil.routing.router import QueryRouter, RoutingDecision
 from octomil.routing.tiers import assign_tiers
 
 MODELS = ["small", "middle", "large"]
@@ -60,6 +60,39 @@ def test_a_stand_in_below_a_failed_model_is_not_doubted():
     found = candidates(score=1.0)
 
     assert (next(found), next(found), found.may_doubt) == ("large", "middle", False)
+
+
+def test_an_unsure_answer_is_the_best_there_is_where_no_stronger_model_can_be_asked():
+    decision = RoutingDecision("middle", 0.5, "balanced", ("large", "small"))
+    found = Candidates(decision, MODELS, doubting=True, can_be_asked=lambda name: name == "small")
+    next(found)
+
+    assert not found.may_doubt
+
+
+def test_the_unsure_model_comes_after_all_stronger_and_before_all_weaker_ones():
+    decision = RoutingDecision("b", 0.4, "balanced", ("c", "d", "a"))
+    found = Candidates(decision, ["a", "b", "c", "d"], doubting=True)
+    next(found)
+    found.doubt()
+
+    assert list(found) == ["c", "d", "b", "a"]
+
+
+def test_models_of_unknown_rank_are_no_stronger_than_one_another():
+    found = Candidates(RoutingDecision("x", 0.5, "balanced", ("y",)), MODELS, doubting=True)
+
+    assert (next(found), found.may_doubt, found.is_last) == ("x", False, False)
+    assert (next(found), found.is_last) == ("y", True)
+    with pytest.raises(StopIteration):
+        next(found)
+
+
+def test_any_model_is_stronger_than_one_of_unknown_rank():
+    found = Candidates(RoutingDecision("x", 0.5, "balanced", ("small",)), MODELS, doubting=True)
+    next(found)
+
+    assert found.may_doubt
 
 
 @given(st.integers(1, 6), st.floats(0, 1), st.lists(st.booleans(), max_size=20))

@@ -1,6 +1,7 @@
 """The score over the signals that the document lists, each alone and all together."""
 
 import json
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
@@ -10,9 +11,11 @@ from octomil.routing import features
 from octomil.routing.complexity import score, scorer, text_of
 from support.documents import ROOT
 
-SOURCES = [
-    ROOT / "src/octomil/routing" / f"{name}.py" for name in ("complexity", "features", "lexicon")
-]
+SOURCES = sorted(
+    path
+    for path in (ROOT / "src").rglob("*.py")
+    if path != ROOT / "src/octomil/cli/serve.py"  # prints them, as documented
+)
 
 FEDAVG = (
     "Explain the tradeoffs between FedAvg and FedProx for non-IID data distributions across "
@@ -77,11 +80,33 @@ def test_documented_hard_queries_and_their_paraphrases_reach_the_second_threshol
     assert of(query) >= 0.7
 
 
-def test_the_code_does_not_know_the_documented_examples():
-    texts = [path.read_text(encoding="utf-8").lower() for path in SOURCES]
+TIER_CASES = [
+    json.loads(line)
+    for line in (ROOT / "tests/data/tier_cases.jsonl").read_text("utf-8").splitlines()
+]
 
-    for word in ("fedavg", "fedprox", "tokyo", "france", "hello world"):
-        assert not [text for text in texts if word in text]
+
+def test_there_are_enough_cases_for_every_tier():
+    counts = Counter(tier for case in TIER_CASES for tier in case["tiers"])
+
+    assert len(TIER_CASES) >= 80
+    assert counts["fast"] >= 30
+    assert counts["quality"] >= 40
+
+
+@pytest.mark.parametrize("case", TIER_CASES, ids=lambda case: case["prompt"][:40])
+def test_prompt_lands_in_a_tier_that_can_answer_it(case):
+    value = of(case["prompt"])
+
+    assert ("fast" if value < 0.3 else "balanced" if value < 0.7 else "quality") in case["tiers"]
+
+
+def test_the_code_does_not_know_the_documented_examples():
+    texts = {path: path.read_text(encoding="utf-8").lower() for path in SOURCES}
+
+    assert len(texts) > 100
+    for words in ("fedavg and fedprox", "tokyo", "france", "hello world", "attention mechanisms"):
+        assert [path for path, text in texts.items() if words in text] == []
 
 
 PROMPTS = [

@@ -125,3 +125,46 @@ def test_threads_may_share_it():
         list(threads.map(play, range(4)))
 
     assert len(leaders) == 50
+
+
+LONG = "x" * 100_000
+PICTURE = {"type": "image_url", "image_url": {"url": LONG}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [LONG, [PICTURE], [{"type": "text", "text": "x"}] * 10_000, [[[[[[LONG]]]]]], {"a": {"b": 1}}],
+)
+def test_long_contents_are_told_apart_by_their_ends_and_their_length(content):
+    leaders = Conversations()
+    leaders.remember([user(content)], "large")
+
+    assert leaders.leader([user(content), assistant("ok"), user("Go on.")]) == "large"
+    for other in (LONG + "x", "y" + LONG[1:], LONG[:-1] + "y", [PICTURE, PICTURE], [], None):
+        assert leaders.leader([user(other), assistant("ok"), user("Go on.")]) is None
+
+
+def test_many_messages_are_told_apart_by_their_ends_and_their_number():
+    turns = [user("x"), assistant("y")] * 10_000
+    leaders = Conversations()
+    leaders.remember([*turns, user("z")], "large")
+
+    assert leaders.leader([*turns, user("z"), assistant("ok"), user("Go on.")]) == "large"
+    assert leaders.leader([*turns[2:], user("z"), assistant("ok"), user("Go on.")]) is None
+    assert leaders.leader([*turns, user("y"), assistant("ok"), user("Go on.")]) is None
+
+
+class Unread(dict):
+    """A message in the middle, which is not to be read."""
+
+    def get(self, key, default=None):
+        raise AssertionError("the whole of a long conversation would be read")
+
+
+def test_of_a_long_conversation_the_middle_is_not_read():
+    turns = [user("x")] * 100
+    leaders = Conversations()
+
+    leaders.remember([*turns, *[Unread()] * 1_000, *turns], "large")
+
+    assert len(leaders) == 1

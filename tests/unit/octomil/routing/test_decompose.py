@@ -240,3 +240,79 @@ def test_a_joint_is_no_more_than_one_mark(text):
 def test_two_verbs_without_a_joint_are_one_task():
     assert len(decompose("Explain how to solve and write")) == 1
     assert len(decompose("Explain why people write what they write")) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Write a joke about cats and explain why people laugh.",
+        "Write a joke about cats and explain why people find cats funny.",
+        "Write a pun about bread and explain why readers might groan.",
+        "Write a slogan for a bike shop and justify why customers would remember.",
+        "Name a good first programming language and explain why beginners struggle.",
+        "Recommend a laptop for students and explain why buyers might hesitate.",
+        "Write a Python function that reverses a list and explain how callers should use it.",
+        "Write a Python function that reverses a list and explain what happens with empty input.",
+        "Write a SQL query that finds duplicates and explain how indexes would help.",
+        "Write a regex for emails and explain what could fail.",
+        "Write a ghost story and explain why readers get scared.",
+        "Write a limerick about rain and explain how rhyme is used.",
+        "Design a logo for a bakery and explain why customers would like the colors.",
+        "Draft an email to my boss and explain why someone could take offence.",
+        "Compose a melody in C minor and describe how listeners might feel.",
+        "Suggest a name for a puppy and say why.",
+        "Suggest a name for a puppy and tell me why people would choose it.",
+        "Propose a diet for runners and explain how much water to drink.",
+        "Write a riddle about time and explain how solvers reach the answer.",
+        "Create a password policy and explain why users hate it.",
+        "Invent a board game and describe how players win.",
+        "Invent a sport and describe how teams score.",
+        "Invent a holiday and explain what families do.",
+        "Design a database schema for a library and explain why tables are split.",
+        "Write a bash script that backs up a folder and explain what each line does.",
+        "Write a bash script that backs up a folder and explain how to run it.",
+        "Write a bash script that backs up a folder and show how to schedule runs.",
+        "Plan a trip to Rome and explain why tourists should book early.",
+        "Give me a recipe for pancakes and explain why eggs matter.",
+        "Write a metaphor for grief and explain what mourners would recognise.",
+        "Translate 'carpe diem' to English and explain when people say it.",
+        "Write a proverb about patience and explain what teachers could learn.",
+        "Define recursion in one sentence and explain why students get confused.",
+        "Write a hypothesis about sleep and describe how researchers could test it.",
+        "Create a magic trick with coins and explain how audiences are fooled.",
+        "Write a commercial for soap and explain why viewers buy.",
+        "Write a haiku about tea, then explain why poets count syllables.",
+        "Write a fable about a fox. Explain why children enjoy such stories.",
+        "Write a fable about a fox. Then describe what parents could discuss.",
+        "Make a quiz about space and explain why wrong answers are tempting.",
+        "Write a cover letter and explain what recruiters notice.",
+        "Calculate 15% of 340 and explain how anyone can check the result.",
+        "Write a CSS rule that centers a div and explain why browsers differ.",
+        "Write a poem about dragons and explain how dragons became popular.",
+    ],
+)
+def test_account_of_something_without_a_name_waits_for_the_task_before(text):
+    first, *later = decompose(text)
+
+    assert first.depends_on is None
+    assert all(task.depends_on is not None for task in later)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Write a haiku about tea and explain how photosynthesis works.",
+        "Translate 'dog' to French. Explain why the sky is blue.",
+        "Explain how vaccines work and write a haiku about autumn.",
+        "Calculate 10% of 200 and explain why Rome fell.",
+        "Calculate 10% of 200 and explain what a mutex is.",
+        "Write a limerick about rain. Describe how a fridge works.",
+        "Name three noble gases and explain why 17 is prime.",
+        "Convert 10 miles to km. Explain why the moon has phases.",
+        "Write a joke about cats and explain what an API is.",
+    ],
+)
+def test_explanation_of_a_thing_that_it_names_waits_for_none(text):
+    tasks = decompose(text)
+
+    assert [task.depends_on for task in tasks] == [None, None]

@@ -26,6 +26,31 @@ def test_documented_queries_are_answered_as_documented() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("What is \n2+2?", "4"),
+        ("What is  \n  2+2?", "4"),
+        ("What is\n\n2 +  2?", "4"),
+        ("Please calculate:\n2+2\nthanks", "4"),
+        ("Convert 72°F\r\nto Celsius", "22.22°C"),
+        ("2\n+2", None),
+        ("2+\n2", None),
+        ("10\n000", None),
+        ("2+2\n3+3", None),
+        ("2+2?\nWhat is 3+3?", None),
+        ("half of 10\nhalf of 20", None),
+        ("ten minus two\nhundred", None),
+        ('What is "2\n+2"?', None),
+        ("What is `2\n+2`?", None),
+    ],
+)
+def test_parts_of_one_question_are_put_together_and_lines_of_numbers_are_not(text, answer) -> None:
+    found = check_deterministic(text)
+
+    assert (found and found.answer) == answer
+
+
 def test_case_file_is_large_and_half_of_it_passes_on() -> None:
     passes = [case for case in CASES if case["answer"] is None]
 

@@ -128,6 +128,8 @@ TASKS = "Explain hard gravity. What is the capital of Peru? Also, calculate 3 + 
         {"response_format": {"type": "json_object"}},
         {"n": 2},
         {"logprobs": True},
+        {"stop": "END"},
+        {"functions": [{"name": "add"}]},
     ],
     ids=lambda wishes: next(iter(wishes)),
 )
@@ -136,8 +138,10 @@ def test_a_request_for_more_than_a_text_is_neither_exact_nor_split(wishes):
     assert counts_of(logged(TASKS, wishes=wishes)) == {"large": (1, 100, 10)}
 
 
-@pytest.mark.parametrize("wishes", [{"stop": "END"}, {"max_tokens": 5}])
-def test_an_answer_that_ends_as_a_whole_is_not_split(wishes):
+@pytest.mark.parametrize("tokens", [5, 60])
+def test_a_short_answer_is_not_split(tokens):
+    wishes = {"max_tokens": tokens}
+
     assert counts_of(logged(TASKS, wishes=wishes)) == {"large": (1, 100, 10)}
     assert counts_of(logged("2+2", wishes=wishes)) == {"tier0": (1, 100, 10)}
 

@@ -1,6 +1,12 @@
 import pytest
 
-from octomil.routing.requests import may_split, messages_of, needs_of, takes_plain_text
+from octomil.routing.requests import (
+    answers_within,
+    may_split,
+    messages_of,
+    needs_of,
+    takes_plain_text,
+)
 
 CHAT = "chat/completions"
 HELLO = [{"role": "user", "content": "Hello!"}]
@@ -53,14 +59,43 @@ def test_only_one_answer_in_plain_words_can_be_anyones(needs, n, is_plain):
         ({}, True),
         ({"stop": "END"}, False),
         ({"stop": []}, True),
-        ({"max_tokens": 16}, True),
-        ({"max_tokens": 15}, False),
-        ({"max_tokens": 500, "max_completion_tokens": 15}, False),
-        ({"max_tokens": None}, True),
+        ({"stop": None, "max_tokens": 15}, True),
     ],
 )
-def test_a_stop_text_or_a_short_limit_keeps_an_answer_whole(body, may):
+def test_a_stop_text_keeps_an_answer_whole(body, may):
     assert may_split(body) is may
+
+
+@pytest.mark.parametrize(
+    ("body", "answers"),
+    [
+        ({}, None),
+        ({"max_tokens": None}, None),
+        ({"max_tokens": 1}, 1),
+        ({"max_tokens": 60}, 1),
+        ({"max_tokens": 64}, 2),
+        ({"max_completion_tokens": 100}, 3),
+        ({"max_tokens": 500, "max_completion_tokens": 64}, 2),
+    ],
+)
+def test_a_limit_is_shared_by_as_many_answers_as_it_leaves_two_sentences(body, answers):
+    assert answers_within(body) == answers
+
+
+@pytest.mark.parametrize(
+    ("wish", "is_plain"),
+    [
+        ({"stop": ["."]}, False),
+        ({"stop": "\n"}, False),
+        ({"stop": []}, True),
+        ({"functions": [{"name": "add"}]}, False),
+        ({"functions": [{"name": "add"}], "function_call": {"name": "add"}}, False),
+        ({"functions": [{"name": "add"}], "function_call": "none"}, True),
+        ({"functions": [], "function_call": "auto"}, True),
+    ],
+)
+def test_a_stop_text_or_a_function_to_call_asks_for_more_than_any_text(wish, is_plain):
+    assert takes_plain_text(("chat",), wish) is is_plain
 
 
 def test_texts_to_complete_are_one_message():

@@ -4,14 +4,19 @@ from hypothesis import strategies as st
 
 import octomil
 from octomil.errors import ConfigurationError, NoModelAvailableError
+from octomil.routing.decompose import MAX_CHARS
+from octomil.routing.deterministic import check_deterministic
+from octomil.routing.features import WINDOW
 from octomil.routing.router import QueryRouter, RoutingDecision
 from octomil.routing.tiers import ModelInfo, assign_tiers
+from octomil.routing.wishes import MAX_MESSAGES
 
 NAMES = ["smollm-360m", "phi-4-mini", "llama-3.2-3b"]
 FEDAVG = (
     "Explain the tradeoffs between FedAvg and FedProx for non-IID data distributions across "
     "heterogeneous edge devices."
 )
+TWO_TASKS = "Explain quantum computing and write a Python sort function"
 
 
 def ask(text: str) -> list[dict[str, str]]:
@@ -82,6 +87,75 @@ def test_question_that_does_not_stand_alone_needs_a_model(messages, plain_text):
     decision = QueryRouter(assign_tiers(NAMES)).route(messages, plain_text=plain_text)
 
     assert decision.model_name in NAMES
+
+
+@pytest.mark.parametrize("text", ["What is 2+2?", TWO_TASKS])
+@pytest.mark.parametrize("wish", ["From now on answer in German.", "Give every answer as JSON."])
+def test_wish_said_earlier_leaves_a_question_whole_and_to_a_model(text, wish):
+    earlier = [*ask(wish), {"role": "assistant", "content": "Gut!"}]
+    router = QueryRouter(assign_tiers(NAMES))
+
+    decision = router.route_decomposed([*earlier, *ask(text)])
+
+    assert decision.model_name in NAMES
+    assert not hasattr(decision, "tasks")
+    assert decision == router.route([*earlier, *ask(text)])
+
+
+class CountedMessage(dict):
+    """A message that counts how often its text is asked for."""
+
+    texts_read = 0
+
+    def get(self, key, default=None):
+        self.texts_read += key == "content"
+        return super().get(key, default)
+
+
+@pytest.mark.parametrize("text", ["What is 2+2?", "What is 2+2? What is 3+3? Who wrote Dune?"])
+def test_earlier_messages_are_read_once_however_many_tasks_there_are(text):
+    earlier = CountedMessage(role="user", content="Hello")
+    router = QueryRouter(assign_tiers(NAMES))
+
+    router.route_decomposed([earlier, {"role": "assistant", "content": "Hi!"}, *ask(text)])
+
+    assert earlier.texts_read == 1
+
+
+def test_conversation_of_very_many_messages_is_a_models():
+    turns = [*ask("Hello"), {"role": "assistant", "content": "Hi!"}] * (MAX_MESSAGES // 2)
+
+    decision = QueryRouter(assign_tiers(NAMES)).route_decomposed([*turns, *ask("What is 2+2?")])
+
+    assert decision.model_name in NAMES
+
+
+class UnreadPart(dict):
+    """A part in the middle of very many, which is not to be read."""
+
+    def get(self, key, default=None):
+        raise AssertionError("all the parts would be read")
+
+
+def test_of_very_many_parts_the_middle_is_not_read():
+    part = {"type": "text", "text": "word"}
+    content = [*[part] * WINDOW, *[UnreadPart()] * MAX_CHARS, *[part] * WINDOW]
+
+    decision = QueryRouter(assign_tiers(NAMES)).route_decomposed(
+        [{"role": "user", "content": content}]
+    )
+
+    assert decision.model_name in NAMES
+
+
+def test_question_in_parts_has_its_exact_answer():
+    parts = [{"type": "text", "text": text} for text in ("What is ", "2+2?")]
+
+    decision = QueryRouter(assign_tiers(NAMES)).route_decomposed(
+        [{"role": "user", "content": parts}]
+    )
+
+    assert decision.model_name == "tier0"
 
 
 def test_question_after_earlier_turns_still_has_its_exact_answer():
@@ -216,9 +290,6 @@ def test_decision_says_its_tier_as_the_header_does():
     assert numbers == [0, 1, 2, 3]
 
 
-TWO_TASKS = "Explain quantum computing and write a Python sort function"
-
-
 def by_words(messages) -> float:
     """A score that grows with the words of the last message."""
     return min(1.0, len(messages[-1]["content"].split()) / 10)
@@ -263,6 +334,80 @@ def test_decomposed_decision_has_model_and_tier_of_its_hardest_task():
     assert decision.reason == "3 tasks"
 
 
+@pytest.mark.parametrize("text", ["What is 2+2? Who wrote Emma?", "Who wrote Emma? What is 2+2?"])
+def test_task_for_a_model_is_harder_than_an_exact_one_however_low_it_scores(text):
+    router = QueryRouter(assign_tiers(NAMES), scorer=lambda _: 0.0)
+
+    decision = router.route_decomposed(ask(text))
+
+    assert (decision.model_name, decision.tier_number) == ("smollm-360m", 1)
+    assert decision.fallback_chain == ("phi-4-mini", "llama-3.2-3b")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_tasks_in_one_tier_the_one_that_scores_highest_is_the_hardest(order):
+    router = QueryRouter(assign_tiers(NAMES), scorer=by_words)
+    tasks = ["Who wrote Emma?", "What is the capital of Peru?"][::order]
+
+    decision = router.route_decomposed(ask(" ".join(tasks)))
+
+    assert [sub.tier for sub in decision.sub_decisions] == ["balanced", "balanced"]
+    assert decision.complexity_score == 0.6
+
+
+@pytest.mark.parametrize(
+    ("value", "leader", "model"),
+    [
+        (0.5, "c", "c"),
+        (0.5, "d", "d"),
+        (0.5, "a", "b"),
+        (0.9, "c", "d"),
+        (0.1, "c", "c"),
+        (0.1, "nobody", "a"),
+        (0.1, None, "a"),
+    ],
+)
+def test_follow_up_goes_to_its_leader_unless_its_own_tier_is_higher(value, leader, model):
+    decision = router_at(value, ["a", "b", "c", "d"]).route(ask("x"), leader=leader)
+
+    assert decision.model_name == model
+
+
+def test_leader_that_cannot_take_the_request_leads_no_more():
+    decision = router_at(0.1).route(ask("x"), leader="phi-4-mini", allowed={"smollm-360m"})
+
+    assert decision.model_name == "smollm-360m"
+
+
+@pytest.mark.parametrize("text", ["why?", "Yes", "continue", "go on", "Please explain!"])
+@pytest.mark.parametrize("leader", NAMES)
+def test_bare_follow_up_stays_with_its_leader_and_is_cheap_without_one(text, leader):
+    router = QueryRouter(assign_tiers(NAMES))
+    earlier = [*ask(FEDAVG), {"role": "assistant", "content": "FedProx adds a proximal term."}]
+
+    assert router.route([*earlier, *ask(text)], leader=leader).model_name == leader
+    assert router.route(ask(text)).model_name == NAMES[0]
+
+
+@pytest.mark.parametrize(("max_answers", "count"), [(None, 2), (2, 2), (1, 0)])
+def test_message_that_needs_more_answers_than_its_tokens_allow_stays_whole(max_answers, count):
+    router = QueryRouter(assign_tiers(NAMES))
+
+    decision = router.route_decomposed(ask(TWO_TASKS), max_answers=max_answers)
+
+    assert len(getattr(decision, "tasks", ())) == count
+    if not count:
+        assert decision == router.route(ask(TWO_TASKS))
+
+
+def test_exact_answers_need_no_tokens():
+    router = QueryRouter(assign_tiers(NAMES))
+
+    decision = router.route_decomposed(ask("What is 2+2? Who wrote Emma?"), max_answers=1)
+
+    assert [sub.tier_number for sub in decision.sub_decisions] == [0, 1]
+
+
 def test_tasks_are_scored_with_the_conversation_around_them():
     seen = []
     router = QueryRouter(assign_tiers(NAMES), scorer=lambda m: seen.append(list(m)) or 0.5)
@@ -284,6 +429,18 @@ def test_exact_question_that_follows_an_answer_gets_a_model():
 
     assert [sub.tier_number > 0 for sub in decision.sub_decisions] == [False, True]
     assert [task.depends_on for task in decision.tasks] == [None, 0]
+
+
+def test_task_that_leans_on_another_gets_a_model_even_if_its_words_alone_are_exact():
+    task = "divide ten by four"
+    assert check_deterministic(task) is not None
+
+    decision = QueryRouter(assign_tiers(NAMES)).route_decomposed(
+        ask(f"Name a city in France, then {task}.")
+    )
+
+    assert [(t.text, t.depends_on) for t in decision.tasks[1:]] == [(task, 0)]
+    assert decision.sub_decisions[1].deterministic is None
 
 
 def test_task_that_goes_on_with_a_harder_one_gets_its_model():

@@ -59,7 +59,7 @@ def test_what_is_shipped_predicts_what_was_fitted():
     scorer = ComplexityScorer(fitted)
     weights = ridge(DESIGN, ALL, (10_000.0, 10.0))
     predicted = weights.predict(DESIGN)
-    shipped = [scorer.learned(prompt) for prompt in DESIGN.prompts]
+    shipped = [sum(scorer.parts(prompt)) for prompt in DESIGN.prompts]
 
     assert np.corrcoef(predicted, shipped)[0, 1] > 0.98
 
