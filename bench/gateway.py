@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.covers import NODE
 from bench.cpu import cpu_seconds, load_core, on_cores, pss_mb, server_core, usable_cores
 from bench.load import Load, drive, http_request
 from bench.peers import LITELLM_ENV, litellm_argv
@@ -30,10 +31,7 @@ from bench.process import (
 from bench.report import Budget, Row, compare
 from bench.upstream import CHUNKS
 
-COVERS = (
-    *("octomil/batch.py", "octomil/compose.py", "octomil/config.py", "octomil/http"),
-    *("octomil/engines", "octomil/routing", "octomil/serve", "octomil/wire"),
-)
+COVERS = NODE
 
 CONCURRENCY = 32
 PACE_MS = 5.0

@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from bench.covers import NODE
 from bench.cpu import cpu_seconds, load_core, on_cores, server_core, usable_cores
 from bench.process import (
     LOGS,
@@ -32,10 +33,7 @@ from bench.process import (
 from bench.report import ROOT, Budget, Row, compare, median
 from bench.streams import ChatStream, Timing
 
-COVERS = (
-    *("octomil/batch.py", "octomil/compose.py", "octomil/config.py", "octomil/engines"),
-    *("octomil/routing", "octomil/serve", "octomil/wire"),
-)
+COVERS = NODE
 
 MODEL = "smollm2-135m"
 THREADS = 1

@@ -1,10 +1,8 @@
 """The composition root: settings and options in, a wired node out. Nothing else picks parts."""
 
 import logging
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
 
 from octomil._version import __version__
 from octomil.config import Settings
@@ -25,7 +23,7 @@ from octomil.models.local import LocalModel
 from octomil.models.pull import ModelStore
 from octomil.models.references import ModelRef, parse_reference
 from octomil.models.sources.base import ProgressSink
-from octomil.routing.prices import FREE, parse_prices
+from octomil.routing.prices import FREE, Price, parse_prices
 from octomil.routing.router import TIER0_MODEL, QueryRouter
 from octomil.routing.tiers import assign_tiers
 from octomil.serve.audit import NodeAudit
@@ -34,7 +32,8 @@ from octomil.serve.node import AUTO, Node, ServedModel
 from octomil.serve.options import ServeOptions
 from octomil.serve.recorder import Recorder
 from octomil.serve.request_log import RequestLog
-from octomil.serve.spending import SpendCap, SpendLedger
+from octomil.serve.spend_ledger import SpendLedger
+from octomil.serve.spending import SpendCap
 from octomil.serve.stats import RoutingStats
 from octomil.serve.till import Till
 
@@ -62,7 +61,7 @@ def build_node(
     options: ServeOptions,
     models: Sequence[tuple[ModelRef, LocalModel | None]],
     *,
-    log: TextIO | None = sys.stderr,
+    log: RequestLog | None = None,
 ) -> Node:
     """Wire a serving node.
 
@@ -70,7 +69,7 @@ def build_node(
         settings: from the environment.
         options: from the command line.
         models: what to serve, with their files (see `fetch_models`).
-        log: where request lines go; None writes none.
+        log: gets a line per request; None writes none. It outlives the node.
 
     Raises:
         InsufficientSpaceError: the models will not fit into memory.
@@ -88,35 +87,43 @@ def build_node(
         for ref, files in models
         if not _is_embedder(files)
     }
-    recorder = Recorder(RoutingStats(list(writers)), RequestLog(log) if log else None)
-    pool = EnginePool(logging.getLogger("octomil.engines").warning)
+    recorder = Recorder(RoutingStats(list(writers)), log)
     embedder = next((ref for ref, files in models if _is_embedder(files)), None)
     parts = list(models)
+    typed = dict(zip(options.models, (ref for ref, _ in models), strict=True))
     if embedder is None and options.embedder is not None:
         embedder = parse_reference(options.embedder, settings.model_aliases)
         if embedder.name not in names:
             parts.append((embedder, None))
-    for place, (ref, files) in enumerate(parts):
-        engine = create_engine(EngineRequest(ref, files, engine_options, settings))
-        pool.add(ref.name, engine, lazy=place >= len(models))
+            typed[options.embedder] = embedder
+    other_names = _other_names(typed)
+    requests = [EngineRequest(ref, files, engine_options, settings) for ref, files in parts]
     served = {ref.name: _served(ref, files) for ref, files in parts}
     node = Node(
         models=served,
-        pool=pool,
+        pool=_pool(requests, loaded=len(models)),
         recorder=recorder,
         router=_router(settings, options, writers) if options.auto_route else None,
         embedder=embedder.name if embedder else None,
-        short_names=_other_names([ref for ref, _ in parts]),
+        short_names=other_names,
         max_queue=options.max_queue,
         queue_timeout_s=options.queue_timeout_s,
         fallback=options.fallback,
         decompose=options.decompose,
-        till=_till(settings, options, served),
+        till=_till(settings, options, served, other_names),
         breakers=Breakers(policy(options.breaker_failures)),
     )
     if options.audit_log is not None:
         _audit(node, options.audit_log, content=options.audit_content)
     return node
+
+
+def _pool(requests: Sequence[EngineRequest], *, loaded: int) -> EnginePool:
+    """Return the engines, of which all but the first `loaded` wait for a request to load them."""
+    pool = EnginePool(logging.getLogger("octomil.engines").warning)
+    for place, request in enumerate(requests):
+        pool.add(request.ref.name, create_engine(request), lazy=place >= loaded)
+    return pool
 
 
 def _audit(node: Node, folder: Path, *, content: bool) -> None:
@@ -154,23 +161,26 @@ def _check_names(names: Sequence[str]) -> None:
             )
 
 
-def _other_names(refs: Sequence[ModelRef]) -> dict[str, str]:
-    """Return the catalog's names of the served models, besides those they are served under."""
-    served = {ref.target: ref.name for ref in refs if ref.kind == "catalog"}
+def _other_names(typed: Mapping[str, ModelRef]) -> dict[str, str]:
+    """Return what served models are called besides the names they are served under.
+
+    Args:
+        typed: the models by what was typed to name them.
+    """
+    others = {text: ref.name for text, ref in typed.items()}
+    served = {ref.target: ref.name for ref in typed.values() if ref.kind == "catalog"}
     short = {name: served[target] for name, target in SHORT_NAMES.items() if target in served}
-    names = {ref.name for ref in refs}
-    return {other: name for other, name in (served | short).items() if other not in names}
+    names = {ref.name for ref in typed.values()}
+    return {other: name for other, name in (served | short | others).items() if other not in names}
 
 
-def _till(settings: Settings, options: ServeOptions, served: Mapping[str, ServedModel]) -> Till:
-    prices = {
-        parse_reference(name, settings.model_aliases).name: price
-        for name, price in parse_prices(options.prices).items()
-    }
-    if unknown := sorted(prices.keys() - served.keys()):
-        raise ConfigurationError(
-            f"--price for {unknown[0]!r}, which is not served; served: {', '.join(served)}"
-        )
+def _till(
+    settings: Settings,
+    options: ServeOptions,
+    served: Mapping[str, ServedModel],
+    other_names: Mapping[str, str],
+) -> Till:
+    prices = _prices(options.prices, {name: name for name in served} | dict(other_names))
     prices = {name: FREE for name, model in served.items() if model.local} | prices
     if options.spend_cap_usd is None:
         return Till(prices)
@@ -181,6 +191,24 @@ def _till(settings: Settings, options: ServeOptions, served: Mapping[str, Served
         )
     ledger = SpendLedger(settings.state_dir / "spending.sqlite3")
     return Till(prices, SpendCap(options.spend_cap_usd, ledger))
+
+
+def _prices(texts: tuple[str, ...], names: Mapping[str, str]) -> dict[str, Price]:
+    """Read prices, and return them by the names that models are served under.
+
+    Args:
+        texts: as typed.
+        names: the name a model is served under, by each of its names.
+    """
+    prices: dict[str, Price] = {}
+    for typed, price in parse_prices(texts).items():
+        if typed not in names:
+            known = ", ".join(dict.fromkeys(names.values()))
+            raise ConfigurationError(f"--price for {typed!r}, which is not served; served: {known}")
+        if names[typed] in prices:
+            raise ConfigurationError(f"{names[typed]!r} has two prices")
+        prices[names[typed]] = price
+    return prices
 
 
 def _engine_options(options: ServeOptions, local_models: int) -> EngineOptions:

@@ -8,6 +8,7 @@ from epochly.inference.privacy.audit import verify_audit_log
 from octomil.errors import ConfigurationError
 from octomil.serve.keys import ClientKeys
 from support.nodes import chat, client_of, composed_node
+from support.prometheus import read_metrics
 from support.upstream import failure, fake_upstream
 
 CHAT = "/v1/chat/completions"
@@ -93,13 +94,14 @@ async def test_text_that_is_wanted_is_redacted(audited, tmp_path, path, body):
     assert "ann@example.com" not in text_of(tmp_path)
 
 
-async def test_long_text_is_cut_between_two_words(audited, tmp_path):
+async def test_long_text_is_cut_where_it_says_so(audited, tmp_path):
     async with audited(audit_content=True) as node, client_of(node) as client:
         await client.post(CHAT, json=chat("harvest " * 20_000))
 
     (request,) = only(entries_of(tmp_path), "request")
     assert 60_000 < len(request["details"]["content"]) <= 65_536
-    assert request["details"]["content"].endswith("harvest")
+    assert "harvest harv" in request["details"]["content"][-100:]
+    assert request["details"]["content"].endswith('…"}]}')
 
 
 async def test_request_that_fails_is_noted_too(audited, upstream, tmp_path):
@@ -118,6 +120,7 @@ async def test_start_and_stop_are_noted(audited, tmp_path):
 
     first, *_, last = entries_of(tmp_path)
     assert (first["operation"], last["operation"]) == ("node.start", "node.stop")
+    assert (first["result"], last["result"]) == ("", "")
     assert first["details"]["models"][0] == "small"
 
 
@@ -125,11 +128,26 @@ async def test_refused_key_is_noted_without_it(audited, tmp_path):
     keys = ClientKeys.parse(["ann=topsecret"])
     async with audited() as node, client_of(node, keys=keys) as client:
         for key in ("guessed", "topsecret"):
-            await client.get("/v1/models", headers={"Authorization": f"Bearer {key}"})
+            headers = {"Authorization": f"Bearer {key}", "X-Request-Id": "r-1"}
+            await client.get("/v1/models", headers=headers)
 
     (refused,) = only(entries_of(tmp_path), "key.refused")
-    assert refused["details"] == {"path": "/v1/models", "client": "127.0.0.1"}
+    assert refused["details"] == {"path": "/v1/models", "client": "127.0.0.1", "request_id": "r-1"}
     assert "guessed" not in text_of(tmp_path)
+
+
+async def test_flood_of_refused_keys_leaves_few_records_and_is_counted(audited, tmp_path):
+    keys = ClientKeys.parse(["topsecret"])
+    async with audited() as node, client_of(node, keys=keys) as client:
+        for number in range(500):
+            await client.get(f"/{'x' * 5_000}/{number}")
+        told = await client.get("/metrics", headers={"Authorization": "Bearer topsecret"})
+
+    refused = [entry["details"] for entry in only(entries_of(tmp_path), "key.refused")]
+    assert [details["count"] for details in refused if "count" in details] == [480]
+    assert len(refused) == 21
+    assert len(text_of(tmp_path)) < 40_000
+    assert read_metrics(told.text)["octomil:refused_keys_total"].value() == 500
 
 
 async def test_spend_cap_that_is_reached_is_noted_once(audited, tmp_path):
@@ -162,6 +180,48 @@ async def test_content_needs_a_log(audited):
     with pytest.raises(ConfigurationError, match="give --audit-log DIR"):
         async with audited(audit_log=None, audit_content=True):
             pass
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/v1/models", {}, 401),
+        ("/v1/chat/completions", {"Authorization": "Bearer guessed"}, 401),
+        ("/v1/chat/completions", {"Host": "evil.example"}, 421),
+    ],
+)
+async def test_refusal_at_the_door_carries_an_id_too(upstream, path, headers, status):
+    options = {"keys": ClientKeys.parse(["topsecret"]), "allowed_hosts": ["node"]}
+    async with (
+        composed_node("openai:small", env=upstream.env) as node,
+        client_of(node, **options) as client,
+    ):
+        named = await client.get(path, headers={**headers, "X-Request-Id": "r-1"})
+        unnamed = await client.get(path, headers=headers)
+
+    assert (named.status_code, named.headers.get_list("X-Request-Id")) == (status, ["r-1"])
+    assert len(unnamed.headers["X-Request-Id"]) == 32
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/models", 200),
+        ("GET", "/v1/models/absent", 404),
+        ("GET", "/v1/routing/stats", 200),
+        ("GET", "/health", 200),
+        ("GET", "/metrics", 200),
+        ("GET", "/nowhere", 404),
+        ("GET", CHAT, 405),
+    ],
+)
+async def test_answer_of_any_other_path_carries_an_id_too(upstream, method, path, status):
+    async with composed_node("openai:small", env=upstream.env) as node, client_of(node) as client:
+        named = await client.request(method, path, headers={"X-Request-Id": "r-1"})
+        unnamed = await client.request(method, path)
+
+    assert (named.status_code, named.headers.get_list("X-Request-Id")) == (status, ["r-1"])
+    assert len(unnamed.headers["X-Request-Id"]) == 32
 
 
 async def test_answer_carries_the_id_of_its_request(upstream):

@@ -201,6 +201,8 @@ def test_exact_questions_are_answered_without_a_model(echo_server, query, answer
         {"tools": [LOOK]},
         {"response_format": {"type": "json_object"}},
         {"logprobs": True},
+        {"stop": "."},
+        {"functions": [LOOK["function"]], "function_call": "auto"},
     ],
 )
 def test_wishes_that_need_a_model_get_one_even_for_arithmetic(echo_server, wish):
@@ -215,6 +217,7 @@ def test_wishes_that_need_a_model_get_one_even_for_arithmetic(echo_server, wish)
         {"tools": [LOOK], "tool_choice": "none"},
         {"response_format": {"type": "text"}},
         {"logprobs": False},
+        {"stop": []},
     ],
 )
 def test_wishes_for_nothing_leave_arithmetic_to_tier_zero(echo_server, no_wish):

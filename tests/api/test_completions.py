@@ -77,8 +77,11 @@ def test_limit_stop_and_n_are_honoured(echo_server):
     assert [c["index"] for c in complete(echo_server, n=2).json()["choices"]] == [0, 1]
 
 
-def test_several_prompts_are_taken(echo_server):
-    assert text(complete(echo_server, ["one two", "three"])) == "one two three"
+def test_each_of_several_prompts_has_its_answers(echo_server):
+    choices = complete(echo_server, ["one two", "three"], n=2).json()["choices"]
+
+    assert [choice["text"] for choice in choices] == ["one two", "one two", "three", "three"]
+    assert [choice["index"] for choice in choices] == [0, 1, 2, 3]
 
 
 def test_log_probabilities_come_in_the_older_form(echo_server):

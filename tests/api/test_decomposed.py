@@ -24,6 +24,7 @@ from support.upstream import (
     FakeUpstream,
     Gate,
     chunk,
+    doubtful,
     event,
     failure,
     fake_upstream,
@@ -194,7 +195,8 @@ def test_tasks_may_all_do_without_a_model(echo_server):
         {"response_format": {"type": "json_object"}},
         {"logprobs": True},
         {"stop": "\n\n"},
-        {"max_tokens": 15},
+        {"functions": [LOOK["function"]]},
+        {"max_tokens": 60},
     ],
 )
 def test_wishes_that_tasks_apart_cannot_meet_keep_the_message_whole(echo_server, wish):
@@ -243,7 +245,7 @@ async def test_every_task_gets_what_was_said_before_and_the_client_s_wishes(upst
         {"role": "user", "content": "Hello"},
         {"role": "assistant", "content": "Hi!"},
     ]
-    body = {"temperature": 0.5, "seed": 7, "max_tokens": 50}
+    body = {"temperature": 0.5, "seed": 7, "max_tokens": 70}
     async with routing_client(upstream) as client:
         messages = [*earlier, {"role": "user", "content": [{"type": "text", "text": ALIKE}]}]
         response = await client.post(CHAT, json={"messages": messages, **body})
@@ -251,7 +253,7 @@ async def test_every_task_gets_what_was_said_before_and_the_client_s_wishes(upst
     assert told(response) == ("true", "2", "small,small")
     for seen in upstream.seen:
         assert seen.body["messages"][:-1] == earlier
-        assert {key: seen.body[key] for key in body} == {**body, "max_tokens": 25}
+        assert {key: seen.body[key] for key in body} == {**body, "max_tokens": 35}
     assert sorted(asked(upstream)) == sorted(ALIKE.replace("? ", "?|").split("|"))
 
 
@@ -389,7 +391,7 @@ async def test_task_that_no_model_can_answer_fails_the_message(upstream, stream)
     assert response.status_code == 502
     assert response.json()["error"]["code"] == "generation_failed"
     assert told(response)[:2] == ("true", "2")
-    assert (statistics["total_requests"], statistics["subtasks"]["total"]) == (0, 0)
+    assert (statistics["total_requests"], statistics["subtasks"]["total"]) == (1, 2)
 
 
 def test_failure_cancels_the_other_tasks(gateway, upstream):
@@ -436,44 +438,68 @@ def test_client_that_hangs_up_ends_every_task(gateway, upstream, stream):
         second.await_hang_up()
 
     eventually(lambda: gateway.get("/v1/queue/stats").json()["active"] == 0)
-    assert gateway.get("/v1/routing/stats").json()["total_requests"] == before
+    eventually(lambda: gateway.get("/v1/routing/stats").json()["total_requests"] == before + 1)
     assert gateway.chat("Hello").status_code == 200
 
 
-async def test_unsure_task_is_given_to_the_next_model(upstream):
-    unsure = {"content": [{"token": "x", "logprob": -3.0}]}
-    pieces = [event(chunk("perhaps", logprobs=unsure)), event(chunk(finish="stop")), DONE]
-    upstream.script("small", Answer(pieces))
+@pytest.mark.parametrize("stream", [False, True])
+async def test_unsure_task_is_given_to_the_next_model(upstream, stream):
+    upstream.script("small", Answer(doubtful("perhaps", -3.0)))
     async with routing_client(upstream, fallback=True) as client:
-        response = await client.post(CHAT, json=chat("What is 2+2? Who wrote Hamlet?"))
+        message = "Who wrote Hamlet? What is 2+2?"
+        response = await client.post(CHAT, json=chat(message, stream=stream))
 
-    assert said(response) == "4\n\nthis is large"
-    assert told(response) == ("true", "2", "tier0,large")
+    assert said(response) == "this is large\n\n4"
+    assert told(response) == ("true", "2", "large,tier0")
     assert where(response) == ("large", "3")
+    assert response.headers["X-Octomil-Escalated-From"] == "small;task=1"
+
+
+async def test_each_task_that_was_escalated_is_named(upstream):
+    upstream.script("small", *[Answer(doubtful("perhaps", -3.0))] * 2)
+    async with routing_client(upstream, fallback=True) as client:
+        response = await client.post(CHAT, json=chat(f"What is 2+2? {ALIKE}"))
+        stats = (await client.get("/v1/routing/stats")).json()
+
+    assert told(response) == ("true", "3", "tier0,large,large")
+    assert response.headers["X-Octomil-Escalated-From"] == "small;task=2,small;task=3"
+    assert stats["escalations"] == {"total": 2, "from": {"small": 2}}
+
+
+async def test_task_escalated_after_the_headers_is_told_in_the_last_chunk(upstream):
+    upstream.script("small", Answer(doubtful("perhaps", -3.0)))
+    async with routing_client(upstream, fallback=True) as client:
+        message = "What is 2+2? Who wrote Hamlet?"
+        response = await client.post(CHAT, json=chat(message, stream=True))
+
+    assert told(response) == ("true", "2", "tier0,small")
+    assert "X-Octomil-Escalated-From" not in response.headers
+    assert read_stream(response).events[-1]["octomil"] == {
+        "subtask_models": "tier0,large",
+        "escalated_from": "small;task=2",
+    }
 
 
 @pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
 @pytest.mark.parametrize("stream", [False, True])
 def test_limit_bounds_all_answers_together_in_equal_shares(echo_server, field, stream):
     options = {"stream_options": {"include_usage": True}} if stream else {}
-    query = (
-        "Explain one two three four five six seven eight nine ten. What is 2+2? "
-        "Describe one two three four five six seven eight nine ten."
-    )
+    many = " ".join(f"w{number}" for number in range(40))
+    query = f"Explain {many}. What is 2+2? Describe {many}."
 
-    response = echo_server.chat(query, stream=stream, **{field: 17}, **options)
+    response = echo_server.chat(query, stream=stream, **{field: 65}, **options)
 
-    assert said(response) == (
-        "Explain one two three four five six seven eight\n\n4\n\n"
-        "Describe one two three four five six seven"
-    )
+    first, exact, last = said(response).split("\n\n")
+    assert exact == "4"
+    assert (len(first.split()), len(last.split())) == (33, 32)
+    assert first.endswith(" w31")
     if stream:
         assert read_stream(response).finish_reasons == ["length"]
         (usage,) = read_stream(response).usages
     else:
         assert response.json()["choices"][0]["finish_reason"] == "length"
         usage = response.json()["usage"]
-    assert usage["completion_tokens"] == 17
+    assert usage["completion_tokens"] == 65
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -564,7 +590,7 @@ async def test_statistics_count_the_message_once_and_its_tasks_apart(upstream):
     latency = metrics["octomil:e2e_request_latency_seconds"]
     assert (latency.value("_count", **large), latency.value("_count", **small)) == (2, 0)
     first_token = metrics["octomil:time_to_first_token_seconds"]
-    assert first_token.value("_count", **large) == 1
+    assert first_token.value("_count", **large) == 2
     waited = metrics["octomil:request_queue_time_seconds"]
     assert waited.value("_count", **small) == waited.value("_count", **large) == 2
 
@@ -575,7 +601,7 @@ async def test_log_line_names_who_did_each_task():
         node.recorder.log = RequestLog(out)
         async with client_of(node) as client:
             await client.post(CHAT, json=chat(f"{TWO} What is 2+2?"))
-        node.recorder.log.flush()
+        node.recorder.log.close()
 
     (line,) = out.getvalue().splitlines()
     assert line.startswith("[request] tier 3 large ")

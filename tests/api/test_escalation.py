@@ -6,10 +6,20 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
+from octomil.config import Settings
+from octomil.engines.openai import OpenAIEngine
 from octomil.routing.confidence import WINDOW_TOKENS
-from support.nodes import chat, client_of, composed_node
+from support.nodes import chat, client_of, composed_node, node_of
 from support.sse import read_stream
-from support.upstream import Answer, FakeUpstream, completion, doubtful, failure, fake_upstream
+from support.upstream import (
+    Answer,
+    FakeUpstream,
+    completion,
+    doubtful,
+    failure,
+    fake_upstream,
+    words,
+)
 
 CHAT = "/v1/chat/completions"
 EASY = "Hello"
@@ -110,6 +120,76 @@ async def test_unsure_model_is_believed_when_the_stronger_one_fails(upstream):
     assert (said(response), told(response)) == ("perhaps", ("small", "1", "small"))
 
 
+REFUSAL = failure(400, "This model does not support logprobs")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_model_that_refuses_to_tell_is_believed_and_not_asked_again(upstream, stream):
+    upstream.script("small", REFUSAL)
+    async with client(upstream) as node:
+        answers = [await node.post(CHAT, json=chat(EASY, stream=stream)) for _ in range(2)]
+
+    for response in answers:
+        assert (said(response), told(response)) == ("this is small", ("small", "1", None))
+    wishes = ["logprobs" in request.body for request in upstream.requests("small")]
+    assert wishes == [True, False, False]
+
+
+async def test_model_that_tells_nothing_is_not_asked_again(upstream):
+    async with client(upstream) as node:
+        for _ in range(2):
+            upstream.script("small", Answer(words("this is small")))
+            assert said(await node.post(CHAT, json=chat(EASY, stream=True))) == "this is small"
+
+    wishes = ["logprobs" in request.body for request in upstream.requests("small")]
+    assert wishes == [True, False]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_request_that_makes_no_sense_leaves_doubt_as_it_is(upstream, stream):
+    upstream.script("small", failure(400, "nonsense"), failure(400, "nonsense"))
+    async with client(upstream) as node:
+        refused = await node.post(CHAT, json=chat(EASY, stream=stream))
+        upstream.always("small", Answer(doubtful("well perhaps", UNSURE)))
+        response = await node.post(CHAT, json=chat(EASY, stream=stream))
+
+    assert (refused.status_code, refused.json()["error"]["message"]) == (400, "nonsense")
+    assert told(response) == ("large", "3", "small")
+
+
+async def test_prompt_that_is_echoed_is_never_doubted(upstream):
+    body = {"model": "auto", "prompt": "Hello", "echo": True}
+    async with client(upstream) as node:
+        await node.post("/v1/completions", json=body)
+
+    (request,) = upstream.requests("small")
+    assert "logprobs" not in request.body
+
+
+async def test_model_that_was_loaded_anew_is_asked_again(upstream):
+    settings = Settings.from_env(upstream.env)
+    engines = {name: OpenAIEngine(name, settings) for name in ("small", "large")}
+    async with node_of(engines, lazy=("large",), fallback=True) as node:
+        node.logprobs.learn("large", tells=False)
+        await node.pool.ready("large")
+
+        assert node.logprobs.may_tell("large")
+
+
+async def test_nobody_is_doubted_for_a_model_that_is_not_up(upstream):
+    upstream.always("small", Answer(doubtful("well perhaps", UNSURE)))
+    settings = Settings.from_env(upstream.env)
+    engines = {name: OpenAIEngine(name, settings) for name in ("small", "large")}
+    async with (
+        node_of(engines, lazy=("large",), fallback=True) as loaded,
+        client_of(loaded) as node,
+    ):
+        response = await node.post(CHAT, json=chat(EASY, stream=True))
+
+    assert (said(response), told(response)) == ("wellperhaps", ("small", "1", None))
+    assert len(upstream.requests("small")) == 1
+
+
 async def test_model_named_by_the_client_is_never_doubted(upstream):
     upstream.always("small", Answer(doubtful("well perhaps", UNSURE)))
     async with client(upstream) as node:
@@ -135,7 +215,7 @@ async def test_tokens_that_were_held_back_are_told_from_those_that_came_later(up
         await opened.post(CHAT, json=chat(EASY, stream=True))
 
     (one,) = seen
-    assert one.first_tokens >= WINDOW_TOKENS
+    assert one.timing.first_tokens >= WINDOW_TOKENS
     assert one.usage.completion_tokens == 40
 
 

@@ -1,5 +1,6 @@
 """`/health`, `/ready`, `/metrics`, and what is answered where there is nothing."""
 
+import io
 from collections.abc import Iterator
 
 import httpx
@@ -10,11 +11,14 @@ from octomil._version import __version__
 from octomil.engines.echo import EchoEngine
 from octomil.errors import EngineUnavailableError
 from octomil.serve.app import build_app
+from octomil.serve.request_log import RequestLog
 from support.nodes import chat, client_of, composed_node, node_of
 from support.prometheus import Metric, read_metrics
 from support.serving import ServeProcess, serving
 from support.upstream import CUT, Answer, Gate, chunk, event, failure, fake_upstream
 from support.waiting import url_while_loading
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 def metrics(served: ServeProcess) -> dict[str, Metric]:
@@ -96,10 +100,20 @@ def test_metrics_are_in_prometheus_format_with_a_doc_each(echo_server):
     assert {name for name in counters if not name.endswith("_total")} == set()
 
 
-def test_scraper_that_asks_for_openmetrics_gets_exemplars(echo_server):
-    ids = {"X-Request-Id": "r-1"}
+@pytest.mark.parametrize(
+    ("headers", "label"),
+    [
+        ({"X-Request-Id": "r-1"}, {"request_id": "r-1"}),
+        ({"traceparent": f"00-{TRACE}-{'b7' * 8}-01"}, {"trace_id": TRACE}),
+        (
+            {"X-Request-Id": "r-2", "traceparent": f"00-{TRACE}-{'b7' * 8}-01"},
+            {"trace_id": TRACE},
+        ),
+    ],
+)
+def test_scraper_that_asks_for_openmetrics_gets_exemplars(echo_server, headers, label):
     body = chat("Hello", stream=True)
-    echo_server.post("/v1/chat/completions", body, headers=ids)
+    echo_server.post("/v1/chat/completions", body, headers=headers)
 
     accept = {"Accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"}
     response = echo_server.get("/metrics", headers=accept)
@@ -109,7 +123,8 @@ def test_scraper_that_asks_for_openmetrics_gets_exemplars(echo_server):
     families = {f.name: f for f in text_string_to_metric_families(response.text)}
     for name in ("octomil:e2e_request_latency_seconds", "octomil:time_to_first_token_seconds"):
         exemplars = [s.exemplar.labels for s in families[name].samples if s.exemplar]
-        assert {"trace_id": "r-1"} in exemplars
+        assert label in exemplars
+        assert {"trace_id": "r-1"} not in exemplars
 
 
 def test_answers_are_counted_with_their_tokens_and_times(echo_server):
@@ -131,8 +146,8 @@ def test_answers_are_counted_with_their_tokens_and_times(echo_server):
     assert grown("generation_tokens_total", **small) == 7
     assert grown("e2e_request_latency_seconds", "_count", **small) == 3
     assert grown("request_queue_time_seconds", "_count", **small) == 3
-    assert grown("time_to_first_token_seconds", "_count", **small) == 1
-    assert grown("inter_token_latency_seconds", "_count", **small) == 1
+    assert grown("time_to_first_token_seconds", "_count", **small) == 3
+    assert grown("inter_token_latency_seconds", "_count", **small) == 2
     assert grown("routing_latency_seconds", "_count") == 3
 
 
@@ -160,6 +175,17 @@ def test_engines_and_queues_are_gauged(echo_server):
     assert told["octomil:engine_restarts"].value(model_name="small") == 0
     for name in ("num_requests_running", "num_requests_waiting", "engine_slots_busy"):
         assert ("", frozenset({("model_name", "small")})) in told[f"octomil:{name}"].samples
+
+
+async def test_lines_that_the_log_could_not_take_are_counted():
+    async with composed_node("echo:small") as node, client_of(node) as client:
+        node.recorder.log = RequestLog(io.StringIO())
+        for lines, lost in ((1, 0), (2, 2)):
+            for _ in range(lines):
+                await client.post("/v1/chat/completions", json=chat("Hello"))
+            told = read_metrics((await client.get("/metrics")).text)
+            assert told["octomil:log_lines_lost_total"].value() == lost
+            node.recorder.log.close()
 
 
 async def test_model_that_nobody_needed_yet_is_not_told_to_be_down():

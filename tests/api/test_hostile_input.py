@@ -391,7 +391,7 @@ async def test_what_a_model_cannot_do_has_a_code(fields):
         capabilities = Capabilities(tools=False)
 
     class Single(EchoEngine):
-        async def generate(self, request):
+        def stream(self, request):
             raise InvalidRequestError("n must be at most 2", param="n")
 
     engines = {"one": Single("one"), "plain": Plain("plain")}

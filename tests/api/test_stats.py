@@ -4,6 +4,8 @@ import httpx
 import pytest
 
 from support.nodes import chat, client_of, composed_node
+from support.prometheus import Metric, read_metrics
+from support.upstream import Answer, doubtful, failure, fake_upstream
 
 HARD = (
     "Explain the tradeoffs between FedAvg and FedProx for non-IID data distributions across "
@@ -12,9 +14,19 @@ HARD = (
 ROUTED = ("echo:small", "echo:medium", "echo:large")
 
 
+@pytest.fixture
+def upstream():
+    with fake_upstream() as upstream:
+        yield upstream
+
+
 async def ask(client: httpx.AsyncClient, *queries: str, **body) -> None:
     for query in queries:
         await client.post("/v1/chat/completions", json=chat(query, **body))
+
+
+async def metrics(client: httpx.AsyncClient) -> dict[str, Metric]:
+    return read_metrics((await client.get("/metrics")).text)
 
 
 async def routing(client: httpx.AsyncClient) -> dict:
@@ -52,15 +64,76 @@ async def test_requests_are_counted_where_they_went_and_shares_add_up_to_one_hun
     async with composed_node(*ROUTED, auto_route=True) as node, client_of(node) as client:
         await ask(client, "Hello", "Hi there", "What is 2+2?", HARD)
         await ask(client, "Hello", stream=True)
-        await ask(client, "Hello", model="medium")
         told = await routing(client)
 
-    assert told["total_requests"] == 6
+    assert told["total_requests"] == 5
     assert told["routing_distribution"] == {
-        "tier0_deterministic": {"count": 1, "percentage": 16.7},
-        "small": {"count": 3, "percentage": 50.0},
-        "medium": {"count": 1, "percentage": 16.7},
-        "large": {"count": 1, "percentage": 16.6},
+        "tier0_deterministic": {"count": 1, "percentage": 20.0},
+        "small": {"count": 3, "percentage": 60.0},
+        "medium": {"count": 0, "percentage": 0.0},
+        "large": {"count": 1, "percentage": 20.0},
+    }
+
+
+async def test_what_nobody_routed_is_not_counted():
+    async with composed_node(*ROUTED, auto_route=True) as node, client_of(node) as client:
+        await ask(client, "Hello", model="medium")
+        body, named = chat("Hello"), {"X-Model": "large"}
+        await client.post("/v1/chat/completions", json=body, headers=named)
+        told, shown = await routing(client), await metrics(client)
+    async with composed_node(*ROUTED) as node, client_of(node) as client:
+        await ask(client, "Hello")
+        without_a_router = await routing(client)
+
+    assert told["total_requests"] == without_a_router["total_requests"] == 0
+    assert shown["octomil:routing_decisions_total"].samples == {}
+    assert shown["octomil:routing_latency_seconds"].value("_count") == 0
+    success = shown["octomil:request_success_total"]
+    assert success.value(model_name="medium", finished_reason="stop") == 1
+
+
+@pytest.mark.parametrize("content", ["Hello", "What is the capital of France? And of Peru?"])
+async def test_statistics_and_metrics_tell_the_same_however_requests_end(upstream, content):
+    upstream.script("small", failure(400), failure(400), Answer(doubtful("perhaps", -3.0)))
+    models = ("openai:small", "openai:large")
+    options = {"auto_route": True, "fallback": True, "env": upstream.env}
+    async with composed_node(*models, **options) as node, client_of(node) as client:
+        await ask(client, *[content] * 4, HARD, "What is 2+2?")
+        told, shown = await routing(client), await metrics(client)
+
+    assert told["total_requests"] == 6
+    for name, shares in (
+        ("routing_decisions_total", told["routing_distribution"]),
+        ("subtasks_total", told["subtasks"]["distribution"]),
+    ):
+        for model, entry in shares.items():
+            samples = shown[f"octomil:{name}"].samples.items()
+            label = ("model_name", "tier0" if model == "tier0_deterministic" else model)
+            assert sum(n for (_, labels), n in samples if label in labels) == entry["count"]
+    assert shown["octomil:routing_latency_seconds"].value("_count") == told["total_requests"]
+    escalated = shown["octomil:escalations_total"].value(model_name="small")
+    assert escalated == told["escalations"]["from"]["small"] == 1
+    assert shown["octomil:request_failure_total"].samples
+
+
+async def test_speeds_are_seen_in_answers_in_one_piece_as_well(upstream):
+    models = ("openai:small", "openai:large")
+    options = {"auto_route": True, "env": upstream.env}
+    async with composed_node(*models, **options) as node, client_of(node) as client:
+        await ask(client, "Hello")
+        one, unknown = await routing(client), await metrics(client)
+        await ask(client, HARD)
+        both, known = await routing(client), await metrics(client)
+
+    names = [
+        f"octomil:estimated_{n}" for n in ("compute_savings_ratio", "latency_reduction_seconds")
+    ]
+    assert one["estimated_savings"] is None
+    assert [unknown[name].samples for name in names] == [{}, {}]
+    ratio, latency_s = (known[name].value() for name in names)
+    assert both["estimated_savings"] == {
+        "vs_largest_model_only": f"{round(ratio * 100)}% fewer compute-seconds",
+        "avg_latency_reduction_ms": round(latency_s * 1000),
     }
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from epochly.inference.context import RequestContext, TraceContext, bound
+from epochly.inference.context.trace import SAMPLED
 from octomil.engines.aiohttp_client import AiohttpUpstream
 from octomil.engines.plain_http import PlainHttpUpstream
 from octomil.engines.upstream import Reply, Upstream, open_upstream
@@ -101,6 +103,25 @@ async def test_sends_method_path_key_and_body(make: Callable[..., Upstream]) -> 
     assert b"content-type: application/json\r\n" in sent.lower()
     assert sent.endswith(b'\r\n\r\n{"a": 1}')
     assert reply == Reply(200, b"{}", None)
+
+
+async def test_carries_the_trace_of_the_request_it_is_sent_for(
+    make: Callable[..., Upstream],
+) -> None:
+    trace = TraceContext("a" * 32, "b" * 16, SAMPLED, "acme=1")
+    request = RequestContext.at(trace, request_id="r-1")
+
+    async with scripted([JSON], [JSON], [JSON]) as script, opened(make, script.url) as upstream:
+        with bound(request):
+            await upstream.request("POST", "/x", b"{}")
+            await read(upstream)
+        await upstream.request("POST", "/x", b"{}")
+
+    *traced, untraced = [sent.lower() for sent in script.requests]
+    for sent in traced:
+        assert f"\r\ntraceparent: {trace.traceparent}\r\n".encode() in sent
+        assert b"\r\ntracestate: acme=1\r\n" in sent
+    assert b"trace" not in untraced
 
 
 async def test_keeps_the_connection_for_the_next_request(make: Callable[..., Upstream]) -> None:
@@ -248,6 +269,24 @@ async def test_silence_longer_than_allowed_is_a_fault(make: Callable[..., Upstre
         with pytest.raises(GenerationError, match="nothing in time"):
             await read(upstream)
         never.set()
+
+
+async def test_silence_in_a_later_request_on_a_kept_connection_is_a_fault(
+    make: Callable[..., Upstream],
+) -> None:
+    never = asyncio.Event()
+
+    async with (
+        scripted([JSON], [JSON], [CHUNKED, b"5\r\nfirst\r\n", never]) as script,
+        opened(make, script.url, read_timeout_s=0.05) as upstream,
+    ):
+        for _ in range(2):
+            assert await upstream.request("POST", "/x", b"{}") == Reply(200, b"{}")
+        with pytest.raises(GenerationError, match="nothing in time"):
+            await read(upstream)
+        never.set()
+
+    assert script.connections == 1
 
 
 async def test_no_server_is_unavailable(make: Callable[..., Upstream]) -> None:

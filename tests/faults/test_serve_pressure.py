@@ -13,8 +13,9 @@ import httpx
 import pytest
 
 from octomil.cli.main import main
+from octomil.engines.echo import EchoEngine
 from support.caller import CHAT, Caller, head
-from support.nodes import chat, client_of, composed_node
+from support.nodes import chat, client_of, composed_node, node_of
 from support.ollama import ollama
 from support.prometheus import read_metrics
 from support.serving import ServeProcess, serving
@@ -145,6 +146,27 @@ def test_full_queue_is_a_429_that_says_when_to_come_back(upstream):
         assert statuses == {200}
         assert served.chat("Hello").status_code == 200
         assert len(upstream.requests("small")) == UPSTREAM_LIMIT + 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("fallback", [False, True])
+async def test_full_queue_moves_nobody_to_a_model_that_costs_more(fallback, stream):
+    engines = {name: EchoEngine(name) for name in ("small", "large")}
+    async with (
+        node_of(engines, fallback=fallback, max_queue=0) as node,
+        client_of(node) as client,
+    ):
+        house = node.turnstile("small").queue
+        for _ in range(house.max_concurrency):
+            await house.acquire()
+        response = await client.post(CHAT, json=chat("Hello", stream=stream))
+        for _ in range(house.max_concurrency):
+            house.release()
+
+        assert response.status_code == 429
+        assert response.json()["error"]["code"] == "queue_full"
+        assert response.headers["X-Octomil-Routed-Model"] == "small"
+        assert "large" not in node.queue_stats()["models"]
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 import aiohttp
 
-from octomil.engines.upstream import Reply, retry_after_s
+from octomil.engines.upstream import Reply, retry_after_s, trace_headers
 from octomil.errors import ConfigurationError, EngineUnavailableError, GenerationError
 
 _KEEP_ALIVE_S = 4.0  # below the 5 s after which common servers close a kept connection
@@ -75,12 +75,13 @@ class AiohttpUpstream:
     async def _open(self, method: str, path: str, body: bytes | None) -> aiohttp.ClientResponse:
         """Send a request, once more if a kept connection turns out to have been closed."""
         session = self._session or self._connect()
+        url, headers = self.base_url + path, trace_headers()
         try:
-            return await session.request(method, self.base_url + path, data=body)
+            return await session.request(method, url, data=body, headers=headers)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
             if isinstance(error, aiohttp.ClientConnectorError) or _had_begun(error):
                 raise
-            return await session.request(method, self.base_url + path, data=body)
+            return await session.request(method, url, data=body, headers=headers)
 
     def _connect(self) -> aiohttp.ClientSession:
         self._session = aiohttp.ClientSession(

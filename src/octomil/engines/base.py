@@ -7,7 +7,7 @@ already, so that relaying a token costs no parsing.
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 Endpoint = Literal["chat/completions", "completions"]
 
@@ -27,6 +27,8 @@ class Capabilities:
         logprobs: reports token log-probabilities.
         structured_output: constrains its answer to JSON or a JSON schema.
         media: reads parts of a message that are not text: images, sound, files.
+        gathers: makes a whole answer by gathering its own stream; whoever gathers it himself knows
+            at any time how far it is.
         context_tokens: tokens of prompt and answer together; None where unknown.
         max_concurrency: requests it works on at once.
     """
@@ -38,6 +40,7 @@ class Capabilities:
     logprobs: bool = True
     structured_output: bool = True
     media: bool = False
+    gathers: bool = False
     context_tokens: int | None = None
     max_concurrency: int = 1
 
@@ -69,6 +72,51 @@ class Usage:
     completion_tokens: int = 0
     cached_tokens: int = 0
     finish_reason: str | None = None
+
+    def become(self, other: "Usage") -> None:
+        """Take over what another answer used, which stands in for this one."""
+        self.prompt_tokens = other.prompt_tokens
+        self.completion_tokens = other.completion_tokens
+        self.cached_tokens = other.cached_tokens
+        self.finish_reason = other.finish_reason
+
+
+class Pace(NamedTuple):
+    """How many tokens an engine wrote in how many seconds."""
+
+    tokens: int
+    seconds: float
+
+
+@dataclass(slots=True)
+class Timing:
+    """When the tokens of one answer came, in seconds on the clock of `time.perf_counter`.
+
+    Attributes:
+        first_at: when the first ones came; None before, and where all came in one piece.
+        first_tokens: how many came with the first: more than one where they were held back.
+        last_at: when the newest ones came.
+    """
+
+    first_at: float | None = None
+    first_tokens: int = 1
+    last_at: float | None = None
+
+    def begin(self, now: float, *, tokens: int) -> None:
+        """Note that the first tokens have come, `tokens` of them as far as is known."""
+        self.first_at = self.last_at = now
+        self.first_tokens = max(1, tokens)
+
+    def pace(self, tokens: int) -> Pace | None:
+        """Tell how fast the tokens after the first came; None where there were none.
+
+        Args:
+            tokens: of the whole answer so far.
+        """
+        later = tokens - self.first_tokens
+        if self.first_at is None or self.last_at is None or later < 1:
+            return None
+        return Pace(later, self.last_at - self.first_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class EchoEngine(Deathless):
 
     Args:
         name: the model name in its answers.
-        context_tokens: words of prompt it accepts.
+        context_tokens: words of prompt and answer together; where they are full the answer ends.
         delay_s: pause before each word, to look at a stream.
     """
 
@@ -51,7 +51,7 @@ class EchoEngine(Deathless):
         self._loaded = False
         self._busy = 0
         self._capabilities = Capabilities(
-            embeddings=True, context_tokens=context_tokens, max_concurrency=64
+            embeddings=True, gathers=True, context_tokens=context_tokens, max_concurrency=64
         )
 
     @property
@@ -77,17 +77,21 @@ class EchoEngine(Deathless):
         self, request: GenerationRequest, usage: Usage
     ) -> AsyncGenerator[bytes, None]:
         self._check_loaded()
-        prompt = prompt_text(request)
-        usage.prompt_tokens = len(prompt.split())
+        prompts = prompt_texts(request)
+        tokens = [len(prompt.split()) for prompt in prompts]
+        usage.prompt_tokens = sum(tokens)
         limit = self._capabilities.context_tokens or 0
-        if usage.prompt_tokens > limit:
+        if max(tokens) > limit:
             raise ContextLengthError(
-                f"the prompt has {usage.prompt_tokens} tokens, more than the context of {limit}"
+                f"the prompt has {max(tokens)} tokens, more than the context of {limit}"
             )
+        rooms = [limit - count for count in tokens]
+        repeats = range(request.body.get("n") or 1)
+        answers = [pair for pair in zip(prompts, rooms, strict=True) for _ in repeats]
         self._busy += 1
         try:
-            for index in range(request.body.get("n") or 1):
-                async for event in self._choice(request, prompt, index, usage):
+            for index, (prompt, room) in enumerate(answers):
+                async for event in self._choice(request, prompt, room, index, usage):
                     yield event
         finally:
             self._busy -= 1
@@ -95,7 +99,7 @@ class EchoEngine(Deathless):
             yield self._event(request, [], usage=usage_json(usage))
 
     async def _choice(
-        self, request: GenerationRequest, prompt: str, index: int, usage: Usage
+        self, request: GenerationRequest, prompt: str, room: int, index: int, usage: Usage
     ) -> AsyncGenerator[bytes, None]:
         chat = request.endpoint == "chat/completions"
         call = _forced_call(request.body) if chat else None
@@ -107,7 +111,7 @@ class EchoEngine(Deathless):
             yield self._event(request, [_choice(index, delta={}, finish_reason="tool_calls")])
             return
         text = (_structured(request.body) if chat else None) or prompt
-        words, usage.finish_reason = _answer_words(request.body, text, index)
+        words, usage.finish_reason = _answer_words(request.body, text, index, room)
         if chat:
             role = {"role": "assistant", "content": ""}
             yield self._event(request, [_choice(index, delta=role)])
@@ -155,22 +159,22 @@ class EchoEngine(Deathless):
             raise EngineUnavailableError(f"model {self.name!r} is not loaded")
 
 
-def prompt_text(request: GenerationRequest) -> str:
-    """Return what the engine echoes: the last message's text, or the prompt."""
+def prompt_texts(request: GenerationRequest) -> list[str]:
+    """Return what the engine echoes: the last message's text, or each of the prompts."""
     if request.endpoint == "completions":
         prompt = request.body["prompt"]
-        return prompt if isinstance(prompt, str) else " ".join(prompt)
+        return [prompt] if isinstance(prompt, str) else prompt
     content = request.body["messages"][-1].get("content") or ""
     if isinstance(content, str):
-        return content
-    return " ".join(part.get("text") or "" for part in content)
+        return [content]
+    return [" ".join(part.get("text") or "" for part in content)]
 
 
 def _choice(index: int, *, finish_reason: str | None = None, **more: Any) -> dict[str, Any]:
     return {"index": index, **more, "finish_reason": finish_reason}
 
 
-def _answer_words(body: dict[str, Any], text: str, index: int) -> tuple[list[str], str]:
+def _answer_words(body: dict[str, Any], text: str, index: int, room: int) -> tuple[list[str], str]:
     words = _WORD.findall(text)
     if body.get("temperature") and "response_format" not in body:
         seed = body.get("seed")
@@ -180,8 +184,8 @@ def _answer_words(body: dict[str, Any], text: str, index: int) -> tuple[list[str
         if any(stop in word for stop in ([stops] if isinstance(stops, str) else stops)):
             words = words[:i]
             break
-    limit = body.get("max_completion_tokens") or body.get("max_tokens")
-    if limit is not None and limit < len(words):
+    limit = min(body.get("max_completion_tokens") or body.get("max_tokens") or room, room)
+    if limit < len(words):
         return words[:limit], "length"
     return words, "stop"
 

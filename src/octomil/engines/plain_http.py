@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httptools
 
-from octomil.engines.upstream import Reply, retry_after_s
+from octomil.engines.upstream import Reply, retry_after_s, trace_headers
 from octomil.errors import ConfigurationError, EngineUnavailableError, GenerationError
 
 _IDLE_S = 4.0  # below the 5 s after which common servers close a kept connection
@@ -100,7 +100,8 @@ class PlainHttpUpstream:
     async def _send(self, method: str, path: str, body: bytes | None) -> "_Connection":
         """Send a request and wait for its first answer, on a kept connection if one still lives."""
         payload = body or b""
-        head = f"{method} {self._path}{path} HTTP/1.1\r\n{self._head}{len(payload)}\r\n\r\n"
+        trace = "".join(f"{name}: {value}\r\n" for name, value in trace_headers().items())
+        head = f"{method} {self._path}{path} HTTP/1.1\r\n{trace}{self._head}{len(payload)}\r\n\r\n"
         message = head.encode("latin-1") + payload
         kept = self._kept()
         while True:
@@ -191,7 +192,8 @@ class _Connection(asyncio.Protocol):
             raise self._broken("it was closed")
         if self._read_timeout_s is not None:
             self._last_read = self._loop.time()
-            self._timer = self._loop.call_later(self._read_timeout_s, self._check_silence)
+            if self._timer is None:  # it goes on from one request to the next
+                self._timer = self._loop.call_later(self._read_timeout_s, self._check_silence)
         self._transport.write(message)
 
     async def more(self) -> None:
@@ -223,7 +225,6 @@ class _Connection(asyncio.Protocol):
 
     def rest(self) -> None:
         """Wait for the next request."""
-        self._stop_timer()
         self.idle_since = self._loop.time()
 
     def abort(self) -> None:
@@ -283,7 +284,6 @@ class _Connection(asyncio.Protocol):
         if self.status:
             self.complete = True
             self.reusable = self._parser.should_keep_alive()
-            self._stop_timer()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -300,11 +300,13 @@ class _Connection(asyncio.Protocol):
 
     def _check_silence(self) -> None:
         assert self._read_timeout_s is not None
+        self._timer = None
+        if self.complete:
+            return
         left = self._last_read + self._read_timeout_s - self._loop.time()
         if left > 0:
             self._timer = self._loop.call_later(left, self._check_silence)
             return
-        self._timer = None
         self._fail(GenerationError(f"{self._url} sent nothing in time"))
         self.abort()
 

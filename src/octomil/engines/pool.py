@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import Context
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -137,8 +138,9 @@ class EnginePool:
         """
         entry = self[name]
         if entry.supervisor is None or entry.supervisor.done():
+            # It outlives the request that may have begun it, so it takes nothing of its context.
             entry.supervisor = asyncio.create_task(
-                self._supervise(name, entry), name=f"supervise {name}"
+                self._supervise(name, entry), name=f"supervise {name}", context=Context()
             )
         while entry.state is not EngineState.READY:
             if entry.supervisor.done():

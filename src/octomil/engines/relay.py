@@ -11,6 +11,7 @@ import msgspec
 from octomil.engines.base import Usage
 from octomil.errors import (
     ContextLengthError,
+    EngineRefusedError,
     EngineUnavailableError,
     GenerationError,
     InvalidRequestError,
@@ -26,6 +27,9 @@ _MARKS = (
 
 _PIECE = re.compile(rb'"(?:content|reasoning_content|reasoning|refusal|text|arguments)": ?"(?!")')
 """Where a chunk says something; as above, text cannot forge it."""
+
+_OTHER = re.compile(rb'"delta": ?\{"(?!role"|content")\w+": ?+(?!null|"")')
+"""Where a chunk tells something else, such as sound; looked for as long as there were no pieces."""
 
 _TOO_LONG = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 """Codes or types by which OpenAI and llama.cpp say that a prompt does not fit."""
@@ -82,7 +86,7 @@ class EventRelay:
         self._wants_usage = wants_usage
         self._choices_per_prompt = choices_per_prompt
         self._prompts: dict[int, Usage] = {}
-        self._pieces = self._told = 0
+        self._pieces = self._others = self._told = 0
         self._framer = SseFramer()
         self._ended = False
         self._last: dict[str, Any] = {}
@@ -95,7 +99,10 @@ class EventRelay:
         """
         block = self._framer.feed(chunk)
         self._pieces += len(_PIECE.findall(block))
-        self._usage.completion_tokens = max(self._usage.completion_tokens, self._pieces)
+        if not self._pieces:
+            self._others += len(_OTHER.findall(block))
+        counted = self._pieces or self._others
+        self._usage.completion_tokens = max(self._usage.completion_tokens, counted)
         for mark in _MARKS:
             if mark in block:
                 return self._open(block)
@@ -109,7 +116,7 @@ class EventRelay:
         """
         if not self._ended and self._usage.finish_reason is None:
             raise GenerationError(f"the stream of model {self._model!r} broke off before its end")
-        self._usage.completion_tokens = self._told or self._pieces
+        self._usage.completion_tokens = self._told or self._pieces or self._others
         if not (self._wants_usage and self._last):
             return b""
         head = {k: self._last[k] for k in ("id", "object", "created", "model") if k in self._last}
@@ -225,7 +232,7 @@ def error_from(
         return EngineUnavailableError(text, retry_after_s=retry_after_s or 1.0)
     if 400 <= status < 500:
         return InvalidRequestError(message, param=param, code=code, status=status)
-    return GenerationError(f"model {model!r} failed with status {status}: {message}")
+    return EngineRefusedError(f"model {model!r} failed with status {status}: {message}")
 
 
 def _error_status(error: Any) -> int:

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
+from epochly.inference.context.request import current_request
 from octomil.http.retry import parse_retry_after
 
 _LONGEST_RETRY_S = 86_400.0
@@ -24,7 +25,7 @@ class Reply:
 
 
 class Upstream(Protocol):
-    """Sends requests to one server."""
+    """Sends requests to one server, each with the `trace_headers` of whoever it is sent for."""
 
     async def request(self, method: str, path: str, body: bytes | None = None) -> Reply:
         """Send a request and read the whole answer.
@@ -86,6 +87,13 @@ def open_upstream(
         connect_timeout_s=connect_timeout_s,
         read_timeout_s=read_timeout_s,
     )
+
+
+def trace_headers() -> dict[str, str]:
+    """Return the headers that carry the trace of the request at hand on; none without a trace."""
+    request = current_request()
+    trace = request.trace if request is not None else None
+    return trace.headers() if trace is not None else {}
 
 
 def retry_after_s(value: str) -> float | None:

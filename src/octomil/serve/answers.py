@@ -88,9 +88,8 @@ def routing_headers(seen: Observation) -> list[Header]:
         (b"x-octomil-routing-tier", b"%d" % seen.tier),
         (b"x-octomil-routing-latency-us", b"%d" % seen.routing_us),
     ]
-    if seen.all_dropped:
-        models = ",".join(dropped.model for dropped in seen.all_dropped)
-        headers.append((b"x-octomil-escalated-from", _header_text(models)))
+    if (seen.dropped or seen.subtasks) and (escalated_from := seen.escalated_from):
+        headers.append((b"x-octomil-escalated-from", _header_text(escalated_from)))
     return headers
 
 

@@ -17,6 +17,7 @@ from octomil.serve.keys import ClientKeys
 from octomil.serve.limits import BODY_TIMEOUT_S, ApiKeyMiddleware
 from octomil.serve.node import Node
 from octomil.serve.origins import OriginGuard
+from octomil.serve.request_ids import NamedAnswers
 from octomil.serve.routes import EmbeddingsEndpoint, NodeRoutes
 
 _EXPOSED = (
@@ -58,7 +59,7 @@ def build_app(
         "/v1/completions": GenerationEndpoint(node, "completions", body_timeout_s=body_timeout_s),
         "/v1/embeddings": EmbeddingsEndpoint(node, body_timeout_s=body_timeout_s),
     }
-    app: ASGIApp = ShortCut(posts, _router(node, posts, on_start))
+    app: ASGIApp = ShortCut(posts, NamedAnswers(_router(node, posts, on_start)))
     if keys:
         app = ApiKeyMiddleware(app, keys, node.recorder.record_refused_key)
     if cors_origins:  # outside of the key, which a preflight does not carry

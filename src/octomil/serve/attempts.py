@@ -1,18 +1,28 @@
 """One model's try at a request: its turn in the queue, its cost, and what is noted of it."""
 
-from asyncio import CancelledError
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
+from time import perf_counter
 from typing import Any
 
-from octomil.engines.base import Completion, Engine, EventStream, GenerationRequest
+from octomil.engines.base import Completion, Engine, EventStream, GenerationRequest, Pace
 from octomil.engines.gather import gather
+from octomil.errors import (
+    EngineCrashedError,
+    EngineRefusedError,
+    EngineUnavailableError,
+    InvalidRequestError,
+)
 from octomil.routing.tiers import TIER_NUMBERS
 from octomil.serve.breakers import Call
 from octomil.serve.escalation import LowConfidenceError, confident
+from octomil.serve.logprob_support import LogprobSupport
 from octomil.serve.node import Node
 from octomil.serve.observation import Observation
 from octomil.serve.till import Bill
+
+_UNREAD = (EngineUnavailableError, EngineCrashedError, EngineRefusedError, InvalidRequestError)
+"""Failures before anything was generated, for which no server charges."""
 
 
 class Attempt:
@@ -23,10 +33,14 @@ class Attempt:
         call: what the engine's breaker is told.
         bill: what the model costs.
         seen: where the try is noted.
+        logprobs: which engines tell log-probabilities.
     """
 
-    def __init__(self, engine: Engine, call: Call, bill: Bill, seen: Observation) -> None:
+    def __init__(
+        self, engine: Engine, call: Call, bill: Bill, seen: Observation, logprobs: LogprobSupport
+    ) -> None:
         self.engine = engine
+        self._logprobs = logprobs
         self._call = call
         self._bill = bill
         self._seen = seen
@@ -38,8 +52,11 @@ class Attempt:
             request: what is asked.
             check: whether an unsure answer raises `LowConfidenceError`, where the engine can tell.
         """
-        check = check and self.engine.capabilities.logprobs
-        stream = confident(self.engine, request) if check else self.engine.stream(request)
+        request = self._bounded(request)
+        if check and self._may_doubt(request):
+            stream = confident(self.engine, request, self._learn)
+        else:
+            stream = self.engine.stream(request)
         self._seen.usage = stream.usage
         if self._call.is_probe:
             return EventStream(self._announced(stream), stream.usage)
@@ -48,15 +65,32 @@ class Attempt:
     async def complete(self, request: GenerationRequest, *, check: bool) -> Completion:
         """Answer in one piece, errors as `stream` has them.
 
-        Where the price is known the engine streams all the same: only so is it known what was used
-        if the client leaves before the end.
+        Where the price is known, or the engine gathers a stream itself, it streams all the same:
+        only so is it known what was used, and when, if the client leaves before the end.
         """
-        check = check and self.engine.capabilities.logprobs
-        if check or self._bill.has_price:
-            return await gather(request.endpoint, self.stream(request, check=check))
+        check = check and self._may_doubt(request)
+        seen, began = self._seen, perf_counter()
+        if check or self._bill.has_price or self.engine.capabilities.gathers:
+            stream = self.stream(request, check=check)
+            return await gather(request.endpoint, stream, seen.timing)
         completion = await self.engine.generate(request)
-        self._seen.usage = completion.usage
+        seen.usage = completion.usage
+        seen.pace = Pace(seen.usage.completion_tokens, perf_counter() - began)
         return completion
+
+    def _may_doubt(self, request: GenerationRequest) -> bool:
+        """Tell whether log-probabilities of the answer can be had; an echoed prompt hides them."""
+        is_able = self.engine.capabilities.logprobs and self._logprobs.may_tell(self._seen.model)
+        return is_able and not request.body.get("echo")
+
+    def _learn(self, tells: bool) -> None:
+        self._logprobs.learn(self._seen.model, tells=tells)
+
+    def _bounded(self, request: GenerationRequest) -> GenerationRequest:
+        """Tell the model to stop where the cap counts on it."""
+        if self._bill.limit is None:
+            return request
+        return GenerationRequest(request.endpoint, {**request.body, "max_tokens": self._bill.limit})
 
     async def _announced(self, stream: EventStream) -> AsyncGenerator[bytes, None]:
         async with aclosing(stream.events) as events:
@@ -88,17 +122,16 @@ async def attempt(
     if not loads:
         node.pool.engine(name)
     node.breakers.require(name)
-    with node.till.open(name, body) as bill:
-        async with node.turnstile(name).turn() as seen.queue_s:
-            engine = await node.pool.ready(name) if loads else node.pool.engine(name)
-            with node.breakers.call(name) as call:
-                try:
-                    yield Attempt(engine, call, bill, seen)
-                except BaseException as error:
-                    given_up = isinstance(error, LowConfidenceError | CancelledError)
-                    is_cut = given_up or seen.usage.completion_tokens > 0
-                    seen.cost_usd = bill.charge(seen.usage, is_cut=is_cut)
-                    if isinstance(error, LowConfidenceError):
-                        seen.drop()
-                    raise
-                seen.cost_usd = bill.charge(seen.usage)
+    async with node.till.open(name, body) as bill, node.turnstile(name).turn(seen.waited):
+        engine = await node.pool.ready(name) if loads else node.pool.engine(name)
+        with node.breakers.call(name) as call:
+            try:
+                yield Attempt(engine, call, bill, seen, node.logprobs)
+            except BaseException as error:
+                if seen.usage.completion_tokens or not isinstance(error, _UNREAD):
+                    bill.charge(seen.usage, is_cut=True)
+                seen.cost_usd = bill.usd
+                if isinstance(error, LowConfidenceError):
+                    seen.drop()
+                raise
+            seen.cost_usd = bill.charge(seen.usage)

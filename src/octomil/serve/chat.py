@@ -2,32 +2,32 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from contextlib import aclosing
 from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
 
+from octomil.asgi.headers import headers_of
 from octomil.engines.base import Endpoint, EventStream, GenerationRequest
 from octomil.errors import OctomilError
 from octomil.http.sse import DONE
 from octomil.routing.router import DecomposedDecision, RoutingDecision
-from octomil.serve.answers import Header, ResponseWriter, routing_headers
+from octomil.serve.answers import ResponseWriter, routing_headers
 from octomil.serve.attempts import Attempt, attempt
+from octomil.serve.client_watch import ClientWatch
 from octomil.serve.decomposed import send_decomposed
 from octomil.serve.errors import error_answer, shutting_down, unforeseen
 from octomil.serve.escalation import WALKED_ON, LowConfidenceError
-from octomil.serve.hang_up import HangUp
 from octomil.serve.limits import (
     BODY_TIMEOUT_S,
     ClientGoneError,
     observe,
     parse,
-    read_body,
     too_deep,
 )
 from octomil.serve.node import AUTO, Node
 from octomil.serve.observation import Observation
+from octomil.serve.request_ids import in_trace
 from octomil.serve.tier0 import tier0_chunks, tier0_completion
 from octomil.wire.openai import ChatRequest, CompletionRequest
 
@@ -56,11 +56,11 @@ class GenerationEndpoint:
         exchange = Exchange(self._node, send, observe(scope))
         seen = exchange.seen
         try:
-            body = await read_body(scope, receive, deadline_s=self._body_timeout_s)
-            raw, checked = parse(body, self._kind)
-            named = _header(scope, b"x-model") or checked.model
-            async with HangUp(receive):
-                await exchange.answer(GenerationRequest(self._endpoint, raw), named)
+            async with ClientWatch(scope, receive, body_timeout_s=self._body_timeout_s) as client:
+                raw, checked = parse(await client.body(), self._kind)
+                named = _text(headers_of(scope).get(b"x-model", b"")) or checked.model
+                with in_trace(seen.context):
+                    await exchange.answer(GenerationRequest(self._endpoint, raw), named)
         except ClientGoneError:
             seen.outcome = "cancelled"
         except asyncio.CancelledError:
@@ -101,7 +101,7 @@ class Exchange:
         seen = self.seen
         seen.asked = request.body
         decision, seen.routing_s = self._node.choose(request.endpoint, request.body, named)
-        seen.routed = named == AUTO
+        seen.routed = named == AUTO and self._node.router is not None
         seen.model, seen.tier = decision.model_name, decision.tier_number
         if isinstance(decision, DecomposedDecision):
             await send_decomposed(self._node, request, decision, seen, self._writer)
@@ -138,15 +138,14 @@ class Exchange:
 
     async def _relay(self, stream: EventStream) -> None:
         """Send blocks as they come; the headers wait for the first, so that errors keep theirs."""
-        send, writer, seen = self._send, self._writer, self.seen
+        send, writer, timing = self._send, self._writer, self.seen.timing
         async with aclosing(stream.events) as events:
             async for block in events:
+                timing.last_at = perf_counter()
                 if not writer.started:
-                    seen.first_byte = perf_counter()
-                    seen.first_tokens = max(1, seen.usage.completion_tokens)
+                    timing.begin(timing.last_at, tokens=stream.usage.completion_tokens)
                     await writer.start()
                 await send({"type": "http.response.body", "body": block, "more_body": True})
-            seen.last_byte = perf_counter()
         await writer.send_block(DONE, is_last=True)
 
     async def _send_tier0(self, request: GenerationRequest, decision: RoutingDecision) -> None:
@@ -172,9 +171,7 @@ class Exchange:
         await self._writer.refuse(answer)
 
 
-def _header(scope: Scope, name: bytes) -> str:
-    headers: Sequence[Header] = scope["headers"]
-    value = next((value for key, value in headers if key == name), b"")
+def _text(value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:  # as HTTP once had it

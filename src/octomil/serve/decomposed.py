@@ -68,6 +68,12 @@ class DecomposedAnswer:
             self.finish_reason,
         )
 
+    @property
+    def first_at(self) -> float | None:
+        """When the first token of any answer came, by `perf_counter`; None before."""
+        came = (run.seen.timing.first_at for run in self._runs)
+        return min((at for at in came if at is not None), default=None)
+
     def observe(self, seen: Observation) -> None:
         """Note where the message went: it counts for its highest task."""
         parts = [run.seen for run in self._runs]
@@ -158,6 +164,8 @@ async def send_decomposed(
         seen.outcome = answer.finish_reason
     finally:
         answer.observe(seen)
+        if seen.timing.first_at is None:
+            seen.timing.first_at = answer.first_at
 
 
 def _collect_in(parts: list[str]) -> Callable[[str], Awaitable[None]]:
@@ -171,24 +179,28 @@ async def _stream(
     request: GenerationRequest, answer: DecomposedAnswer, seen: Observation, writer: ResponseWriter
 ) -> None:
     chat = ChatWriter(seen.model)
-    promised = answer.models
+    promised = _news(answer, seen)
 
     async def say(text: str) -> None:
         nonlocal chat, promised
         if not writer.started:
-            seen.first_byte = perf_counter()
+            seen.timing.first_at = perf_counter()
             writer.headers = _headers(answer, seen)
-            chat, promised = ChatWriter(seen.model), answer.models
+            chat, promised = ChatWriter(seen.model), _news(answer, seen)
         await writer.send_block(chat.event(text))
 
     await answer.write(say)
-    seen.last_byte = perf_counter()
     # The headers went out with the first word; what changed since then is told at the end.
-    more = {} if answer.models == promised else {"octomil": {"subtask_models": answer.models}}
-    ending = chat.end(answer.finish_reason, **more)
+    changed = {name: text for name, text in _news(answer, seen).items() if text != promised[name]}
+    ending = chat.end(answer.finish_reason, **({"octomil": changed} if changed else {}))
     if request.wants_usage:
         ending += chat.usage_event(usage_json(answer.usage))
     await writer.send_block(ending + DONE, is_last=True)
+
+
+def _news(answer: DecomposedAnswer, seen: Observation) -> dict[str, str]:
+    """Return what the headers say and may still change after they went out."""
+    return {"subtask_models": answer.models, "escalated_from": seen.escalated_from}
 
 
 def _headers(answer: DecomposedAnswer, seen: Observation) -> list[Header]:

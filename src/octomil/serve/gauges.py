@@ -50,6 +50,36 @@ def gauges(node: Node, busy: Mapping[str, int]) -> Iterator[Reading]:
         "2 while it is not asked because it kept failing.",
         {(name,): STATE_NUMBERS[node.breakers.state(name)] for name, _ in node.pool},
     )
+    saved = node.recorder.stats.savings()
+    yield _saving(
+        "estimated_compute_savings_ratio",
+        "Share of compute-seconds that routing saved, against the largest model alone; absent "
+        "while nobody can tell.",
+        saved.compute_ratio if saved else None,
+    )
+    yield _saving(
+        "estimated_latency_reduction_seconds",
+        "Mean seconds that routing saved a request, against the largest model alone; absent "
+        "while nobody can tell.",
+        saved.latency_reduction_s if saved else None,
+    )
+    yield _lost_lines(node)
+
+
+def _lost_lines(node: Node) -> Reading:
+    log = node.recorder.log
+    return Reading(
+        "octomil:log_lines_lost_total",
+        "Lines of the log that could not be written, because nobody read them or the disk is full.",
+        (),
+        {(): float(log.lost if log else 0)}.items,
+        kind="counter",
+    )
+
+
+def _saving(name: str, doc: str, value: float | None) -> Reading:
+    values: dict[LabelValues, float] = {} if value is None else {(): value}
+    return Reading(f"octomil:{name}", doc, (), values.items)
 
 
 def _gauge(name: str, doc: str, values: Mapping[LabelValues, float]) -> Reading:

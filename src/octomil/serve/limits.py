@@ -1,6 +1,5 @@
 """What a client may send: how much, how slowly, and with which key."""
 
-import asyncio
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -8,11 +7,12 @@ from typing import Any, TypeVar
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from octomil.serve.answers import send_answer
+from octomil.asgi.headers import headers_of
+from octomil.serve.answers import request_id_header, send_answer
 from octomil.serve.errors import HttpError, error_answer
 from octomil.serve.keys import ClientKeys
 from octomil.serve.observation import DEFAULT_TENANT, Observation
-from octomil.serve.request_ids import request_id
+from octomil.serve.request_ids import identify
 from octomil.wire.constraints import violation
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -31,37 +31,27 @@ class ClientGoneError(Exception):
     """The client hung up before its request was complete."""
 
 
-async def read_body(
-    scope: Scope,
-    receive: Receive,
-    *,
-    max_bytes: int = MAX_BODY_BYTES,
-    deadline_s: float = BODY_TIMEOUT_S,
-) -> bytes:
-    """Read a request's body, as long as it is small and quick enough.
+async def read_body(scope: Scope, receive: Receive, *, max_bytes: int = MAX_BODY_BYTES) -> bytes:
+    """Read a request's body, as long as it is small enough.
 
     Raises:
-        HttpError: 413 for a body above `max_bytes`, 408 for one slower than `deadline_s`.
+        HttpError: 413 for a body above `max_bytes`.
         ClientGoneError: the client hung up.
     """
-    announced = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
+    announced = headers_of(scope).get(b"content-length", b"0")
     if announced.isdigit() and int(announced) > max_bytes:
         raise _too_large(max_bytes)
     parts: list[bytes] = []
     size, more = 0, True
-    try:
-        async with asyncio.timeout(deadline_s):
-            while more:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGoneError
-                parts.append(message.get("body", b""))
-                size += len(parts[-1])
-                if size > max_bytes:
-                    raise _too_large(max_bytes)
-                more = message.get("more_body", False)
-    except TimeoutError:
-        raise _too_slow(deadline_s) from None
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > max_bytes:
+            raise _too_large(max_bytes)
+        more = message.get("more_body", False)
     return b"".join(parts)
 
 
@@ -74,19 +64,21 @@ def _too_large(max_bytes: int) -> HttpError:
     )
 
 
-def _too_slow(deadline_s: float) -> HttpError:
+def too_slow(timeout_s: float) -> HttpError:
+    """Return the error for a body that did not arrive in time."""
     return HttpError(
         408,
-        f"the body did not arrive within {deadline_s:g} s",
+        f"the body did not arrive within {timeout_s:g} s",
         code="request_timeout",
         headers=((b"connection", b"close"),),
     )
 
 
 def observe(scope: Scope) -> Observation:
-    """Begin to note a request: who sent it, and the id that it brings or gets."""
+    """Begin to note a request: who sent it, the id that it brings or gets, and its trace."""
     tenant: str = scope.get(TENANT, DEFAULT_TENANT)
-    return Observation(tenant=tenant, request_id=request_id(scope["headers"]))
+    request_id, context = identify(scope)
+    return Observation(tenant=tenant, request_id=request_id, context=context)
 
 
 def parse(body: bytes, kind: type[RequestT]) -> tuple[dict[str, Any], RequestT]:
@@ -108,7 +100,7 @@ def parse(body: bytes, kind: type[RequestT]) -> tuple[dict[str, Any], RequestT]:
         raise _invalid(str(error)) from None
     except RecursionError:
         raise too_deep() from None
-    broken = violation(checked)
+    broken = violation(checked, raw)
     if broken is not None:
         param, text = broken
         raise HttpError(400, text, code="invalid_value", param=param)
@@ -139,11 +131,11 @@ class ApiKeyMiddleware:
     Args:
         app: what to protect; it finds the key's tenant in the scope, under `TENANT`.
         keys: the tokens.
-        when_refused: called with the scope of each request that has no valid one.
+        when_refused: called with the scope and the id of each request that has no valid one.
     """
 
     def __init__(
-        self, app: ASGIApp, keys: ClientKeys, when_refused: Callable[[Scope], object]
+        self, app: ASGIApp, keys: ClientKeys, when_refused: Callable[[Scope, str], object]
     ) -> None:
         self._app = app
         self._keys = keys
@@ -154,13 +146,13 @@ class ApiKeyMiddleware:
         if scope["type"] != "http" or scope["path"] in _OPEN_PATHS:
             await self._app(scope, receive, send)
             return
-        given = next((v for k, v in scope["headers"] if k == b"authorization"), b"")
-        tenant = self._keys.tenant_of(given)
+        tenant = self._keys.tenant_of(headers_of(scope).get(b"authorization", b""))
         if tenant is not None:
             scope[TENANT] = tenant
             await self._app(scope, receive, send)
             return
-        self._when_refused(scope)
+        request_id, _ = identify(scope)
+        self._when_refused(scope, request_id)
         error = HttpError(
             401,
             "a valid API key is needed: send `Authorization: Bearer KEY` with the key that the "
@@ -169,4 +161,4 @@ class ApiKeyMiddleware:
             kind="authentication_error",
             headers=((b"www-authenticate", b"Bearer"),),
         )
-        await send_answer(send, error_answer(error))
+        await send_answer(send, error_answer(error), [request_id_header(request_id)])

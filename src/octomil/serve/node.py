@@ -1,9 +1,9 @@
 """The serving node: its models, their engines and queues, and who answers what."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -19,18 +19,25 @@ from octomil.errors import (
 )
 from octomil.routing.candidates import Candidates
 from octomil.routing.conversations import Conversations
-from octomil.routing.requests import Needs, may_split, messages_of, needs_of, takes_plain_text
+from octomil.routing.requests import (
+    Needs,
+    answers_within,
+    may_split,
+    messages_of,
+    needs_of,
+    takes_plain_text,
+)
 from octomil.routing.router import QueryRouter, RoutingDecision
 from octomil.routing.tiers import FAST
 from octomil.serve.breakers import Breakers
+from octomil.serve.logprob_support import LogprobSupport
 from octomil.serve.needs import PARAMS, WORDS, first_missing
 from octomil.serve.recorder import Recorder
 from octomil.serve.till import Till
+from octomil.serve.token_estimates import context_tokens
+from octomil.serve.turnstile import Turnstile
 
 AUTO = "auto"
-
-_SMOOTHING = 0.2
-_CHARS_PER_TOKEN = 3  # cautious: English text has about four
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,34 +57,6 @@ class ServedModel:
     local: bool = True
 
 
-@dataclass(slots=True)
-class Turnstile:
-    """A model's queue and how long its turns last."""
-
-    queue: RequestQueue
-    mean_turn_s: float = 0.0
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[float]:
-        """Wait for a turn, take it, and note how long it lasted; yields the seconds waited."""
-        asked = perf_counter()
-        await self.queue.acquire()
-        began = perf_counter()
-        try:
-            yield began - asked
-        finally:
-            self.queue.release()
-            self._observe(perf_counter() - began)
-
-    def _observe(self, seconds: float) -> None:
-        before = self.mean_turn_s or seconds
-        self.mean_turn_s = before + _SMOOTHING * (seconds - before)
-
-    def retry_after_s(self) -> float:
-        """Estimate when a place in the queue will be free."""
-        return min(60.0, max(1.0, self.mean_turn_s / self.queue.max_concurrency))
-
-
 @dataclass(slots=True, kw_only=True)
 class Node:
     """Everything the endpoints need, wired together by `octomil.compose`.
@@ -92,6 +71,7 @@ class Node:
         decompose: whether each task of a message that asks for several is routed by itself.
         till: what models cost, and may cost.
         breakers: which engines are not asked because they keep failing.
+        logprobs: which engines tell log-probabilities.
         conversations: which model leads which conversation.
     """
 
@@ -107,12 +87,16 @@ class Node:
     decompose: bool = True
     till: Till = field(default_factory=Till)
     breakers: Breakers = field(default_factory=Breakers)
+    logprobs: LogprobSupport = field(default_factory=LogprobSupport)
     conversations: Conversations = field(default_factory=Conversations)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     _turnstiles: dict[str, Turnstile] = field(default_factory=dict)
+    _able: dict[Needs, dict[str, int | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.pool.on_ready(self.breakers.engine_is_ready)
+        self.pool.on_ready(self.logprobs.forget)
+        self.pool.on_ready(self._forget_able)
 
     def turnstile(self, name: str) -> Turnstile:
         """Return the queue in front of a model, made with the first request for it."""
@@ -151,19 +135,13 @@ class Node:
         elif self.router is None:
             decision = self._named(endpoint, body, next(iter(self.models)))
         else:
-            needs = needs_of(endpoint, body)
-            able = {
-                name
-                for name in self.router.models
-                if not first_missing(self.pool[name].engine.capabilities, needs)
-            }
-            if not able:
-                self._refuse(needs)
+            needs, messages = needs_of(endpoint, body), messages_of(endpoint, body)
+            contexts = self._able.get(needs) or self._find_able(needs)
+            allowed = _fitting(contexts, body, messages)
             plain = takes_plain_text(needs, body)
-            messages = messages_of(endpoint, body)
-            allowed = self._fitting(able, messages)
-            split = self.decompose and may_split(body)
-            route = self.router.route_decomposed if split else self.router.route
+            route = self.router.route
+            if self.decompose and may_split(body):
+                route = partial(self.router.route_decomposed, max_answers=answers_within(body))
             leader = self.conversations.leader(messages)
             decision = route(messages, allowed=allowed, plain_text=plain, leader=leader)
         return decision, perf_counter() - start
@@ -200,6 +178,24 @@ class Node:
         info = self.router.models.get(name) if self.router else None
         return RoutingDecision(name, 0.0, info.tier if info else FAST, (), "named by the client")
 
+    def _find_able(self, needs: Needs) -> dict[str, int | None]:
+        """Return the contexts of the routed models that meet all `needs`, and remember them.
+
+        Raises:
+            InvalidRequestError: there is a need that none of them meets.
+        """
+        assert self.router is not None
+        known = ((name, self.pool[name].engine.capabilities) for name in self.router.models)
+        able = {name: c.context_tokens for name, c in known if not first_missing(c, needs)}
+        if not able:
+            self._refuse(needs)
+        self._able[needs] = able
+        return able
+
+    def _forget_able(self, _name: str) -> None:
+        """An engine that has been loaded knows better what it can do."""
+        self._able.clear()
+
     def _refuse(self, needs: Needs) -> None:
         """Say which need no routed model meets, if it is a single one."""
         assert self.router is not None
@@ -217,17 +213,6 @@ class Node:
         ]
         way_out = f"; ask {' or '.join(others)}" if others else "; no served model can"
         return f"model {name!r} cannot do {WORDS[missing]}{way_out}"
-
-    def _fitting(self, able: set[str], messages: Sequence[Mapping[str, Any]]) -> set[str]:
-        """Leave out models whose context is too small, unless that leaves none."""
-        chars = sum(len(str(m.get("content") or "")) for m in messages)
-        fitting = {
-            name
-            for name in able
-            if (limit := self.pool[name].engine.capabilities.context_tokens) is None
-            or chars <= limit * _CHARS_PER_TOKEN
-        }
-        return fitting or able
 
     def embedding_model(self, named: str) -> str:
         """Return the embedding model a request means.
@@ -297,8 +282,6 @@ class Node:
             await turnstile.queue.stop()
         await self.pool.close()
         self.till.close()
-        if self.recorder.log is not None:
-            self.recorder.log.flush()
         if self.recorder.audit is not None:
             self.recorder.audit.close()
 
@@ -306,3 +289,22 @@ class Node:
         """Iterate over names and engines."""
         for name, entry in self.pool:
             yield name, entry.engine
+
+
+def _fitting(
+    contexts: Mapping[str, int | None],
+    body: Mapping[str, Any],
+    messages: Sequence[Mapping[str, Any]],
+) -> Collection[str]:
+    """Leave out models whose context is too small, unless that leaves none.
+
+    Args:
+        contexts: tokens by model; None where that is not known.
+        body: the request.
+        messages: its conversation.
+    """
+    if not any(contexts.values()):
+        return contexts
+    needed = context_tokens(body, messages)
+    fitting = {name for name, limit in contexts.items() if limit is None or needed <= limit}
+    return fitting or contexts

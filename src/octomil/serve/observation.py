@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
-from octomil.engines.base import Usage
+from epochly.inference.context.request import RequestContext
+from octomil.engines.base import Pace, Timing, Usage
 
 DEFAULT_TENANT = "default"
 """Who asks, where keys tell no tenants apart."""
@@ -35,11 +36,14 @@ class Observation:
     Attributes:
         tenant: who asked, by the name of the key.
         request_id: what the client can ask about it by.
+        context: its place in its client's trace; None where the client sent none.
         asked: the request as the client sent it; None where it made no sense.
         model: the model that answered, `tier0`, or empty if none was chosen.
         tier: 0 to 3; -1 if none was chosen.
-        routed: whether the router chose, rather than the client.
-        first_tokens: tokens that came with the first byte: more than one where they were held back.
+        routed: whether a router chose, rather than the client.
+        waits: each model whose turn it waited for, in order, and for how many seconds.
+        timing: when the tokens of the answer came.
+        pace: how fast an answer in one piece was written; None where `timing` tells.
         outcome: `stop`, `length`, `tool_calls`, `cancelled`, or `error:CODE`.
         cost_usd: what the answer cost; None where no price is known.
         dropped: the answers before it that were dropped because their models were unsure, in order.
@@ -51,15 +55,15 @@ class Observation:
     started: float = field(default_factory=perf_counter)
     tenant: str = DEFAULT_TENANT
     request_id: str = ""
+    context: RequestContext | None = None
     asked: Mapping[str, Any] | None = None
     model: str = ""
     tier: int = -1
     routed: bool = False
     routing_s: float = 0.0
-    queue_s: float = 0.0
-    first_byte: float | None = None
-    last_byte: float | None = None
-    first_tokens: int = 1
+    waits: list[tuple[str, float]] = field(default_factory=list)
+    timing: Timing = field(default_factory=Timing)
+    pace: Pace | None = None
     usage: Usage = field(default_factory=Usage)
     outcome: str = ""
     cost_usd: float | None = 0.0
@@ -72,6 +76,11 @@ class Observation:
         if self.usage.completion_tokens:
             self.broken.append(self._spent())
         self.model, self.usage, self.cost_usd = model, Usage(), 0.0
+        self.timing = Timing()
+
+    def waited(self, seconds: float) -> None:
+        """Note how long the request stood in the queue of the model it turned to."""
+        self.waits.append((self.model, seconds))
 
     def drop(self) -> None:
         """Note that the model was not sure of its answer."""
@@ -90,9 +99,15 @@ class Observation:
         return sum(known) if len(known) == len(costs) else None
 
     @property
-    def all_dropped(self) -> list[Spent]:
-        """The unsure answers before it, those to its tasks included."""
-        return [dropped for part in self.subtasks or (self,) for dropped in part.dropped]
+    def escalated_from(self) -> str:
+        """Whose unsure answers were dropped, in order; of several tasks, `NAME;task=NUMBER`."""
+        if not self.subtasks:
+            return ",".join(spent.model for spent in self.dropped)
+        return ",".join(
+            f"{spent.model};task={number}"
+            for number, part in enumerate(self.subtasks, 1)
+            for spent in part.dropped
+        )
 
     @property
     def all_in_vain(self) -> list[Spent]:

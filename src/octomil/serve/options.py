@@ -42,7 +42,8 @@ class ServeOptions:
 
     Raises:
         ConfigurationError: the host or a key is empty, which would open the node unasked, or two
-            tenants have the same key, or content is to be kept without a log.
+            tenants have the same key, content is to be kept without a log, or an unsure answer is
+            to be tried again without routing.
     """
 
     models: tuple[str, ...]
@@ -75,6 +76,8 @@ class ServeOptions:
         ClientKeys.parse(self.api_keys)
         if self.audit_content and self.audit_log is None:
             raise ConfigurationError("--audit-content needs an audit log: give --audit-log DIR")
+        if self.fallback and not self.auto_route:
+            raise ConfigurationError("--fallback needs --auto-route: only routed requests go on")
         if not self.host.strip():
             raise ConfigurationError(
                 "the host is empty; leave --host out, or write 0.0.0.0 if every address is meant"

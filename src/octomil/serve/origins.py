@@ -10,8 +10,10 @@ from collections.abc import Collection
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from octomil.serve.answers import send_answer
+from octomil.asgi.headers import headers_of
+from octomil.serve.answers import request_id_header, send_answer
 from octomil.serve.errors import HttpError, error_answer
+from octomil.serve.request_ids import identify
 
 _OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
@@ -40,17 +42,14 @@ class OriginGuard:
         if refusal is None:
             await self._app(scope, receive, send)
         else:
-            await send_answer(send, error_answer(refusal))
+            request_id, _ = identify(scope)
+            await send_answer(send, error_answer(refusal), [request_id_header(request_id)])
 
     def _refusal(self, scope: Scope) -> HttpError | None:
-        host = origin = b""
-        for key, value in scope["headers"]:
-            if key == b"host":
-                host = value
-                if value and not (self._any_host or _name(value) in self._hosts):
-                    return _foreign_host(value)
-            elif key == b"origin":
-                origin = value
+        headers = headers_of(scope)
+        host, origin = headers.get(b"host", b""), headers.get(b"origin")
+        if host and not (self._any_host or _name(host) in self._hosts):
+            return _foreign_host(host)
         if not origin or self._any_origin or origin in self._origins:
             return None
         own = origin.partition(b"://")[2].lower() == host.lower()

@@ -48,7 +48,7 @@ class Recorder:
             "request_failure_total", "Requests not answered, by reason.", ("model_name", "reason")
         )
         self._decisions = count(
-            "routing_decisions_total", "Requests by the tier and model they went to.", placed
+            "routing_decisions_total", "Routed requests by the tier and model they went to.", placed
         )
         self._subtasks = count(
             "subtasks_total",
@@ -57,6 +57,9 @@ class Recorder:
         )
         self._escalations = count(
             "escalations_total", "Answers dropped because their model was not sure of them.", model
+        )
+        self._refused_keys = count(
+            "refused_keys_total", "Requests turned away because their key is missing or wrong.", ()
         )
         self._usage = UsageCounters()
         self.metrics += self._usage.metrics
@@ -94,23 +97,15 @@ class Recorder:
             self._failure.add(1, seen.model, seen.outcome.removeprefix("error:"))
         else:
             self._success.add(1, seen.model, seen.outcome)
-        if seen.tier >= 0:
-            self._decisions.add(1, seen.model, str(seen.tier))
-            self._routing.observe(seen.routing_s)
+        if seen.routed and seen.tier >= 0:
+            self._record_decision(seen, failed=failed)
         if seen.tier > 0:
             self._record_times(seen, now)
         for part in seen.subtasks or (seen,):
+            self._record_waits(part)
             if part.tier > 0:
                 self._record_generation(part, seen.tenant)
-        if seen.subtasks:
-            self._record_subtasks(seen.subtasks, failed=failed)
-        if seen.tier >= 0 and not failed:
-            alone = seen.usage.completion_tokens if not seen.subtasks else 0
-            self.stats.count(seen.model, seen.routing_s, alone)
-        if self.log is not None:
-            self.log.write(log_line(seen, now - seen.started))
-        if self.audit is not None:
-            self.audit.request(seen)
+        self._tell(seen, now)
 
     def record_embedding(self, seen: Observation) -> None:
         """Tell about an embeddings request, which is neither routed nor generates."""
@@ -120,27 +115,54 @@ class Recorder:
             self._success.add(1, seen.model, seen.outcome)
         if seen.usage.prompt_tokens:
             self._usage.add(seen.tenant, seen.model, seen.usage, seen.cost_usd)
-        self._e2e.observe(perf_counter() - seen.started, seen.model)
-        if self.audit is not None:
-            self.audit.request(seen)
+        self._record_waits(seen)
+        now = perf_counter()
+        self._e2e.observe(now - seen.started, seen.model)
+        self._tell(seen, now)
 
-    def record_refused_key(self, scope: Mapping[str, Any]) -> None:
+    def record_refused_key(self, scope: Mapping[str, Any], request_id: str) -> None:
         """Tell about a request that was turned away because its key is missing or wrong.
 
         Args:
             scope: the request's ASGI scope.
+            request_id: what it is called.
         """
+        self._refused_keys.add(1)
         if self.audit is not None:
             client, _ = scope.get("client") or (None, None)
-            self.audit.act("key.refused", "401", path=scope["path"], client=client)
+            self.audit.refused_key(scope["path"], client, request_id)
+
+    def _tell(self, seen: Observation, now: float) -> None:
+        if self.log is not None:
+            self.log.write(log_line(seen, now - seen.started))
+        if self.audit is not None:
+            self.audit.request(seen)
+
+    def _record_decision(self, seen: Observation, *, failed: bool) -> None:
+        """Record where the router sent the request, the same for the metrics and the statistics.
+
+        The tokens of several tasks count with the models that wrote them. An answer that failed
+        saved nothing, and what another model would have made of it is not known.
+        """
+        self._decisions.add(1, seen.model, str(seen.tier))
+        self._routing.observe(seen.routing_s)
+        alone = 0 if failed or seen.subtasks else seen.usage.completion_tokens
+        self.stats.count(seen.model, seen.routing_s, alone)
+        for part in seen.subtasks:
+            self._subtasks.add(1, part.model, str(part.tier))
+            self.stats.count_subtask(part.model, 0 if failed else part.usage.completion_tokens)
 
     def _record_times(self, seen: Observation, now: float) -> None:
         """Record what the client waited for."""
         total_s = now - seen.started
-        self._e2e.observe(total_s, seen.model, exemplar=Exemplar(seen.request_id, total_s))
-        if seen.first_byte is not None:
-            first_s = seen.first_byte - seen.started
-            self._ttft.observe(first_s, seen.model, exemplar=Exemplar(seen.request_id, first_s))
+        self._e2e.observe(total_s, seen.model, exemplar=_exemplar(seen, total_s))
+        if seen.timing.first_at is not None:
+            first_s = seen.timing.first_at - seen.started
+            self._ttft.observe(first_s, seen.model, exemplar=_exemplar(seen, first_s))
+
+    def _record_waits(self, seen: Observation) -> None:
+        for model, seconds in seen.waits:
+            self._queue.observe(seconds, model)
 
     def _record_generation(self, seen: Observation, tenant: str) -> None:
         """Record what the model did that answered, and what others did in vain before it."""
@@ -151,35 +173,38 @@ class Recorder:
         for dropped in seen.dropped:
             self._escalations.add(1, dropped.model)
             self.stats.count_dropped(dropped.model, dropped.usage.completion_tokens)
-        self._queue.observe(seen.queue_s, seen.model)
-        later_tokens = usage.completion_tokens - seen.first_tokens
-        if seen.first_byte is None or seen.last_byte is None or later_tokens < 1:
-            return
-        seconds = seen.last_byte - seen.first_byte
-        self._itl.observe(seconds / later_tokens, seen.model)
-        self.stats.observe_speed(seen.model, later_tokens, seconds)
+        pace = seen.timing.pace(usage.completion_tokens)
+        if pace is not None:
+            self._itl.observe(pace.seconds / pace.tokens, seen.model)
+        pace = pace or seen.pace
+        if pace is not None:
+            self.stats.observe_speed(seen.model, *pace)
 
-    def _record_subtasks(self, parts: Sequence[Observation], *, failed: bool) -> None:
-        for part in parts:
-            self._subtasks.add(1, part.model, str(part.tier))
-            if not failed:
-                self.stats.count_subtask(part.model, part.usage.completion_tokens)
+
+def _exemplar(seen: Observation, seconds: float) -> Exemplar:
+    """Return a time with the trace it belongs to, or with the request where there is none."""
+    trace_id = None if seen.context is None else seen.context.trace_id
+    if trace_id is None:
+        return Exemplar(seen.request_id, seconds, label="request_id")
+    return Exemplar(trace_id, seconds)
 
 
 def log_line(seen: Observation, seconds: float) -> str:
     """Return one readable line about a request; one of several tasks names who did each."""
     named = f" id {seen.request_id}" if seen.request_id else ""
     who = "" if seen.tenant == DEFAULT_TENANT else f"{seen.tenant} "
-    where = f"tier {seen.tier} {seen.model}" if seen.tier >= 0 else "not routed"
+    where = seen.model or "not routed"
+    if seen.tier >= 0:
+        where = f"tier {seen.tier} {seen.model} {seen.routing_us} µs"
     usage = seen.usage
     tokens = f"{usage.prompt_tokens}+{usage.completion_tokens} tok"
-    first = f" ttft {seen.first_byte - seen.started:.3f} s" if seen.first_byte is not None else ""
+    first_at = seen.timing.first_at
+    first = "" if first_at is None else f" ttft {first_at - seen.started:.3f} s"
     cost_usd = seen.total_cost_usd
     cost = "" if cost_usd is None else f" ${cost_usd:.6g}"
-    dropped = [answer.model for answer in seen.all_dropped]
-    escalated = f" escalated from {','.join(dropped)}" if dropped else ""
+    escalated = f" escalated from {seen.escalated_from}" if seen.escalated_from else ""
     tasks = f" tasks {','.join(part.model for part in seen.subtasks)}" if seen.subtasks else ""
     return (
-        f"[request] {who}{where} {seen.routing_us} µs {tokens}{first} "
+        f"[request] {who}{where} {tokens}{first} "
         f"total {seconds:.3f} s{cost} {seen.outcome}{escalated}{tasks}{named}\n"
     )

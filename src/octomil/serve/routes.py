@@ -26,12 +26,13 @@ from octomil.engines.pool import PooledEngine
 from octomil.errors import InvalidRequestError, OctomilError
 from octomil.serve.answers import request_id_header, send_answer, send_json
 from octomil.serve.attempts import attempt
+from octomil.serve.client_watch import ClientWatch
 from octomil.serve.errors import error_answer, shutting_down, unforeseen
 from octomil.serve.gauges import gauges
-from octomil.serve.hang_up import HangUp
-from octomil.serve.limits import BODY_TIMEOUT_S, ClientGoneError, observe, parse, read_body
+from octomil.serve.limits import BODY_TIMEOUT_S, ClientGoneError, observe, parse
 from octomil.serve.node import AUTO, Node
 from octomil.serve.observation import Observation
+from octomil.serve.request_ids import in_trace
 from octomil.wire.openai import EmbeddingRequest
 
 _log = logging.getLogger("octomil.serve")
@@ -54,10 +55,10 @@ class EmbeddingsEndpoint:
         """Turn texts into vectors, and tell about it however it ends."""
         seen = observe(scope)
         try:
-            body = await read_body(scope, receive, deadline_s=self._body_timeout_s)
-            _, request = parse(body, EmbeddingRequest)
-            async with HangUp(receive):
-                answer = await self._embed(request, seen)
+            async with ClientWatch(scope, receive, body_timeout_s=self._body_timeout_s) as client:
+                _, request = parse(await client.body(), EmbeddingRequest)
+                with in_trace(seen.context):
+                    answer = await self._embed(request, seen)
             await send_json(send, answer, headers=[request_id_header(seen.request_id)])
         except ClientGoneError:
             seen.outcome = "cancelled"

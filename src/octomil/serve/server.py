@@ -3,51 +3,18 @@
 import asyncio
 import contextlib
 import gc
-import logging
-import math
-import signal
 import socket
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable
 
-import uvicorn
-
-from octomil.errors import ConfigurationError
+from octomil.asgi.connections import bounded_connection
+from octomil.asgi.server import GracefulServer, base_url
 from octomil.serve.app import build_app
-from octomil.serve.connections import bounded_connection
+from octomil.serve.connections import refusal_body
 from octomil.serve.keys import ClientKeys
 from octomil.serve.node import Node
 from octomil.serve.options import ServeOptions
 from octomil.serve.origins import host_names
 from octomil.serve.startup import load_models
-
-_KEEP_ALIVE_S = 75
-_BACKLOG = 2048
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Open the listening socket, before anything that takes time.
-
-    Raises:
-        ConfigurationError: the address cannot be had.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except (OSError, OverflowError) as error:
-        raise ConfigurationError(
-            f"cannot listen on {host}:{port}: {error}; choose another with --host and --port"
-        ) from error
-
-
-def base_url(host: str, port: int) -> str:
-    """Return where a node that listens on `host` can be called.
-
-    >>> base_url("::", 8080)
-    'http://[::]:8080'
-    """
-    if host in ("127.0.0.1", "::1"):
-        host = "localhost"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def run(
@@ -104,43 +71,9 @@ def run(
         body_timeout_s=options.body_timeout_s,
         on_start=loading,
     )
-    logging.basicConfig(format="[%(name)s] %(message)s", level=logging.WARNING)
-    logging.getLogger("uvicorn.error").addFilter(_is_news)
-    server = _Server(
-        uvicorn.Config(
-            app,
-            http=bounded_connection(options.body_timeout_s),
-            loop="auto",
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=math.ceil(options.drain_s),
-        )
+    server = GracefulServer(
+        app, http=bounded_connection(options.body_timeout_s, refusal_body), drain_s=options.drain_s
     )
     server.run(sockets=[listener])
     if failures:
         raise failures[0]
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Leave out what clients cause, and the requests that the end of draining cancels."""
-    cancelled = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
-    return record.levelno >= logging.ERROR and not cancelled
-
-
-class _Server(uvicorn.Server):
-    """A server that returns after a signal, instead of dying of it once it has drained."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        handled = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, self.handle_exit) for number in handled}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

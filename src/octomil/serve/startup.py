@@ -72,7 +72,7 @@ async def load_models(node: Node, say: Callable[[str], None]) -> None:
         model = node.models[name]
         speed = await measure_speed(engine) if model.local else None
         if speed:
-            node.recorder.stats.observe_speed(name, 1000, 1 / speed)
+            node.recorder.stats.observe_speed(name, _WARM_UP_TOKENS, _WARM_UP_TOKENS / speed / 1000)
         size = describe(model.parameters, speed, model.owned_by)
         if router is not None and name in router.models:
             say(tier_line(router, name, size))

@@ -1,13 +1,28 @@
 """Routing statistics, in the documented shape."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
-_SMOOTHING = 0.2
+_SPEED_TOKENS = 2000  # a model's speed is that of about so many of its last tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Savings:
+    """What routing saved, against the same answers written by the largest model, token for token.
+
+    Attributes:
+        compute_ratio: share of the seconds of writing; below 0 for a loss.
+        latency_reduction_s: seconds less of writing a request, on average.
+    """
+
+    compute_ratio: float
+    latency_reduction_s: float
 
 
 class RoutingStats:
-    """Counts requests by model and works out what routing saved.
+    """Counts routed requests by model and works out what routing saved; safe to use from threads.
 
     Args:
         models: names of the routed models, smallest first; the last is what everything would have
@@ -21,60 +36,75 @@ class RoutingStats:
         self._tokens: dict[str, int] = {}
         self._dropped: dict[str, int] = {}
         self._dropped_tokens: dict[str, int] = {}
-        self._seconds_per_token: dict[str, float] = {}
+        self._paces: dict[str, tuple[float, float]] = {}  # tokens, and the seconds they took
         self._routing_s = 0.0
+        self._lock = Lock()
 
     def count(self, model: str, routing_s: float, completion_tokens: int) -> None:
-        """Count one answered request.
+        """Count one routed request, however it ended.
 
         Args:
-            model: who answered; for a message of several tasks, the highest model at work.
+            model: who answered, or failed last; for a message of several tasks, the highest model
+                at work.
             routing_s: seconds the decision took.
-            completion_tokens: tokens that `model` wrote, save for what `count_subtask` counts.
+            completion_tokens: tokens of the answer that `model` wrote, save for what
+                `count_subtask` counts; 0 if the request failed.
         """
-        self._counts[model] = self._counts.get(model, 0) + 1
-        self._tokens[model] = self._tokens.get(model, 0) + completion_tokens
-        self._routing_s += routing_s
+        with self._lock:
+            self._counts[model] = self._counts.get(model, 0) + 1
+            self._tokens[model] = self._tokens.get(model, 0) + completion_tokens
+            self._routing_s += routing_s
 
     def count_subtask(self, model: str, completion_tokens: int) -> None:
         """Count one task of a message that asked for several; the message counts by itself."""
-        self._subtasks[model] = self._subtasks.get(model, 0) + 1
-        self._tokens[model] = self._tokens.get(model, 0) + completion_tokens
+        with self._lock:
+            self._subtasks[model] = self._subtasks.get(model, 0) + 1
+            self._tokens[model] = self._tokens.get(model, 0) + completion_tokens
 
     def count_dropped(self, model: str, completion_tokens: int) -> None:
         """Count an answer dropped for a stronger model's; its tokens were spent as well."""
-        self._dropped[model] = self._dropped.get(model, 0) + 1
-        spent = self._dropped_tokens.get(model, 0)
-        self._dropped_tokens[model] = spent + completion_tokens
+        with self._lock:
+            self._dropped[model] = self._dropped.get(model, 0) + 1
+            spent = self._dropped_tokens.get(model, 0)
+            self._dropped_tokens[model] = spent + completion_tokens
 
     def observe_speed(self, model: str, tokens: int, seconds: float) -> None:
-        """Take in how long a model needed for `tokens` tokens."""
+        """Take in how long a model needed for `tokens` tokens; the latest ones weigh most."""
         if tokens <= 0 or seconds <= 0:
             return
-        sample = seconds / tokens
-        before = self._seconds_per_token.get(model, sample)
-        self._seconds_per_token[model] = before + _SMOOTHING * (sample - before)
+        with self._lock:
+            seen, seen_s = self._paces.get(model, (0.0, 0.0))
+            if seen + tokens > _SPEED_TOKENS:
+                weight = _SPEED_TOKENS / (seen + tokens)
+                seen, seen_s = seen * weight, seen_s * weight
+            self._paces[model] = seen + tokens, seen_s + seconds
 
     def snapshot(self) -> dict[str, Any]:
         """Return the document's `/v1/routing/stats`.
 
         `estimated_savings` is null until the speed of the largest model, and of every model that
-        answered, has been seen. Beside the
-        documented fields, `subtasks` tells where the tasks of messages that asked for several went,
-        and `escalations` how often which model was not sure.
+        answered, has been seen. Beside the documented fields, `subtasks` tells where the tasks of
+        messages that asked for several went, and `escalations` how often which model was not sure.
         """
-        total = sum(self._counts.values())
-        return {
-            "total_requests": total,
-            "routing_distribution": self._distribution(self._counts),
-            "avg_routing_latency_us": round(self._routing_s / total * 1e6) if total else 0,
-            "estimated_savings": self._savings(),
-            "subtasks": {
-                "total": sum(self._subtasks.values()),
-                "distribution": self._distribution(self._subtasks),
-            },
-            "escalations": {"total": sum(self._dropped.values()), "from": dict(self._dropped)},
-        }
+        with self._lock:
+            total = sum(self._counts.values())
+            savings = self._savings()
+            return {
+                "total_requests": total,
+                "routing_distribution": self._distribution(self._counts),
+                "avg_routing_latency_us": round(self._routing_s / total * 1e6) if total else 0,
+                "estimated_savings": _worded(savings) if savings else None,
+                "subtasks": {
+                    "total": sum(self._subtasks.values()),
+                    "distribution": self._distribution(self._subtasks),
+                },
+                "escalations": {"total": sum(self._dropped.values()), "from": dict(self._dropped)},
+            }
+
+    def savings(self) -> Savings | None:
+        """Return what routing saved; None as long as a speed is missing to tell."""
+        with self._lock:
+            return self._savings()
 
     def _distribution(self, seen: Mapping[str, int]) -> dict[str, dict[str, float]]:
         counts = {"tier0_deterministic": seen.get("tier0", 0)}
@@ -85,21 +115,26 @@ class RoutingStats:
             name: {"count": count, "percentage": shares[name]} for name, count in counts.items()
         }
 
-    def _savings(self) -> dict[str, Any] | None:
-        """Compare with the same answers written by the largest model, token for token."""
-        speeds = self._seconds_per_token
+    def _savings(self) -> Savings | None:
+        speeds = {model: seconds / tokens for model, (tokens, seconds) in self._paces.items()}
         wrote = [*self._tokens.items(), *self._dropped_tokens.items()]
         timed = all(model in speeds for model, tokens in wrote if tokens)
         requests = sum(self._counts.values())
         if not self._models or self._models[-1] not in speeds or not timed or not requests:
             return None
-        spent = sum(tokens * speeds[model] for model, tokens in wrote if tokens)
-        instead = sum(self._tokens.values()) * speeds[self._models[-1]]
-        saved = 1 - spent / instead if instead else 0.0
-        return {  # the document's words; a loss is a negative saving
-            "vs_largest_model_only": f"{saved * 100:.0f}% fewer compute-seconds",
-            "avg_latency_reduction_ms": round((instead - spent) / requests * 1000),
-        }
+        spent_s = sum(tokens * speeds[model] for model, tokens in wrote if tokens)
+        instead_s = sum(self._tokens.values()) * speeds[self._models[-1]]
+        return Savings(
+            1 - spent_s / instead_s if instead_s else 0.0, (instead_s - spent_s) / requests
+        )
+
+
+def _worded(savings: Savings) -> dict[str, Any]:
+    """Return savings in the document's words; a loss is a negative saving."""
+    return {
+        "vs_largest_model_only": f"{round(savings.compute_ratio * 100)}% fewer compute-seconds",
+        "avg_latency_reduction_ms": round(savings.latency_reduction_s * 1000),
+    }
 
 
 def percentages(counts: Mapping[str, int]) -> dict[str, float]:

@@ -113,14 +113,14 @@ class TaskRun:
             async with aclosing(stream.events) as events:
                 async for block in events:
                     self._take_in(block)
-            seen.last_byte = perf_counter()
         seen.outcome = seen.usage.finish_reason or "stop"
 
     def _take_in(self, block: bytes) -> None:
+        timing = self.seen.timing
+        timing.last_at = perf_counter()
         for text in _texts(block):
             if not self._pieces:
-                self.seen.first_byte = perf_counter()
-                self.seen.first_tokens = max(1, self.seen.usage.completion_tokens)
+                timing.begin(timing.last_at, tokens=self.seen.usage.completion_tokens)
             self._pieces.append(text)
             self._news.set()
 

@@ -4,44 +4,46 @@ Web frameworks enforce these annotations themselves; the serving node's decoder 
 asks here.
 """
 
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import fields
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Interval, Le, Lt, MaxLen, MinLen
 
-_Check = tuple[str, Callable[[Any], bool], str]
+_Check = tuple[Callable[[Any], bool], str]
 
 _SHOWN_CHARS = 60
 
-_CHECKS: dict[type[Any], tuple[_Check, ...]] = {}
+_CHECKS: dict[type[Any], dict[str, tuple[_Check, ...]]] = {}
 
 
-def violation(value: Any) -> tuple[str, str] | None:
+def violation(value: Any, given: Iterable[str]) -> tuple[str, str] | None:
     """Return the first field that breaks its constraint and what it must be, or None.
 
     Fields that are None are not checked.
 
     Args:
         value: an instance of a dataclass.
+        given: the names of those of its fields that do not have their defaults; others may be
+            among them.
     """
     kind = type(value)
     checks = _CHECKS.get(kind)
     if checks is None:
-        checks = _CHECKS[kind] = _checks(kind)
-    for name, holds, rule in checks:
-        field = getattr(value, name)
-        if field is not None and not holds(field):
-            return name, f"{name} must be {rule}, got {_shown(field)}"
+        checks = _CHECKS[kind] = {field.name: _checks(kind, field.name) for field in fields(kind)}
+    for name in given:
+        for holds, rule in checks.get(name, ()):
+            field = getattr(value, name)
+            if field is not None and not holds(field):
+                return name, f"{name} must be {rule}, got {_shown(field)}"
     return None
 
 
-def _checks(kind: type[Any]) -> tuple[_Check, ...]:
-    hints = get_type_hints(kind, include_extras=True)
+def _checks(kind: type[Any], name: str) -> tuple[_Check, ...]:
+    hint = get_type_hints(kind, include_extras=True)[name]
     return tuple(
-        (field.name, _only_for(part.__origin__, holds), rule)
-        for field in fields(kind)
-        for part in (hints[field.name], *get_args(hints[field.name]))
+        (_only_for(part.__origin__, holds), rule)
+        for part in (hint, *get_args(hint))
         if get_origin(part) is Annotated
         for constraint in part.__metadata__
         for holds, rule in _rules(constraint)

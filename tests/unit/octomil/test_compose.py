@@ -58,6 +58,14 @@ def test_embedder_that_comes_by_itself_answers_to_each_of_its_names():
         assert node.embedding_model(asked) == "all-minilm-l6-v2"
 
 
+def test_model_answers_to_the_reference_that_was_typed():
+    node = node_of("echo:small", "tiny", "echo", "ollama:llama3.2:3b")
+
+    for typed, name in (("echo:small", "small"), ("ollama:llama3.2:3b", "llama3.2:3b")):
+        assert node.short_names[typed] == name
+    assert not node.short_names.keys() & node.models.keys()
+
+
 @pytest.mark.parametrize("name", ["echo:auto", "echo:tier0", "ollama:auto"])
 def test_name_that_the_router_needs_is_not_served(name):
     with pytest.raises(ConfigurationError, match="is a name of the router's own") as caught:

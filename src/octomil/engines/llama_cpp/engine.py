@@ -187,6 +187,7 @@ def _capabilities(spec: WorkerSpec) -> Capabilities:
         tools=chats,
         logprobs=writes,
         structured_output=chats,
+        gathers=True,
         context_tokens=spec.context_tokens,
         max_concurrency=spec.slots,
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from octomil.engines.base import EventStream, Usage
+from octomil.engines.base import EventStream, Timing, Usage
 from octomil.engines.gather import gather
 from octomil.errors import GenerationError
 from octomil.http.sse import encode_event
@@ -193,3 +193,55 @@ async def test_chunk_that_makes_no_sense_is_the_engine_s_fault(nonsense):
 async def test_stream_without_a_chunk_is_no_answer():
     with pytest.raises(GenerationError, match="the engine sent an empty answer"):
         await chat(b": ping\n\n")
+
+
+async def test_lists_beside_the_message_are_strung_together():
+    answer = await chat(
+        chunk({**part(content="a"), "token_ids": [5]}),
+        chunk({**part(content="b", finish="stop"), "token_ids": [6]}),
+    )
+
+    assert answer["choices"][0]["token_ids"] == [5, 6]
+
+
+async def test_objects_of_log_probabilities_that_hold_nothing_are_kept_as_such():
+    answer = await chat(chunk({**part(content="a"), "logprobs": {"content": None}}), chunk(part()))
+
+    assert answer["choices"][0]["logprobs"] == {"content": None}
+
+
+async def test_message_nested_beyond_reason_is_the_engine_s_fault():
+    deep = json.loads('{"a":' * 500 + "1" + "}" * 500)
+
+    with pytest.raises(GenerationError, match="senseless chunk"):
+        await chat(*(chunk(part(content="a", deep=deep)) for _ in range(2)))
+
+
+async def test_moments_of_the_first_and_the_newest_tokens_are_noted_as_they_come():
+    usage, timing = Usage(), Timing()
+    noted: list[tuple[float | None, float | None]] = []
+
+    async def events() -> AsyncGenerator[bytes, None]:
+        for number in (3, 4, 5):
+            usage.completion_tokens = number
+            yield chunk(part(content="word"))
+            noted.append((timing.first_at, timing.last_at))
+
+    await gather("chat/completions", EventStream(events(), usage), timing)
+
+    firsts, lasts = zip(*noted, strict=True)
+    assert set(firsts) == {timing.first_at} != {None}
+    assert list(lasts) == sorted(lasts)
+    assert (timing.last_at, timing.first_tokens) == (lasts[-1], 3)
+
+
+async def test_stream_that_breaks_off_at_once_has_no_moments():
+    async def events() -> AsyncGenerator[bytes, None]:
+        raise GenerationError("broken")
+        yield b""
+
+    timing = Timing()
+    with pytest.raises(GenerationError, match="broken"):
+        await gather("chat/completions", EventStream(events()), timing)
+
+    assert timing == Timing()

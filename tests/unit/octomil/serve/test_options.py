@@ -19,3 +19,9 @@ def test_empty_host_does_not_quietly_mean_every_address(host):
 def test_no_key_and_a_plain_one_are_taken():
     assert ServeOptions(models=("echo",)).api_keys == ()
     assert ServeOptions(models=("echo",), api_keys=("secret",)).api_keys == ("secret",)
+
+
+def test_flag_that_would_do_nothing_is_refused():
+    with pytest.raises(ConfigurationError, match="--fallback needs --auto-route"):
+        ServeOptions(models=("echo",), fallback=True)
+    assert ServeOptions(models=("echo",), auto_route=True, fallback=True).fallback

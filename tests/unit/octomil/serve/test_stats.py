@@ -1,8 +1,11 @@
+from concurrent.futures import ThreadPoolExecutor
+from time import sleep
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from octomil.serve.stats import RoutingStats, percentages
+from octomil.serve.stats import RoutingStats, Savings, percentages
 
 
 @settings(deadline=None)
@@ -157,13 +160,74 @@ def test_savings_are_unknown_until_the_largest_model_was_seen_at_work():
     assert stats.snapshot()["estimated_savings"] is None
 
 
-def test_speed_follows_what_is_seen_but_not_at_once():
-    stats = RoutingStats(["only"])
-    stats.observe_speed("only", 10, 1.0)
-    stats.observe_speed("only", 10, 2.0)
-    stats.count("only", 0.0, 10)
+def compute_saved(*large_speeds: tuple[int, float]) -> float:
+    """What one answer of the small model, a second a token, saved with such a large one."""
+    stats = RoutingStats(["small", "large"])
+    stats.observe_speed("small", 10, 10.0)
+    for tokens, seconds in large_speeds:
+        stats.observe_speed("large", tokens, seconds)
+    stats.count("small", 0.0, 10)
+    savings = stats.savings()
+    assert savings is not None
+    return savings.compute_ratio
 
-    assert stats._seconds_per_token["only"] == pytest.approx(0.12)
+
+def test_speed_is_that_of_all_tokens_and_not_of_the_average_answer():
+    assert compute_saved((99, 198.0), (1, 100.0)) == pytest.approx(1 - 100 / 298)
+
+
+def test_speed_follows_what_is_seen_but_not_at_once():
+    slow, fast = (1000, 4000.0), (1000, 2000.0)
+
+    assert compute_saved(slow) == pytest.approx(0.75)
+    assert 0.5 < compute_saved(slow, fast) < 0.75
+    assert compute_saved(slow, *[fast] * 30) == pytest.approx(0.5, abs=0.001)
+
+
+def test_savings_of_the_metrics_are_those_of_the_statistics():
+    stats = RoutingStats(["small", "large"])
+    assert stats.savings() is None
+    stats.observe_speed("small", 10, 1.0)
+    stats.observe_speed("large", 10, 4.0)
+    stats.count("small", 0, 10)
+
+    assert stats.savings() == Savings(0.75, 3.0)
+    assert stats.snapshot()["estimated_savings"] == {
+        "vs_largest_model_only": "75% fewer compute-seconds",
+        "avg_latency_reduction_ms": 3000,
+    }
+
+
+class Name(str):
+    """A name whose every look-up lets another thread go first."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        sleep(0)
+        return super().__hash__()
+
+
+def test_threads_lose_no_count():
+    stats, threads, each = RoutingStats(["small", "large"]), 8, 100
+
+    def work(_: int) -> None:
+        for _ in range(each):
+            stats.count(Name("small"), 1.0, 1)
+            stats.count_subtask(Name("small"), 1)
+            stats.count_dropped(Name("small"), 1)
+            stats.observe_speed("small", 1, 1.0)
+            stats.observe_speed("large", 1, 2.0)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, range(threads)))
+
+    told, total = stats.snapshot(), threads * each
+    assert told["total_requests"] == told["routing_distribution"]["small"]["count"] == total
+    assert told["subtasks"]["total"] == told["escalations"]["total"] == total
+    assert told["avg_routing_latency_us"] == 1_000_000
+    # Two tokens of each request reached its client at one second each, and one did not.
+    assert stats.savings() == Savings(pytest.approx(1 - 3 / 4), pytest.approx(1.0))
 
 
 @pytest.mark.parametrize(("tokens", "seconds"), [(0, 1.0), (-1, 1.0), (5, 0.0), (5, -1.0)])

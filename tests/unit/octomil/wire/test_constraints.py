@@ -36,7 +36,7 @@ class Order:
     ],
 )
 def test_what_keeps_to_its_bounds_passes(fields):
-    assert violation(Order(**fields)) is None
+    assert violation(Order(**fields), fields) is None
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_what_keeps_to_its_bounds_passes(fields):
     ],
 )
 def test_first_field_out_of_bounds_is_named_with_its_rule_and_value(fields, field, complaint):
-    assert violation(Order(**fields)) == (field, complaint)
+    assert violation(Order(**fields), fields) == (field, complaint)
 
 
 @pytest.mark.parametrize(
@@ -66,15 +66,19 @@ def test_first_field_out_of_bounds_is_named_with_its_rule_and_value(fields, fiel
     ],
 )
 def test_long_value_is_not_shown_whole(fields, ending):
-    _, complaint = violation(Order(**fields))
+    _, complaint = violation(Order(**fields), fields)
 
     assert complaint.endswith(ending)
 
 
-def test_order_of_fields_decides_which_is_named():
-    name, _ = violation(Order(count=0, name=""))
+def test_order_in_which_fields_were_given_decides_which_is_named():
+    name, _ = violation(Order(count=0, name=""), ["unknown", "name", "count"])
 
-    assert name == "count"
+    assert name == "name"
+
+
+def test_only_fields_that_were_given_are_looked_at():
+    assert violation(Order(count=0, name=""), ["weight"]) is None
 
 
 def test_class_without_constraints_has_nothing_to_break():
@@ -82,4 +86,4 @@ def test_class_without_constraints_has_nothing_to_break():
     class Free:
         anything: Any
 
-    assert violation(Free(None)) is None
+    assert violation(Free(None), ["anything"]) is None

@@ -1,6 +1,6 @@
 import pytest
 
-from octomil.serve.server import base_url
+from octomil.asgi.server import base_url
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What every server of ours stands on: sockets, signals, draining, request ids."""
