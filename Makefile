@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV   ?= .venv
 MODELS ?= smollm2-135m,qwen2.5-coder-1.5b
 PORT   ?= 8080
+UP_PORT ?= 8000
 BIN    := $(VENV)/bin
 
 .PHONY: run setup test quick check fix docs bench campaign clean
 
-run: $(VENV)/serve.stamp  ## fetch two real models and serve them behind one endpoint
+run: $(VENV)/run.stamp  ## fetch two real models; start the control plane and a node that serves them
 	@$(BIN)/octomil pull $(MODELS)
-	@$(BIN)/octomil serve --models $(MODELS) --auto-route --fallback --port $(PORT) --examples
+	@$(BIN)/octomil up --port $(UP_PORT) --node $(MODELS) --node-port $(PORT)
 
 setup: $(VENV)/dev.stamp  ## everything needed to work on the code
 
@@ -50,12 +51,12 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade -c constraints.txt pip
 
-$(VENV)/serve.stamp: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/run.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Setting up $(VENV) …"
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[serve]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[serve,control]'
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Setting up $(VENV) for development …"
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[serve,dev]'
-	@touch $@ $(VENV)/serve.stamp
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[serve,control,dev]'
+	@touch $@ $(VENV)/run.stamp

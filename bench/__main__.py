@@ -16,16 +16,24 @@ CATALOG = {
     "queue": "bench.request_queue",
     "metrics": "bench.metrics",
     "routing": "bench.routing",
+    "polls": "bench.polls",
+    "devices": "bench.devices",
+    "uploads": "bench.uploads",
     "breaker": "bench.breaker",
     "statistics": "bench.statistics",
     "redaction": "bench.redaction",
 }
 """Name to module. A new bench is one file and one line here."""
 
+CAMPAIGNS = {
+    "mutation": "bench.mutation",
+}
+"""What `campaign` runs: counts rather than times, and longer than a bench."""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    names = [*CATALOG, "campaign"]
+    names = [*CATALOG, *CAMPAIGNS, "campaign"]
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}")
     parser.add_argument("--quick", action="store_true", help="one short round; stored elsewhere")
     parser.add_argument("--stale", action="store_true", help="list results older than their code")
@@ -36,19 +44,24 @@ def main() -> int:
         return bool(stale)
     if unknown := sorted(set(options.names) - set(names)):
         parser.error(f"unknown bench {', '.join(unknown)}; there are {', '.join(names)}")
-    if options.names == ["campaign"]:
-        print("There is no campaign yet.")
-        return 0
-    wanted = [name for name in CATALOG if not options.names or name in options.names]
+    wanted = _wanted(options.names)
     failed = [name for name in wanted if not _run(name, options.quick)]
     if failed:
         print(f"\nfailed: {', '.join(failed)}")
     return bool(failed)
 
 
+def _wanted(names: list[str]) -> list[str]:
+    """Every bench where none is named; the campaigns only by name."""
+    if not names:
+        return list(CATALOG)
+    every = CAMPAIGNS if "campaign" in names else {}
+    return [name for name in CATALOG | CAMPAIGNS if name in names or name in every]
+
+
 def _run(name: str, quick: bool) -> bool:
     """Run one bench; a failure is printed and does not keep the others from running."""
-    module = importlib.import_module(CATALOG[name])
+    module = importlib.import_module((CATALOG | CAMPAIGNS)[name])
     calibration_ms = [calibrate() for _ in range(5)]
     covers_sha256 = digest_of(module.COVERS)  # before the run: the code may change meanwhile
     others = OtherLoad()

@@ -22,6 +22,7 @@ class Load:
     errors: int = 0
     first_error: str = ""
     events: int = 0
+    started_at_s: float = 0
     wall_s: float = 0
     latencies_ms: list[float] = field(default_factory=list)
     ttfbs_ms: list[float] = field(default_factory=list)
@@ -203,6 +204,60 @@ def drive(
         async with asyncio.timeout(duration_s + 60):
             await asyncio.gather(*(_loop(run) for _ in range(concurrency)))
         load.wall_s = time.perf_counter() - started_at_s
+        return load
+
+    return uvloop.run(main())
+
+
+async def _paced_loop(
+    port: int, requests: list[bytes], schedule: range, rate_per_s: float, load: Load
+) -> None:
+    """Send the requests of `schedule`, each at its own moment, on one connection."""
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(_Connection, HOST, port)
+    for number in schedule:
+        due_at_s = load.started_at_s + number / rate_per_s
+        await asyncio.sleep(max(0, due_at_s - time.perf_counter()))
+        try:
+            if not connection.alive:
+                _, connection = await loop.create_connection(_Connection, HOST, port)
+            await connection.exchange(requests[number % len(requests)])
+        except (OSError, httptools.HttpParserError) as error:
+            _count_error(load, repr(error))
+            continue
+        if connection.status == 200:
+            load.good += 1
+            load.latencies_ms.append((time.perf_counter() - due_at_s) * 1000)
+        else:
+            _count_error(load, f"status {connection.status}: {connection.tail!r}")
+    connection.close()
+
+
+def drive_paced(
+    port: int, requests: list[bytes], *, rate_per_s: float, duration_s: float, connections: int
+) -> Load:
+    """Send requests at fixed moments, however long the answers take.
+
+    A latency counts from the moment a request was due: one that had to wait for the answer before
+    it on its connection has waited, too.
+
+    Args:
+        port: where the server listens on the loopback.
+        requests: whole HTTP requests, sent in turn.
+        rate_per_s: how many are sent each second.
+        duration_s: for how long.
+        connections: among which they are dealt out.
+    """
+
+    async def main() -> Load:
+        load = Load(started_at_s=time.perf_counter() + 0.1)
+        total = int(rate_per_s * duration_s)
+        schedules = [range(first, total, connections) for first in range(connections)]
+        async with asyncio.timeout(duration_s + 60):
+            await asyncio.gather(
+                *(_paced_loop(port, requests, each, rate_per_s, load) for each in schedules)
+            )
+        load.wall_s = time.perf_counter() - load.started_at_s
         return load
 
     return uvloop.run(main())

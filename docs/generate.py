@@ -12,7 +12,9 @@ import inspect
 import json
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,10 +24,18 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from epochly.inference.config import setting_table
+from epochly.inference.config import variable_table as epochly_variable_table
+from epochly.inference.metrics import InferenceMetrics
+from epochly.inference.metrics.instruments import Metric
+from epochly.inference.metrics.prometheus import families
 from octomil import errors as error_tree
 from octomil.cli.main import COMMANDS, help_text
 from octomil.cli.serve import command as serve_command
+from octomil.compose_control import assemble
 from octomil.config import variable_table
+from octomil.control.app import framework_app
+from octomil.control.metrics import ControlMetrics
+from octomil.control.scopes import SCOPES
 from octomil.engines.pool import EnginePool
 from octomil.errors import InvalidRequestError, OctomilError
 from octomil.models.catalog import CATALOG, SHORT_NAMES, format_parameters
@@ -40,6 +50,7 @@ from octomil.serve.stats import RoutingStats
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src"
+OPENAPI = ROOT / "docs" / "openapi.json"
 
 _BLOCK = re.compile(
     r"(<!-- generated: (?P<name>[\w-]+) -->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL
@@ -58,6 +69,8 @@ _ROUTE_WORDS = {
 """Where a handler's docstring only repeats its path."""
 
 _REFUSALS = {
+    "invalid_http": "what arrived is no HTTP request",
+    "request_headers_too_large": "the request line and headers are larger than 64 KiB",
     "invalid_type": "a field is missing or has the wrong type; `param` names it",
     "invalid_json": "the body is not valid JSON, or is nested too deeply",
     "invalid_value": "a field is outside its limits; `param` names it",
@@ -255,7 +268,60 @@ def _template(message: ast.expr) -> str:
 def metrics() -> str:
     """What `GET /metrics` shows."""
     node = _empty_node()
-    found = [*node.recorder.metrics, node.breakers.transitions, *gauges(node, {})]
+    return _metric_table([*node.recorder.metrics, node.breakers.transitions, *gauges(node, {})])
+
+
+def control_metrics() -> str:
+    """What the control plane's `GET /metrics` shows."""
+    return _metric_table(ControlMetrics().shown({}, 0, {"refused": 0, "unshared": 0}))
+
+
+@cache
+def control_openapi() -> dict[str, Any]:
+    """The document that the control plane describes itself with."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        plane = assemble(
+            database_url=f"sqlite:///{folder}/octomil.sqlite3",
+            blob_url=(folder / "blobs").as_uri(),
+            uploads=folder / "uploads",
+        )
+        try:
+            return framework_app(plane).openapi()
+        finally:
+            plane.close()
+
+
+def control_endpoints() -> str:
+    """The control plane's routes."""
+    rows = [
+        (f"`{method.upper()} {path}`", _sentence(first_line(operation["description"])))
+        for path, operations in control_openapi()["paths"].items()
+        for method, operation in operations.items()
+    ]
+    return table(("endpoint", "what it does"), rows)
+
+
+def control_scopes() -> str:
+    """What keys can be good for."""
+    return table(("scope", "lets its holder"), [(f"`{k}`", v) for k, v in SCOPES.items()])
+
+
+def control_errors() -> str:
+    """The control plane's error codes."""
+    rows = [
+        (str(kind.status), f"`{code}`", first_line(kind.__doc__))
+        for code, kind in error_tree.API_ERRORS.items()
+    ]
+    return table(("status", "code", "when"), rows)
+
+
+def epochly_metrics() -> str:
+    """What `PrometheusExporter` shows."""
+    return _metric_table(families(InferenceMetrics()))
+
+
+def _metric_table(found: Iterable[Metric]) -> str:
     rows = [
         (f"`{m.name}`", m.kind, ", ".join(f"`{label}`" for label in m.labels), m.doc) for m in found
     ]
@@ -276,6 +342,15 @@ def epochly_settings() -> str:
         for path, variable, default, allowed, meaning in setting_table()
     ]
     return table(("setting", "variable", "default", "allowed", "meaning"), rows)
+
+
+def epochly_variables() -> str:
+    """What else Epochly reads from the environment."""
+    rows = [
+        (f"`{name}`", f"`{default}`" if default else "", meaning)
+        for name, default, meaning in epochly_variable_table()
+    ]
+    return table(("variable", "default", "meaning"), rows)
 
 
 def cli() -> str:
@@ -374,19 +449,43 @@ def request_queue() -> str:
     return _results("queue", "async-batcher", "asyncio.Semaphore")
 
 
+def polls() -> str:
+    """What a poll, a registration and a start of the control plane take."""
+    return _results("polls", "", "bare Starlette")
+
+
+def devices() -> str:
+    """What lists of a million devices take."""
+    return _results("devices", "", "bare Starlette, one page's bytes")
+
+
+def uploads() -> str:
+    """What a file takes on its way into the control plane and out of it."""
+    return _results("uploads", "one loop", "before")
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "bench": bench,
     "cli": cli,
+    "control-endpoints": control_endpoints,
+    "control-errors": control_errors,
+    "control-metrics": control_metrics,
+    "control-scopes": control_scopes,
+    "devices": devices,
     "endpoints": endpoints,
+    "epochly-metrics": epochly_metrics,
     "epochly-settings": epochly_settings,
+    "epochly-variables": epochly_variables,
     "errors": errors,
     "escalation": escalation,
     "metrics": metrics,
     "models": models,
     "packages": packages,
+    "polls": polls,
     "request-queue": request_queue,
     "routing": routing,
     "serve-options": serve_options,
+    "uploads": uploads,
     "variables": variables,
 }
 
@@ -411,6 +510,10 @@ def _content(block: str, name: str) -> str:
     return f"\n{text}\n" if text else ""
 
 
+def _openapi_text() -> str:
+    return json.dumps(control_openapi(), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+
 def documents(root: Path = ROOT) -> list[Path]:
     """List the documents that may hold generated blocks."""
     return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
@@ -421,10 +524,10 @@ def main(arguments: Sequence[str]) -> int:
     if set(arguments) - {"--check"}:
         raise SystemExit("usage: python docs/generate.py [--check]")
     stale = False
-    for path in documents():
-        before = path.read_text(encoding="utf-8")
+    for path in [*documents(), OPENAPI]:
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
         name = str(path.relative_to(ROOT))
-        after = fill(before, name)
+        after = _openapi_text() if path == OPENAPI else fill(before, name)
         if after == before:
             continue
         stale = True

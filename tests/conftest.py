@@ -6,6 +6,7 @@ import pytest
 
 from support.ledger import Ledger
 from support.models import model_cache_dir
+from support.postgres import postgres_server
 from support.serving import ServeProcess, serving
 
 
@@ -44,3 +45,10 @@ def routed_server(model_cache: None) -> Iterator[ServeProcess]:
     """A node that routes between two real models; shared, so leave it as it was."""
     with serving("--models", "smollm2-135m,qwen2.5-coder-1.5b", "--auto-route") as served:
         yield served
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A Postgres server's URL; make databases of your own on it (`support.postgres`)."""
+    with postgres_server() as url:
+        yield url

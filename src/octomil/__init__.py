@@ -6,11 +6,20 @@ from octomil._version import __version__
 
 _HOMES = {
     "ModelInfo": "octomil.routing.tiers",
+    "ModelRegistry": "octomil.sdk.model_registry",
+    "OctomilClientError": "octomil.errors",
     "QueryRouter": "octomil.routing.router",
     "assign_tiers": "octomil.routing.tiers",
 }
 
-__all__ = ["ModelInfo", "QueryRouter", "__version__", "assign_tiers"]
+__all__ = [
+    "ModelInfo",
+    "ModelRegistry",
+    "OctomilClientError",
+    "QueryRouter",
+    "__version__",
+    "assign_tiers",
+]
 
 
 def __getattr__(name: str) -> object:

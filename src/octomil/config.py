@@ -39,6 +39,11 @@ def _default_state_dir(environ: Mapping[str, str]) -> Path:
     return Path(base).expanduser() / "octomil"
 
 
+def _default_data_dir(environ: Mapping[str, str]) -> Path:
+    base = environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser() / "octomil"
+
+
 def _variable(name: str, default: Any, doc: str, *, keep_empty: bool = False) -> Any:
     metadata = {"variable": name, "doc": doc, "keep_empty": keep_empty}
     if isinstance(default, dict):
@@ -99,6 +104,54 @@ class Settings:
         "A file that `octomil route calibrate` wrote, to route by instead of what ships.",
     )
 
+    api_base: str = _variable(
+        "OCTOMIL_API_BASE",
+        "http://127.0.0.1:8000/api/v1",
+        "Where the SDK, the CLI and devices find the control plane.",
+    )
+    api_key: str | None = _variable(
+        "OCTOMIL_API_KEY",
+        None,
+        "Key for the control plane, `edg_…`; `octomil up` prints the first.",
+    )
+    org_id: str = _variable(
+        "OCTOMIL_ORG_ID", "default", "The organisation that the key belongs to."
+    )
+
+    bootstrap_token: str | None = _variable(
+        "OCTOMIL_BOOTSTRAP_TOKEN",
+        None,
+        "The same as `octomil device run --bootstrap-token`.",
+    )
+
+    data_dir: Path = _variable(
+        "OCTOMIL_DATA_DIR",
+        Path("~/.local/share/octomil"),
+        "Folder of the control plane, the same as `octomil up --data-dir`.",
+    )
+    database_url: str | None = _variable(
+        "DATABASE_URL",
+        None,
+        "Postgres for the control plane: `postgresql://USER:PASSWORD@HOST/NAME`; without it, a "
+        "SQLite file in the data folder.",
+    )
+    redis_url: str | None = _variable(
+        "REDIS_URL",
+        None,
+        "Where replicas of the control plane share their rate limits: `redis://HOST:6379/0`.",
+    )
+    blob_url: str | None = _variable(
+        "OCTOMIL_BLOB_URL",
+        None,
+        "Where model files are kept: `s3://`, `gs://`, `az://` or `file://`; without it, in the "
+        "data folder.",
+    )
+    webhooks_private: bool = _variable(
+        "OCTOMIL_WEBHOOKS_PRIVATE",
+        False,
+        "`1` lets webhooks of the control plane have addresses of private networks.",
+    )
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ, **overrides: Any) -> Self:
         """Build settings from `environ`; keyword arguments win over it.
@@ -115,6 +168,7 @@ class Settings:
         values: dict[str, Any] = {
             "cache_dir": _default_cache_dir(environ),
             "state_dir": _default_state_dir(environ),
+            "data_dir": _default_data_dir(environ),
         }
         for name, spec in known.items():
             text = environ.get(spec.metadata["variable"])
@@ -133,12 +187,21 @@ def _read_seconds(text: str) -> float:
     return seconds
 
 
+def _read_switch(text: str) -> bool:
+    try:
+        return {"0": False, "1": True}[text]
+    except KeyError:
+        raise ConfigurationError(f"{text!r} is neither 0 nor 1") from None
+
+
 _READERS: dict[str, Any] = {
     "cache_dir": lambda text: Path(text).expanduser(),
     "state_dir": lambda text: Path(text).expanduser(),
+    "data_dir": lambda text: Path(text).expanduser(),
     "model_aliases": parse_aliases,
     "routing_model": lambda text: Path(text).expanduser(),
     "backend_timeout_s": _read_seconds,
+    "webhooks_private": _read_switch,
 }
 
 

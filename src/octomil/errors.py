@@ -15,17 +15,31 @@ OctomilError
 │ └ QueueTimeoutError (TimeoutError)    the request waited too long for its turn
 ├ RoutingError
 │ └ NoModelAvailableError               no model can take this request
-└ EngineError
-  ├ EngineUnavailableError              the engine is loading, restarting or unreachable
-  │ └ SpendCapReachedError              asking it could cost more than may be spent today
-  ├ EngineCrashedError                  the engine died while it worked on this request
-  ├ InvalidRequestError                 the engine refuses the request as it is
-  │ └ ContextLengthError                the prompt does not fit the model's context
-  └ GenerationError                     the engine failed while generating
+├ EngineError
+│ ├ EngineUnavailableError              the engine is loading, restarting or unreachable
+│ │ └ SpendCapReachedError              asking it could cost more than may be spent today
+│ ├ EngineCrashedError                  the engine died while it worked on this request
+│ ├ InvalidRequestError                 the engine refuses the request as it is
+│ │ └ ContextLengthError                the prompt does not fit the model's context
+│ └ GenerationError                     the engine failed while generating
+│   └ EngineRefusedError                its server says itself that it failed
+├ DataFolderError                       the control plane's folder cannot be used
+└ OctomilClientError                    a call to the control plane did not succeed
+  ├ ServerUnreachableError (ConnectionError)  nobody answers where it should be
+  ├ UnexpectedAnswerError               somebody answers, but not as a control plane does
+  └ ApiError                            the control plane refuses; `code` and `status` say how
+    ├ BadRequestError, UnauthorizedError, ForbiddenError, NotFoundError, MethodNotAllowedError,
+    ├ RequestTimedOutError, ConflictError, PayloadTooLargeError, UnsupportedMediaError,
+    ├ RangeNotSatisfiableError, RateLimitedError, HeadersTooLargeError, InternalError,
+    ├ NotImplementedYetError
+    └ ServiceUnavailableError           one class for each row of `API_ERRORS`
 ```
 
 Messages name the value at fault and the next step.
 """
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 
 class OctomilError(Exception):
@@ -132,7 +146,7 @@ class InvalidRequestError(EngineError):
 
 
 class ContextLengthError(InvalidRequestError):
-    """The prompt and the tokens asked for do not fit the model's context."""
+    """The prompt does not fit the model's context."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, param="messages", code="context_length_exceeded")
@@ -140,3 +154,158 @@ class ContextLengthError(InvalidRequestError):
 
 class GenerationError(EngineError):
     """The engine failed while it generated."""
+
+
+class EngineRefusedError(GenerationError):
+    """The engine's server says itself that it failed, so that nobody pays for the prompt."""
+
+
+class DataFolderError(OctomilError):
+    """The folder that the control plane keeps everything in cannot be used."""
+
+
+class OctomilClientError(OctomilError):
+    """A call to the control plane did not succeed."""
+
+
+class ServerUnreachableError(OctomilClientError, ConnectionError):
+    """Nobody answers where the control plane should be."""
+
+
+class UnexpectedAnswerError(OctomilClientError):
+    """Somebody answers, but not as a control plane does: a proxy, a page, another server."""
+
+
+class ApiError(OctomilClientError):
+    """The control plane refuses a request; server and clients share these classes.
+
+    Args:
+        message: the value at fault and the next step.
+        details: more about it, as JSON values.
+
+    Attributes:
+        code: what went wrong, for programs.
+        status: the HTTP status that goes with the code.
+        request_id: what to ask the operator about; None where no request was answered.
+    """
+
+    code: ClassVar[str] = "internal_error"
+    status: ClassVar[int] = 500
+
+    def __init__(self, message: str, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.details = dict(details or {})
+        self.request_id: str | None = None
+
+
+class BadRequestError(ApiError):
+    """The request makes no sense as it is."""
+
+    code, status = "bad_request", 400
+
+
+class UnauthorizedError(ApiError):
+    """A valid key or token is needed."""
+
+    code, status = "unauthorized", 401
+
+
+class ForbiddenError(ApiError):
+    """The key or token is valid, and not for this."""
+
+    code, status = "forbidden", 403
+
+
+class NotFoundError(ApiError):
+    """There is no such thing, or not for this organisation."""
+
+    code, status = "not_found", 404
+
+
+class MethodNotAllowedError(ApiError):
+    """The path does not take that method."""
+
+    code, status = "method_not_allowed", 405
+
+
+class RequestTimedOutError(ApiError):
+    """The request did not arrive in time."""
+
+    code, status = "request_timeout", 408
+
+
+class ConflictError(ApiError):
+    """It contradicts what is there already."""
+
+    code, status = "conflict", 409
+
+
+class PayloadTooLargeError(ApiError):
+    """The body is larger than what is taken."""
+
+    code, status = "payload_too_large", 413
+
+
+class UnsupportedMediaError(ApiError):
+    """The body is of a kind that is not taken."""
+
+    code, status = "unsupported_media_type", 415
+
+
+class RangeNotSatisfiableError(ApiError):
+    """The part that was asked for lies outside of the content."""
+
+    code, status = "range_not_satisfiable", 416
+
+
+class HeadersTooLargeError(ApiError):
+    """The request line and headers are larger than what is taken."""
+
+    code, status = "headers_too_large", 431
+
+
+class RateLimitedError(ApiError):
+    """Too many requests; `details["retry_after_s"]` says when to come back."""
+
+    code, status = "rate_limited", 429
+
+
+class InternalError(ApiError):
+    """A fault of the server's, whose cause only its log tells."""
+
+    code, status = "internal_error", 500
+
+
+class NotImplementedYetError(ApiError):
+    """The call is known and not served here."""
+
+    code, status = "not_implemented", 501
+
+
+class ServiceUnavailableError(ApiError):
+    """The server cannot answer now."""
+
+    code, status = "service_unavailable", 503
+
+
+API_ERRORS: Mapping[str, type[ApiError]] = {
+    kind.code: kind
+    for kind in (
+        BadRequestError,
+        UnauthorizedError,
+        ForbiddenError,
+        NotFoundError,
+        MethodNotAllowedError,
+        RequestTimedOutError,
+        ConflictError,
+        PayloadTooLargeError,
+        UnsupportedMediaError,
+        RangeNotSatisfiableError,
+        RateLimitedError,
+        HeadersTooLargeError,
+        InternalError,
+        NotImplementedYetError,
+        ServiceUnavailableError,
+    )
+}
+"""Error code to class, and so to HTTP status: the API renders it, clients rebuild the class."""

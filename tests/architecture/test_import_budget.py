@@ -8,20 +8,25 @@ import pytest
 MODULES = 250
 HEAVY = {
     "aiohttp",
+    "alembic",
     "cryptography",
+    "fastapi",
     "httpx",
     "msgspec",
     "numpy",
+    "obstore",
     "onnxruntime",
     "opentelemetry",
     "pip",
     "pkcs11",
     "prometheus_client",
     "psutil",
+    "pynvml",
     "re2",
     "redis",
     "rich",
     "scipy",
+    "sqlalchemy",
     "starlette",
     "tokenizers",
     "torch",
@@ -50,6 +55,7 @@ HELP = "from octomil.cli.main import main; main(['--help'])"
         "import epochly",
         "import epochly.inference",
         "import epochly.inference.config, epochly.inference.context, epochly.inference.breaker",
+        "import epochly.inference.metrics, epochly.inference.privacy",
         HELP,
     ],
 )
@@ -67,11 +73,26 @@ def test_help_needs_no_library_at_all():
     assert "octomil.cli.main" in modules
 
 
-@pytest.mark.parametrize("name", ["models", "pull", "doctor"])
+@pytest.mark.parametrize("name", ["models", "pull", "doctor", "up", "device", "registry"])
 def test_a_command_is_read_without_what_only_serving_needs(name: str):
     modules = loaded_by(f"import octomil.cli.{name}")
 
     assert modules & HEAVY == set()
+
+
+def test_a_serving_node_is_started_without_the_control_plane():
+    modules = loaded_by("import octomil.cli.serve")
+
+    assert modules & {"fastapi", "sqlalchemy", "pydantic", "octomil.control"} == set()
+    assert "octomil.serve.server" in modules
+
+
+def test_a_control_plane_is_started_without_what_only_serving_needs():
+    modules = loaded_by("import octomil.cli.up, octomil.compose_control, octomil.control.server")
+
+    assert modules & {"aiohttp", "alembic", "numpy", "obstore", "psutil", "psycopg"} == set()
+    assert modules & {"octomil.serve", "octomil.engines", "octomil.models"} == set()
+    assert "octomil.control.app" in modules
 
 
 QUIET = """

@@ -6,6 +6,8 @@ import re
 import pytest
 
 from octomil.engines.pool import EnginePool
+from octomil.errors import EngineError, ModelError, OctomilError, QueueError, RoutingError
+from octomil.serve.errors import error_answer
 from octomil.serve.gauges import gauges
 from octomil.serve.node import Node
 from octomil.serve.recorder import Recorder
@@ -66,6 +68,21 @@ def test_every_metric_is_on_the_dashboard():
 
 def test_there_are_as_many_alerts_as_the_document_says():
     assert len(ALERTS) == DOCUMENT.count("- alert:") > 0
+
+
+def kinds_of(error: type[OctomilError]) -> set[type[OctomilError]]:
+    return {error}.union(*map(kinds_of, error.__subclasses__()))
+
+
+def test_requests_fail_by_faults_of_the_node_and_its_engines_alone():
+    ways = set.union(*map(kinds_of, (EngineError, QueueError, ModelError, RoutingError)))
+    answers = [error_answer(error("it failed")) for error in (OctomilError, *ways)]
+    (alert,) = (expression for expression in ALERTS if "request_failure_total" in expression)
+
+    (reasons,) = re.findall(r'request_failure_total\{reason=~"([\w|]+)"\}', alert)
+
+    assert set(reasons.split("|")) == {answer.code for answer in answers if answer.status >= 500}
+    assert alert.count("request_failure_total") == 1
 
 
 @pytest.mark.parametrize("panel", DASHBOARD["panels"], ids=lambda panel: panel["title"])

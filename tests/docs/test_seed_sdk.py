@@ -5,14 +5,22 @@ import hashlib
 import inspect
 import re
 import tomllib
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from octomil.config import Settings
 from octomil.engines.base import Completion, GenerationRequest
 from octomil.engines.echo import EchoEngine
+from octomil.errors import NotImplementedYetError
+from octomil.models.pull import ModelStore
+from octomil.models.references import parse_reference
+from octomil.models.sources.base import Silent
 from support.documents import ROOT
 from support.needs import skip_or_fail
+from support.sdk import Place, control_place
 from support.seed_document import FOLDER, read_lines
 
 TABLE = tomllib.loads((ROOT / "tests/docs/sdk_snippets.toml").read_text(encoding="utf-8"))
@@ -40,25 +48,40 @@ def lines() -> list[str]:
     return found
 
 
+def snippet(lines: list[str], section: dict[str, Any], first: int, last: int, key: str) -> str:
+    """The text of a snippet, made to run as the table says."""
+    indents = {int(line): spaces for line, spaces in section["indent"].items()}
+    text = "\n".join(
+        " " * indents.get(number, 0) + lines[number - 1]
+        for number in range(first, last + 1)
+        if number not in section.get("left_out", ())
+    )
+    return text.replace(section["key"], key) if "key" in section else text
+
+
+async def execute(line: int, text: str, names: dict[str, Any]) -> None:
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    result = eval(compile(text, f"line {line}", "exec", flags), names)
+    if inspect.isawaitable(result):
+        await result
+
+
 @pytest.fixture
 def run(lines, capsys):
     """Run a section's snippets one after the other; tell what each printed, and the names."""
 
-    async def run_section(title: str, **names: Any) -> tuple[list[str], dict[str, Any]]:
+    async def run_section(
+        title: str, key: str = "", **names: Any
+    ) -> tuple[list[str], dict[str, Any]]:
         (section,) = [entry for entry in TABLE["section"] if entry["title"] == title]
         assert lines.index(title) + 1 < section["snippets"][0][0]
         printed = []
         for first, last in section["snippets"]:
-            indents = {int(line): spaces for line, spaces in section["indent"].items()}
-            text = "\n".join(
-                " " * indents.get(number, 0) + lines[number - 1]
-                for number in range(first, last + 1)
-            )
-            flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-            result = eval(compile(text, f"line {first}", "exec", flags), names)
-            if inspect.isawaitable(result):
-                await result
+            await execute(first, snippet(lines, section, first, last, key), names)
             printed.append(capsys.readouterr().out)
+        for first, last in section.get("refused", ()):
+            with pytest.raises(NotImplementedYetError):
+                await execute(first, snippet(lines, section, first, last, key), names)
         return printed, names
 
     return run_section
@@ -72,17 +95,54 @@ def test_the_table_describes_this_very_document(lines):
 
 def test_the_sections_are_listed_whole(lines):
     """Every line of code in them, which a comment, a call or an assignment begins, is listed."""
-    code = re.compile(r"\w+ = |from \w+[.\w]* import |print\(|await |router\.|queue\.|async for |#")
+    code = re.compile(
+        r"\w+ = |from \w+[.\w]* import |print\(|await |router\.|queue\.|registry\.|async for |#"
+    )
     for section in TABLE["section"]:
         start = lines.index(section["title"]) + 1
-        end = section["snippets"][-1][1]
-        listed = {n for first, last in section["snippets"] for n in range(first, last + 1)}
+        end = max(last for _, last in [*section["snippets"], *section.get("refused", ())])
+        spans = [*section["snippets"], *section.get("refused", ())]
+        listed = {n for first, last in spans for n in range(first, last + 1)}
 
         missed = [
             n for n in range(start + 1, end + 1) if n not in listed and code.match(lines[n - 1])
         ]
 
         assert missed == []
+
+
+@pytest.mark.model
+async def test_a_model_goes_into_the_registry_as_the_document_says(
+    run, model_cache, place, tmp_path, monkeypatch
+):
+    source = real_model_file()
+    (tmp_path / "model.pt").symlink_to(source)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OCTOMIL_API_BASE", place.served.url)
+    monkeypatch.setenv("OCTOMIL_STATE_DIR", str(tmp_path / "state"))
+
+    _, names = await run("ModelRegistry", key=place.key)
+
+    registry, model = names["registry"], names["model"]
+    back = registry.download(model["id"], "1.0.0", tmp_path / "back.bin")
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    assert registry.get_version(model["id"], "1.0.0").status == "published"
+    assert registry.get_latest_version(model["id"]) == "1.0.0"
+    assert hashlib.sha256(back.read_bytes()).hexdigest() == digest
+    registry.close()
+
+
+def real_model_file() -> Path:
+    """The weights of a real model."""
+    store = ModelStore(Settings.from_env())
+    model = store.pull(parse_reference("all-minilm-l6-v2"), Silent())
+    return model.path
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with control_place(tmp_path / "up") as place:
+        yield place
 
 
 async def test_routing_decides_as_the_document_says(run):

@@ -1,4 +1,4 @@
-"""A real `octomil serve` process for tests: started, awaited, and always ended by its id."""
+"""Real `octomil` server processes for tests: started, awaited, and always ended by their ids."""
 
 import os
 import queue
@@ -18,7 +18,7 @@ _NO_TLS = False  # the node speaks plain HTTP; loading certificates would take 3
 
 @dataclass
 class ServeProcess:
-    """A running node.
+    """A running server.
 
     Attributes:
         url: base URL, without a trailing slash.
@@ -56,8 +56,17 @@ def serving(
 
     Without `wait_ready` the block starts as soon as the process does, and `url` is empty.
     """
+    with running("serve", *arguments, env=env, wait_ready=wait_ready) as served:
+        yield served
+
+
+@contextmanager
+def running(
+    command: str, *arguments: str, env: Mapping[str, str] | None = None, wait_ready: bool = True
+) -> Iterator[ServeProcess]:
+    """Run `octomil COMMAND --port 0 ARGUMENTS` until the block ends."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "octomil.cli.main", "serve", *arguments, "--port", "0"],
+        [sys.executable, "-m", "octomil.cli.main", command, "--port", "0", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -74,7 +83,7 @@ def serving(
         reader.start()
     try:
         if wait_ready:
-            served.url = _await_url(served, heard)
+            served.url = _await_url(command, served, heard)
         yield served
     finally:
         if process.poll() is None:
@@ -99,11 +108,12 @@ def _read(pipe, lines: list[str], heard: "queue.Queue[str | None] | None") -> No
         heard.put(None)
 
 
-def _await_url(served: ServeProcess, heard: "queue.Queue[str | None]") -> str:
+def _await_url(command: str, served: ServeProcess, heard: "queue.Queue[str | None]") -> str:
+    listening = f"[{command}] Listening on "
     while True:
         line = heard.get(timeout=START_S)
         if line is None:
             served.process.wait(timeout=10)
-            raise AssertionError("octomil serve ended early:\n" + "\n".join(served.errors))
-        if line.startswith("[serve] Listening on "):
-            return line.removeprefix("[serve] Listening on ")
+            raise AssertionError(f"octomil {command} ended early:\n" + "\n".join(served.errors))
+        if line.startswith(listening):
+            return line.removeprefix(listening)

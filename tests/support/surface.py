@@ -126,7 +126,7 @@ def _python(row: Row) -> Iterator[str]:
     assert found, f"{row.text!r} cannot be read"
     for home in row.homes:
         try:
-            value, owner = _resolve(home, found["path"].split("."))
+            value, owner = resolve(home, found["path"].split("."))
         except (AttributeError, ImportError) as err:
             yield f"{home}: {err}"
             continue
@@ -138,7 +138,7 @@ def _python(row: Row) -> Iterator[str]:
             yield from _default_differs(value, found["default"])
 
 
-def _resolve(home: str, path: list[str]) -> tuple[Any, Any]:
+def resolve(home: str, path: list[str]) -> tuple[Any, Any]:
     """Return what a dotted name stands for, and the class it belongs to, if any."""
     owner, value = None, getattr(import_module(home), path[0])
     for name in path[1:]:

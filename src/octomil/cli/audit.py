@@ -1,4 +1,4 @@
-"""`octomil audit`: whether an audit log is as it was written."""
+"""`octomil audit`: whether what was noted for an audit is as it was written."""
 
 import json
 from dataclasses import asdict
@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from epochly.inference.privacy.audit import AuditVerification, verify_audit_log
+from octomil.cli.tables import print_table
 from octomil.errors import ConfigurationError
 
 
 @click.group("audit")
 def command() -> None:
-    """Check audit logs of `octomil serve --audit-log`."""
+    """Check audit logs of `octomil serve --audit-log`, and the audit of the control plane."""
 
 
 @command.command("verify")
@@ -21,10 +22,15 @@ def command() -> None:
 def verify(folder: Path, *, as_json: bool) -> int:
     """Check every record in FOLDER; exit with 1 if one was edited, removed, moved or cut off.
 
-    The log may be in use meanwhile.
+    FOLDER is a node's audit log, or the data folder of a control plane, whose rows may be in
+    Postgres (DATABASE_URL). It may be in use meanwhile.
     """
     if not folder.is_dir():
         raise ConfigurationError(f"there is no audit log in {folder}: no such folder")
+    from octomil.control.data_folder import is_data_folder
+
+    if is_data_folder(folder):
+        return _verify_control_plane(folder, as_json=as_json)
     try:
         found = verify_audit_log(folder)
     except OSError as error:
@@ -34,6 +40,27 @@ def verify(folder: Path, *, as_json: bool) -> int:
     else:
         _show(found)
     return 0 if found.ok else 1
+
+
+def _verify_control_plane(folder: Path, *, as_json: bool) -> int:
+    from octomil.compose_control import open_audit
+    from octomil.config import Settings
+    from octomil.control.data_folder import DataFolder
+
+    with open_audit(Settings.from_env(), DataFolder(folder.absolute())) as found:
+        verdicts = list(found)
+    is_whole = all(verdict.problem is None for verdict in verdicts)
+    if as_json:
+        organisations = [asdict(verdict) for verdict in verdicts]
+        click.echo(json.dumps({"ok": is_whole, "organisations": organisations}, indent=2))
+    else:
+        rows = [
+            (each.organisation, "" if each.records is None else f"{each.records:,}",
+             each.problem or "none")
+            for each in verdicts
+        ]  # fmt: skip
+        print_table(("organisation", "records right", "first bad"), rows, right=["records right"])
+    return 0 if is_whole else 1
 
 
 def _show(found: AuditVerification) -> None:

@@ -13,10 +13,17 @@ from octomil._version import __version__
 
 COMMANDS = {
     "serve": "Serve models behind one OpenAI-compatible, auto-routing endpoint.",
+    "up": "Run the control plane: devices, models, rollouts.",
+    "registry": "Keep models in the control plane: push, publish, pull.",
+    "device": "Run this machine as a device that fetches and runs what it is told to.",
     "pull": "Fetch models by name, verified, ready to serve.",
     "models": "List the models that can be served, and which are here.",
     "route": "Explain routing decisions, and calibrate them on your own logs.",
+    "keys": "Make, list, rotate and revoke API keys of the control plane.",
     "audit": "Check audit logs: was a record edited, removed or cut off?",
+    "fsck": "Check the files that a control plane keeps: is one missing or damaged?",
+    "backup": "Copy a control plane's data folder, while it is in use.",
+    "restore": "Make a data folder of a backup.",
     "doctor": "Tell what is missing or slow on this machine.",
 }
 

@@ -1,12 +1,11 @@
 """`octomil models`: the models that have a name, and those that are on this machine."""
 
 import json
-import sys
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import click
 
+from octomil.cli.tables import print_table
 from octomil.config import Settings
 from octomil.models.catalog import CATALOG, format_parameters
 from octomil.models.local import LocalModel
@@ -50,10 +49,9 @@ def command(*, as_json: bool) -> None:
     rows = _rows(Settings.from_env())
     if as_json:
         click.echo(json.dumps([asdict(row) | {"local": bool(row.path)} for row in rows], indent=2))
-    elif sys.stdout.isatty():
-        _print_table(rows)
     else:
-        _print_plain(rows)
+        dim = [index for index, row in enumerate(rows) if not row.path]
+        print_table(_HEADER, [row.cells() for row in rows], right=_RIGHT, dim=dim)
 
 
 def _rows(settings: Settings) -> list[_Row]:
@@ -94,26 +92,3 @@ def _from_file(model: LocalModel) -> _Row:
         format=model.format,
         path=str(model.path),
     )
-
-
-def _print_table(rows: Sequence[_Row]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for title in _HEADER:
-        table.add_column(title, justify="right" if title in _RIGHT else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*row.cells(), style=None if row.path else "dim")
-    Console().print(table)
-
-
-def _print_plain(rows: Sequence[_Row]) -> None:
-    lines = [_HEADER, *(row.cells() for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADER))]
-    for line in lines:
-        cells = (
-            cell.rjust(width) if title in _RIGHT else cell.ljust(width)
-            for cell, width, title in zip(line, widths, _HEADER, strict=True)
-        )
-        click.echo("  ".join(cells).rstrip())

@@ -6,16 +6,19 @@ from typing import Any
 
 import click
 
-from octomil.cli.pull import open_progress
+from octomil.asgi.lifeline import drain_with
+from octomil.asgi.server import listen
 from octomil.compose import build_node, fetch_models
 from octomil.config import Settings
 from octomil.doctor.software import require_own_names
 from octomil.errors import ConfigurationError
 from octomil.models.catalog import CATALOG
+from octomil.models.progress import open_progress
 from octomil.models.references import ModelRef, has_scheme, parse_reference, split_names
 from octomil.routing.router import STRATEGIES
 from octomil.serve.options import ServeOptions
-from octomil.serve.server import listen, run
+from octomil.serve.request_log import RequestLog, warnings_to
+from octomil.serve.server import run
 
 _DEFAULTS = ServeOptions(models=())
 _LOCAL_ENGINE = "llama_cpp"
@@ -172,6 +175,7 @@ Try:
 )
 @click.option("--quiet", is_flag=True, help="Write no line per request.")
 @click.option("--examples", is_flag=True, help="Print requests to try once the node is ready.")
+@click.option("--lifeline", type=int, hidden=True, help="Drain when this pipe ends.")
 def command(
     model: str | None,
     models: str | None,
@@ -180,6 +184,7 @@ def command(
     api_keys: tuple[str, ...],
     quiet: bool,
     examples: bool,
+    lifeline: int | None,
     **flags: Any,
 ) -> None:
     """Serve MODEL, or several --models, behind one OpenAI-compatible endpoint.
@@ -188,6 +193,8 @@ def command(
     openai:NAME or echo. What is not on this machine yet is fetched first.
     """
     require_own_names()
+    if lifeline is not None:
+        drain_with(lifeline)
     names = split_names([name for name in (model, models) if name])
     settings = Settings.from_env()
     options = ServeOptions(
@@ -198,8 +205,12 @@ def command(
     listen(options.host, options.port).close()  # a taken port shows before a long download
     with open_progress() as progress:
         found = fetch_models(settings, options, progress)
-    with listen(options.host, options.port) as listener:
-        node = build_node(settings, options, found, log=None if quiet else sys.stderr)
+    with (
+        listen(options.host, options.port) as listener,
+        RequestLog(sys.stderr) as log,
+        warnings_to(log),
+    ):
+        node = build_node(settings, options, found, log=None if quiet else log)
         run(node, options, listener, _say, lambda url: _show_examples(url) if examples else None)
 
 

@@ -117,6 +117,18 @@ def test_table_for_the_documentation_has_a_row_for_every_setting():
     assert ("LLM_BACKEND_TIMEOUT", "30.0") in [row[:2] for row in rows]
 
 
+@pytest.mark.parametrize(("text", "is_on"), [("1", True), ("0", False)])
+def test_a_switch_is_on_or_off(text: str, is_on: bool):
+    settings = Settings.from_env({"OCTOMIL_WEBHOOKS_PRIVATE": text})
+
+    assert settings.webhooks_private is is_on
+
+
+def test_a_switch_that_is_neither_is_refused():
+    with pytest.raises(ConfigurationError, match="neither 0 nor 1"):
+        Settings.from_env({"OCTOMIL_WEBHOOKS_PRIVATE": "yes"})
+
+
 ENGINE_THAT_FINDS_NO_FILES = """
 import asyncio, os
 from octomil.engines.onnxruntime import OnnxEmbeddingEngine

@@ -1,0 +1,134 @@
+"""`octomil up`: the control plane."""
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import click
+
+from octomil.config import Settings
+from octomil.control.options import ControlOptions
+from octomil.errors import MissingDependencyError
+
+_DEFAULTS = ControlOptions()
+
+
+@click.command("up")
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Where everything is kept; made at the first start.  [default: OCTOMIL_DATA_DIR]",
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=_DEFAULTS.port, show_default=True)
+@click.option("--host", default=_DEFAULTS.host, show_default=True)
+@click.option(
+    "--cors-origin",
+    "cors_origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Let pages of this origin call; repeatable.  [default: none]",
+)
+@click.option(
+    "--tls-cert",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Certificate and those above it, in PEM; speaks HTTPS then.",
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The certificate's private key, in PEM.",
+)
+@click.option(
+    "--insecure", is_flag=True, help="Take plain HTTP on an address that others can reach."
+)
+@click.option(
+    "--rate-limit",
+    default=_DEFAULTS.rate_limit,
+    show_default=True,
+    metavar="N/UNIT",
+    help="Requests of each API key in a second (s), minute (m) or hour (h); or off.",
+)
+@click.option(
+    "--device-rate-limit",
+    default=_DEFAULTS.device_rate_limit,
+    show_default=True,
+    metavar="N/UNIT",
+    help="The same for each device.",
+)
+@click.option(
+    "--drain-timeout",
+    "drain_s",
+    type=click.FloatRange(0),
+    default=_DEFAULTS.drain_s,
+    show_default=True,
+    help="Seconds running requests get to finish after SIGTERM.",
+)
+@click.option(
+    "--node",
+    "node_models",
+    metavar="A,B,C",
+    help="Run `octomil serve --models A,B,C --auto-route --fallback` beside it, ended with it.",
+)
+@click.option(
+    "--node-port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="The port of that node.",
+)
+def command(
+    data_dir: Path | None, *, node_models: str | None, node_port: int, **flags: Any
+) -> None:
+    """Run the control plane: devices, models and rollouts, for every node and client.
+
+    The first start makes the folder and prints an admin key, once. DATABASE_URL keeps the rows in
+    Postgres, OCTOMIL_BLOB_URL the files in an object store.
+    """
+    options, settings = ControlOptions(**flags), Settings.from_env()
+    node = None if node_models is None else _node_flags(node_models, node_port, options.drain_s)
+    try:
+        _run(options, settings, data_dir or settings.data_dir, node)
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f"`octomil up` needs the package {error.name!r}, which is not installed"
+        ) from error
+
+
+def _run(
+    options: ControlOptions, settings: Settings, data_dir: Path, node: list[str] | None
+) -> None:
+    from octomil.asgi.server import listen
+    from octomil.compose_control import build_plane, first_admin_key
+    from octomil.control.data_folder import open_data_folder
+    from octomil.control.server import run
+    from octomil.control.services.rate_limits import read_limits
+
+    limits = read_limits(key=options.rate_limit, device=options.device_rate_limit)
+    with listen(options.host, options.port) as listener, open_data_folder(data_dir) as folder:
+        plane = build_plane(settings, folder, limits=limits)
+        key = first_admin_key(plane)
+        _say(f"[up] Data in {folder.path}")
+        if key is not None:
+            _say(f"[up] Admin key, shown this once: {key}")
+        with _node(node, options.drain_s):
+            run(plane, options, listener, _say)
+
+
+def _node_flags(models: str, port: int, drain_s: float) -> list[str]:
+    flags = ["--models", models, "--auto-route", "--fallback", "--examples"]
+    return [*flags, "--port", str(port), "--drain-timeout", str(drain_s)]
+
+
+def _node(flags: list[str] | None, drain_s: float) -> AbstractContextManager[object]:
+    if flags is None:
+        return nullcontext()
+    from octomil.control.serving_node import ServingNode
+
+    return ServingNode(flags, drain_s=drain_s, say=_say)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

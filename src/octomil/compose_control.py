@@ -1,0 +1,187 @@
+"""The composition root of the control plane: settings in, a wired plane out.
+
+Apart from `octomil.compose`, so that a serving node imports none of this.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from random import random
+
+from octomil.config import Settings
+from octomil.control.blobs.catalog import open_blobs
+from octomil.control.blobs.spool import UploadSpool
+from octomil.control.data_folder import DataFolder
+from octomil.control.plane import ControlPlane
+from octomil.control.ports import BlobStore, Clock, SharedLimits, Store
+from octomil.control.records import Organisation
+from octomil.control.scopes import ALL_SCOPES, INSTALLATION
+from octomil.control.services.access_tokens import AccessTokens
+from octomil.control.services.aliases import AliasService
+from octomil.control.services.api_keys import ApiKeyService
+from octomil.control.services.assignments import Plans
+from octomil.control.services.audit import AuditService, Verified, all_verified
+from octomil.control.services.bootstrap_tokens import BootstrapTokenService
+from octomil.control.services.deliveries import DeliveryService
+from octomil.control.services.device_auth import DeviceAuth
+from octomil.control.services.devices import DeviceService
+from octomil.control.services.download_links import DownloadLinks
+from octomil.control.services.downloads import Downloads
+from octomil.control.services.fleet import FleetService
+from octomil.control.services.garbage import Garbage
+from octomil.control.services.intake import Intake
+from octomil.control.services.last_seen import LastSeen
+from octomil.control.services.lineage import LineageService
+from octomil.control.services.models import ModelService
+from octomil.control.services.organisations import OrganisationService
+from octomil.control.services.publication import PublicationService
+from octomil.control.services.rate_limits import NO_LIMITS, Limits, RateLimits
+from octomil.control.services.rollouts import RolloutService
+from octomil.control.services.uploads import UploadService
+from octomil.control.services.version_files import VersionFiles
+from octomil.control.services.versions import VersionService
+from octomil.control.services.webhooks import WebhookService
+from octomil.control.stores.catalog import open_store
+from octomil.control.threads import ServiceThreads
+from octomil.control.webhook_sender import HttpWebhookSender
+
+DEFAULT_ORGANISATION = "default"
+
+
+def utc_now() -> datetime:
+    """Return the present moment."""
+    return datetime.now(UTC)
+
+
+def build_plane(
+    settings: Settings,
+    folder: DataFolder,
+    clock: Clock = utc_now,
+    *,
+    limits: Limits = NO_LIMITS,
+) -> ControlPlane:
+    """Wire a control plane.
+
+    Args:
+        settings: from the environment; they say what is kept outside of the folder.
+        folder: where the rest is kept.
+        clock: tells the time.
+        limits: how often each caller may ask.
+
+    Raises:
+        ConfigurationError: a setting makes no sense, or what it names cannot be reached.
+        DataFolderError: a newer version of Octomil wrote the database.
+    """
+    return assemble(
+        database_url=settings.database_url or folder.database_url,
+        blob_url=settings.blob_url or folder.blob_url,
+        uploads=folder.uploads,
+        clock=clock,
+        limits=limits,
+        redis_url=settings.redis_url,
+        webhooks_private=settings.webhooks_private,
+    )
+
+
+def assemble(
+    *,
+    database_url: str,
+    blob_url: str,
+    uploads: Path,
+    clock: Clock = utc_now,
+    limits: Limits = NO_LIMITS,
+    redis_url: str | None = None,
+    webhooks_private: bool = False,
+) -> ControlPlane:
+    """Wire a control plane over the places that its things are kept in."""
+    blobs, spool = open_blobs(blob_url), UploadSpool(uploads)
+    store = open_store(database_url)
+    devices = DeviceService(store, clock)
+    access_tokens, api_keys = AccessTokens(store, clock), ApiKeyService(store, clock)
+    plans = Plans()
+    intake, versions = Intake(store, blobs, spool, clock), VersionService(store, clock)
+    return ControlPlane(
+        clock=clock,
+        store=store,
+        blobs=blobs,
+        spool=spool,
+        threads=ServiceThreads(store.group),
+        access_tokens=access_tokens,
+        api_keys=api_keys,
+        bootstrap_tokens=BootstrapTokenService(store, clock),
+        organisations=OrganisationService(store, clock, api_keys),
+        audit=AuditService(store),
+        fleet=FleetService(store, clock, access_tokens),
+        devices=devices,
+        device_auth=DeviceAuth(store, clock, devices, access_tokens),
+        last_seen=LastSeen(store, clock, lambda tx, seen: tx.note_last_seen(seen)),
+        key_uses=LastSeen(store, clock, lambda tx, used: tx.note_key_uses(used)),
+        rate_limits=RateLimits(limits, _shared_limits(redis_url)),
+        plans=plans,
+        models=ModelService(store, clock),
+        versions=versions,
+        intake=intake,
+        uploads=UploadService(store, spool, intake, clock),
+        version_files=VersionFiles(store, versions, clock),
+        downloads=Downloads(store, versions),
+        download_links=DownloadLinks(store, clock),
+        garbage=Garbage(store, blobs, spool, clock),
+        publication=PublicationService(store, clock),
+        lineage=LineageService(store, clock),
+        aliases=AliasService(store, clock),
+        webhooks=WebhookService(store, clock, allow_private=webhooks_private),
+        deliveries=DeliveryService(store, clock, random),
+        webhook_sender=HttpWebhookSender(allow_private=webhooks_private),
+        rollouts=RolloutService(store, clock, plans),
+    )
+
+
+@contextmanager
+def open_kept(settings: Settings, folder: DataFolder) -> Iterator[tuple[Store, BlobStore]]:
+    """Open the rows and the files of a control plane that may be running.
+
+    Raises:
+        ConfigurationError: they cannot be reached.
+        DataFolderError: another version of Octomil wrote them.
+    """
+    store = open_store(settings.database_url or folder.database_url, upgrade=False)
+    try:
+        yield store, open_blobs(settings.blob_url or folder.blob_url)
+    finally:
+        store.close()
+
+
+@contextmanager
+def open_audit(settings: Settings, folder: DataFolder) -> Iterator[Iterator[Verified]]:
+    """Open a control plane's audit, which may be running; yields a verdict for each organisation.
+
+    Raises:
+        ConfigurationError: the database cannot be reached.
+        DataFolderError: another version of Octomil wrote it.
+    """
+    store = open_store(settings.database_url or folder.database_url, upgrade=False)
+    try:
+        yield all_verified(store)
+    finally:
+        store.close()
+
+
+def _shared_limits(url: str | None) -> SharedLimits | None:
+    if url is None:
+        return None
+    from octomil.control.limits.redis import RedisLimits  # takes 0.1 s to import
+
+    return RedisLimits(url)
+
+
+def first_admin_key(plane: ControlPlane) -> str | None:
+    """Make the first organisation and its first key; return the key, or None if there is one."""
+    name = DEFAULT_ORGANISATION
+    with plane.store.system() as tx:
+        tx.add_organisation(Organisation(id=name, name=name, created_at=plane.clock()))
+    with plane.store.snapshot(name) as keys:
+        if keys.api_keys.list():
+            return None
+    _, text = plane.api_keys.create(name, "admin", [ALL_SCOPES, INSTALLATION], actor="system")
+    return text

@@ -1,0 +1,1 @@
+"""`octomil up`: the control plane, its API, services, stores and background jobs."""

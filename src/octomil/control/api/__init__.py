@@ -1,0 +1,1 @@
+"""HTTP: one router per resource, and what all requests go through."""

@@ -1,0 +1,113 @@
+"""Whose key or token a request brings, whether it is good for the route, and how often it comes.
+
+A route declares what it needs, `Security(caller_of, scopes=[…])`, or that it needs nothing,
+`dependencies=[OPEN]`; a test finds those that do neither.
+"""
+
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Final
+
+from fastapi import Depends, Security
+from fastapi.security import HTTPBearer, SecurityScopes
+from starlette.requests import Request
+from starlette.types import Scope
+
+from octomil.asgi.headers import headers_of
+from octomil.control.api.requests import RATE_LIMIT
+from octomil.control.plane import ControlPlane
+from octomil.control.services.callers import Caller
+from octomil.control.tokens import ACCESS_PREFIX, BOOTSTRAP_PREFIX
+from octomil.errors import ForbiddenError, RateLimitedError, UnauthorizedError
+
+ITSELF: Final = "itself"
+"""Beside a scope: a device may do it to itself, whatever its token's scopes."""
+
+_SCHEME = b"bearer "
+_DOCUMENTED = HTTPBearer(auto_error=False, description="An API key or a device's access token.")
+
+
+def bearer_token(scope: Scope) -> str:
+    """Return the token of an `Authorization: Bearer` header; empty if there is none."""
+    given = headers_of(scope).get(b"authorization", b"")
+    if given[: len(_SCHEME)].lower() != _SCHEME:
+        return ""
+    return given[len(_SCHEME) :].strip().decode("latin-1")
+
+
+async def caller_of(plane: ControlPlane, request: Request, token: str | None = None) -> Caller:
+    """Return who sent a request.
+
+    Args:
+        plane: knows them all.
+        request: what was sent.
+        token: a key or token that came in another way than as the bearer token.
+
+    Raises:
+        UnauthorizedError: it brings no key or token that holds.
+        RateLimitedError: the caller comes too often.
+    """
+    caller = await _proven(plane, bearer_token(request.scope) if token is None else token)
+    if caller is None:
+        raise UnauthorizedError(
+            "a valid API key or device token is needed: send `Authorization: Bearer KEY`"
+        )
+    request.scope[RATE_LIMIT] = decision = await plane.rate_limits.take(caller)
+    if decision is not None and not decision.allowed:
+        wait_s = math.ceil(decision.retry_after_s)
+        raise RateLimitedError(
+            f"{caller.actor} may send {decision.limit} requests; come back in {wait_s} s",
+            {"retry_after_s": wait_s},
+        )
+    if (key_id := caller.key_id) is not None:
+        plane.key_uses.note(key_id)
+    return caller
+
+
+async def _proven(plane: ControlPlane, token: str) -> Caller | None:
+    if token.startswith(ACCESS_PREFIX):
+        return plane.access_tokens.caller(token)
+    if token.startswith(BOOTSTRAP_PREFIX):
+        return await plane.threads.read(plane.bootstrap_tokens.look_up, token)
+    if not token:
+        return None
+    return plane.api_keys.remembered_caller(token) or await plane.threads.read(
+        plane.api_keys.look_up, token
+    )
+
+
+def caller_dependency(plane: ControlPlane) -> Callable[..., Awaitable[Caller]]:
+    """Return what FastAPI asks for the caller of a route, which has the scopes it declares.
+
+    A device's token is good for its own device alone, and for that only where the route declares
+    `ITSELF`.
+    """
+
+    async def caller(
+        request: Request,
+        needed: SecurityScopes,
+        _shown: Annotated[object, Security(_DOCUMENTED)] = None,
+    ) -> Caller:
+        found = await caller_of(plane, request)
+        _require(found, needed.scopes, request.path_params.get("device_id"))
+        return found
+
+    return caller
+
+
+def _require(caller: Caller, needed: Sequence[str], device_id: str | None) -> None:
+    if caller.device_id is not None and device_id is not None:
+        caller.require_device(device_id)
+        if ITSELF not in needed:
+            raise ForbiddenError(f"this needs an API key, which {caller.actor} is not")
+        return
+    for scope in needed:
+        if scope != ITSELF:
+            caller.require(scope)
+
+
+async def _open() -> None:
+    """Mark a route that needs no key; it checks what it is sent by itself."""
+
+
+OPEN: Final = Depends(_open)

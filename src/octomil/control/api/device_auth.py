@@ -1,0 +1,47 @@
+"""`/device-auth`: a device's tokens."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Security
+
+from octomil.control.api.callers import OPEN, caller_dependency
+from octomil.control.api.json_bodies import StrictJsonRoute
+from octomil.control.plane import ControlPlane
+from octomil.control.scopes import DEVICES_REGISTER
+from octomil.control.services.callers import Caller
+from octomil.wire.device_auth import (
+    BootstrapRequest,
+    DeviceTokens,
+    RefreshRequest,
+    Revoked,
+    RevokeRequest,
+)
+
+
+def device_auth_router(plane: ControlPlane) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(prefix="/device-auth", tags=["device-auth"], route_class=StrictJsonRoute)
+    caller_of = caller_dependency(plane)
+
+    @router.post("/bootstrap")
+    async def bootstrap(
+        body: BootstrapRequest,
+        caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_REGISTER])],
+    ) -> DeviceTokens:
+        """Give a device its first tokens, for an API key or a bootstrap token."""
+        return await plane.threads.write(plane.device_auth.bootstrap, caller, body)
+
+    @router.post("/refresh", dependencies=[OPEN])
+    async def refresh(body: RefreshRequest) -> DeviceTokens:
+        """Exchange a refresh token for the next one and an access token."""
+        return await plane.threads.write(plane.device_auth.refresh, body.refresh_token)
+
+    @router.post("/revoke", dependencies=[OPEN])
+    async def revoke(body: RevokeRequest) -> Revoked:
+        """End a device's tokens."""
+        await plane.threads.write(
+            plane.device_auth.revoke, body.refresh_token, body.reason or "revoked"
+        )
+        return Revoked()
+
+    return router

@@ -1,0 +1,83 @@
+"""`/devices`: registered, seen, and told what to run."""
+
+from datetime import UTC
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Security
+
+from octomil.control.api.callers import ITSELF, caller_dependency
+from octomil.control.api.json_bodies import StrictJsonRoute
+from octomil.control.plane import ControlPlane
+from octomil.control.scopes import DEVICES_READ, DEVICES_REGISTER, DEVICES_WRITE
+from octomil.control.services.callers import Caller
+from octomil.control.services.devices import view_of
+from octomil.wire.devices import (
+    AssignmentsAnswer,
+    DeviceRegistration,
+    DeviceView,
+    HeartbeatAnswer,
+    HeartbeatRequest,
+)
+
+MAX_VERSION = 2**63 - 1
+
+
+def devices_router(plane: ControlPlane) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(prefix="/devices", tags=["devices"], route_class=StrictJsonRoute)
+    caller_of = caller_dependency(plane)
+
+    @router.post("/register")
+    async def register(
+        body: DeviceRegistration,
+        caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_REGISTER])],
+    ) -> DeviceView:
+        """Register a device; the same identifier is the same device, brought up to date."""
+        device = await plane.threads.write(plane.devices.register, caller, body)
+        plane.last_seen.note(device.id)
+        return view_of(device)
+
+    @router.get("/{device_id}")
+    async def get(
+        device_id: str,
+        caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_READ, ITSELF])],
+    ) -> DeviceView:
+        """Return a device."""
+        return view_of(await plane.threads.read(plane.devices.get, caller, device_id))
+
+    @router.post("/{device_id}/heartbeat")
+    async def heartbeat(
+        device_id: str,
+        caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_WRITE, ITSELF])],
+        body: HeartbeatRequest | None = None,
+    ) -> HeartbeatAnswer:
+        """Note that a device is there."""
+        await _require_device(plane, caller, device_id)
+        plane.last_seen.note(device_id)
+        now = plane.clock().astimezone(UTC).isoformat()
+        sent = body.metadata if body is not None else None
+        return HeartbeatAnswer(status="ok", server_time=now, metadata=sent or {})
+
+    @router.get("/{device_id}/assignments")
+    async def assignments(
+        device_id: str,
+        caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_READ, ITSELF])],
+        config_version: Annotated[int | None, Query(ge=0, le=MAX_VERSION)] = None,
+    ) -> AssignmentsAnswer:
+        """Return what a device is to run."""
+        await _require_device(plane, caller, device_id)
+        plane.last_seen.note(device_id)
+        return plane.plans.answer(caller.organisation, config_version)
+
+    return router
+
+
+async def _require_device(plane: ControlPlane, caller: Caller, device_id: str) -> None:
+    """Return if there is such a device, for all the caller may know.
+
+    A token proves by itself that its device is there; for a key, somebody must look.
+    """
+    if caller.device_id is None:
+        await plane.threads.read(plane.devices.get, caller, device_id)
+    else:
+        caller.require_device(device_id)

@@ -1,0 +1,52 @@
+"""`/organisations`: who owns things."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Security
+
+from octomil.control.api.callers import caller_dependency
+from octomil.control.api.json_bodies import StrictJsonRoute
+from octomil.control.api.pages import DEFAULT_LIMIT, Cursor, PageLimit
+from octomil.control.plane import ControlPlane
+from octomil.control.scopes import INSTALLATION, ORGANISATION_READ
+from octomil.control.services.callers import Caller
+from octomil.wire.organisations import (
+    CreateOrganisation,
+    OrganisationCreated,
+    OrganisationPage,
+    OrganisationView,
+)
+
+
+def organisations_router(plane: ControlPlane) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(prefix="/organisations", tags=["organisations"], route_class=StrictJsonRoute)
+    caller_of = caller_dependency(plane)
+    service = plane.organisations
+
+    @router.post("", status_code=201)
+    async def create(
+        body: CreateOrganisation,
+        caller: Annotated[Caller, Security(caller_of, scopes=[INSTALLATION])],
+    ) -> OrganisationCreated:
+        """Make an organisation and its first key, whose text is shown this once."""
+        return await plane.threads.write(service.create, caller, body)
+
+    @router.get("")
+    async def list_all(
+        _caller: Annotated[Caller, Security(caller_of, scopes=[INSTALLATION])],
+        cursor: Cursor = None,
+        limit: PageLimit = DEFAULT_LIMIT,
+    ) -> OrganisationPage:
+        """List all organisations, by their ids."""
+        return await plane.threads.read(service.page, cursor, limit)
+
+    @router.get("/{organisation_id}")
+    async def get(
+        organisation_id: str,
+        caller: Annotated[Caller, Security(caller_of, scopes=[ORGANISATION_READ])],
+    ) -> OrganisationView:
+        """Return the caller's organisation, or any for an admin of the installation."""
+        return await plane.threads.read(service.get, caller, organisation_id)
+
+    return router

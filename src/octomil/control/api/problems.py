@@ -1,0 +1,134 @@
+"""Errors on their way to the client: one form for all of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope, Send
+
+from epochly.inference.context.request import new_request_id
+from octomil.asgi.connections import BadHead
+from octomil.control.api.allowed import allowed_methods
+from octomil.control.api.requests import request_id_of_scope
+from octomil.errors import (
+    API_ERRORS,
+    ApiError,
+    BadRequestError,
+    InsufficientSpaceError,
+    InternalError,
+    MethodNotAllowedError,
+    NotFoundError,
+    OctomilError,
+    ServiceUnavailableError,
+    UnauthorizedError,
+)
+from octomil.wire.problems import Problem
+
+_SHOWN_COMPLAINTS = 10
+_STATUSES = {kind.status: kind for kind in API_ERRORS.values()}
+
+_encode = msgspec.json.Encoder().encode
+
+
+def problem_response(
+    scope: Scope, error: ApiError, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return the answer that tells of an error."""
+    return Response(
+        _body(error, request_id_of_scope(scope)),
+        status_code=error.status,
+        media_type="application/json",
+        headers={**_headers(error), **(headers or {})},
+    )
+
+
+async def send_problem(scope: Scope, send: Send, error: ApiError, *, close: bool = False) -> None:
+    """Answer with an error before the application was reached.
+
+    Args:
+        scope: the request's.
+        send: the ASGI channel to the client.
+        error: what is wrong.
+        close: end the connection, because what follows on it cannot be trusted to be a request.
+    """
+    response = problem_response(scope, error, {"connection": "close"} if close else None)
+    await response(scope, _nothing_more, send)
+
+
+def no_request_body(why: BadHead, message: str) -> bytes:
+    """Return the body of an answer to what never became a request."""
+    return _body(_STATUSES[why](message), new_request_id())
+
+
+async def on_error(request: Request, error: Exception) -> Response:
+    """Render whatever a route raised."""
+    found = as_api_error(request, error)
+    headers = {"allow": allowed_methods(request)} if found.status == 405 else None
+    return problem_response(request.scope, found, headers)
+
+
+def as_api_error(request: Request, error: Exception) -> ApiError:
+    """Return the error of ours that says the same."""
+    match error:
+        case ApiError():
+            return error
+        case RequestValidationError():
+            return _invalid(error.errors())
+        case HTTPException(status_code=404):
+            return NotFoundError(f"there is no {request.url.path} here")
+        case HTTPException(status_code=405):
+            return MethodNotAllowedError(f"{request.method} is not allowed on {request.url.path}")
+        case HTTPException():
+            return _STATUSES.get(error.status_code, BadRequestError)(str(error.detail))
+        case InsufficientSpaceError():
+            return ServiceUnavailableError(str(error))
+        case _:
+            return InternalError("the server failed on this request; its log says why")
+
+
+def _body(error: ApiError, request_id: str) -> bytes:
+    problem = Problem(
+        error=error.code,
+        message=str(error),
+        status_code=error.status,
+        request_id=request_id,
+        details=error.details,
+    )
+    return _encode(problem)
+
+
+def _invalid(complaints: Sequence[Mapping[str, Any]]) -> BadRequestError:
+    """Make pydantic's complaints one message, and list them; what was sent is not repeated."""
+    if complaints[0]["type"] == "json_invalid":
+        return BadRequestError(f"the body is {complaints[0]['ctx']['error']}")
+    listed = [
+        {"field": _field(complaint["loc"]), "problem": str(complaint["msg"])}
+        for complaint in complaints[:_SHOWN_COMPLAINTS]
+    ]
+    first = listed[0]
+    return BadRequestError(f"{first['field']}: {first['problem']}", {"fields": listed})
+
+
+def _field(location: Sequence[str | int]) -> str:
+    """Return `body.metadata.0` as `metadata.0`, and the body itself as `the body`."""
+    inner = location[1:] if location[:1] in (("body",), ("query",), ("path",)) else location
+    return ".".join(map(str, inner)) or "the body"
+
+
+def _headers(error: ApiError) -> dict[str, str]:
+    if isinstance(error, UnauthorizedError):
+        return {"www-authenticate": "Bearer"}
+    wait_s = error.details.get("retry_after_s")
+    return {"retry-after": str(wait_s)} if wait_s is not None else {}
+
+
+async def _nothing_more() -> Any:
+    return {"type": "http.disconnect"}
+
+
+OURS: tuple[type[Exception], ...] = (OctomilError, RequestValidationError, HTTPException, Exception)
+"""What `on_error` is to be registered for."""

@@ -1,0 +1,98 @@
+"""The ASGI application: routes, middleware, errors in one form, and the jobs beside them."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from octomil._version import __version__
+from octomil.control.api.arriving import is_streamed
+from octomil.control.api.bodies import BodyLimits
+from octomil.control.api.catalog import PREFIX, ROUTERS
+from octomil.control.api.operations import operations_router
+from octomil.control.api.polls import AssignmentPolls
+from octomil.control.api.problems import OURS, on_error
+from octomil.control.api.requests import Requests
+from octomil.control.dashboard.page import page_router
+from octomil.control.jobs.catalog import jobs_of, write_key_uses, write_last_seen
+from octomil.control.jobs.timers import running
+from octomil.control.plane import ControlPlane
+from octomil.wire.problems import Problem
+
+_EXPOSED = (
+    "X-Request-Id",
+    "Retry-After",
+    "RateLimit-Limit",
+    "RateLimit-Remaining",
+    "RateLimit-Reset",
+    "ETag",
+    "Upload-Offset",
+    "Content-Range",
+    "Repr-Digest",
+)
+_ALLOWED = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-None-Match",
+    "If-Range",
+    "Range",
+    "Upload-Offset",
+)
+
+
+def build_app(plane: ControlPlane, *, cors_origins: Sequence[str] = ()) -> ASGIApp:
+    """Return the application that drives `plane`, and closes it at the end of its life.
+
+    Args:
+        plane: the wired control plane.
+        cors_origins: origins whose pages may call; none by default.
+    """
+    app: ASGIApp = BodyLimits(framework_app(plane), is_streamed=is_streamed)
+    app = AssignmentPolls(app, plane, f"{PREFIX}/devices/")
+    app = Requests(app, plane.metrics)
+    if cors_origins:
+        app = CORSMiddleware(
+            app,
+            allow_origins=list(cors_origins),
+            allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
+            allow_headers=list(_ALLOWED),
+            expose_headers=list(_EXPOSED),
+        )
+    return app
+
+
+def framework_app(plane: ControlPlane) -> FastAPI:
+    """Return the framework's application, which knows every path and the OpenAPI document."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+        try:
+            async with running(jobs_of(plane)):
+                yield
+            await write_last_seen(plane)
+            await write_key_uses(plane)
+        finally:
+            await plane.rate_limits.close()
+            await asyncio.to_thread(plane.close)
+
+    app = FastAPI(
+        title="Octomil control plane",
+        version=__version__,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=f"{PREFIX}/openapi.json",
+        responses={"default": {"model": Problem, "description": "What went wrong."}},
+    )
+    for kind in OURS:
+        app.add_exception_handler(kind, on_error)
+    app.include_router(operations_router(plane))
+    app.include_router(page_router(plane))
+    for router in ROUTERS:
+        app.include_router(router(plane), prefix=PREFIX)
+    return app

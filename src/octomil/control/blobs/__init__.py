@@ -1,0 +1,1 @@
+"""Bytes under their digest: local files, or an object store."""

@@ -1,0 +1,1 @@
+"""What the control plane shows to people with a browser."""

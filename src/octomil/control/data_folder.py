@@ -1,0 +1,120 @@
+"""The folder that the control plane keeps everything in, unless told to keep it elsewhere."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from filelock import FileLock, Timeout
+
+from octomil.errors import DataFolderError
+
+FORMAT = "octomil control plane, format 1\n"
+"""What the file `FORMAT` says; a later form says something else."""
+
+_OWN = {"FORMAT", "lock"}
+
+
+@dataclass(frozen=True, slots=True)
+class DataFolder:
+    """Where things are in the folder."""
+
+    path: Path
+
+    @property
+    def database_path(self) -> Path:
+        """Where the rows are."""
+        return self.path / "octomil.sqlite3"
+
+    @property
+    def database_url(self) -> str:
+        """The same, as a URL."""
+        return f"sqlite:///{quote(str(self.database_path))}"
+
+    @property
+    def blobs(self) -> Path:
+        """Where the blobs are."""
+        return self.path / "blobs"
+
+    @property
+    def blob_url(self) -> str:
+        """The same, as a URL."""
+        return self.blobs.as_uri()
+
+    @property
+    def uploads(self) -> Path:
+        """Where uploads under way are."""
+        return self.path / "uploads"
+
+
+def is_data_folder(path: Path) -> bool:
+    """Tell whether a folder is a control plane's, of whatever version."""
+    mark = path / "FORMAT"
+    return mark.is_file() and mark.read_bytes().startswith(b"octomil control plane, ")
+
+
+def data_folder_at(path: Path) -> DataFolder:
+    """Return a folder that is there, whether somebody uses it or not; nothing in it is changed.
+
+    Raises:
+        DataFolderError: it is no control plane's, or has a format that is not known here.
+    """
+    path = path.absolute()
+    if not is_data_folder(path):
+        raise DataFolderError(f"{path} is no folder of a control plane's")
+    _check_format(path)
+    return DataFolder(path)
+
+
+@contextmanager
+def open_data_folder(path: Path) -> Iterator[DataFolder]:
+    """Make the folder if need be, and keep others out of it until the block ends.
+
+    Raises:
+        DataFolderError: it is used already, is something else's, has a format that is not known
+            here, or cannot be made or written.
+    """
+    path = path.absolute()
+    lock = _lock(path)
+    try:
+        yield DataFolder(path)
+    finally:
+        lock.release()
+
+
+def _lock(path: Path) -> FileLock:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = FileLock(path / "lock", timeout=0, mode=0o600)
+        lock.acquire()
+    except Timeout:
+        raise DataFolderError(
+            f"{path} is used by another `octomil up`; stop that one, or give this one a folder of "
+            "its own with --data-dir"
+        ) from None
+    except OSError as error:
+        raise DataFolderError(f"{path} cannot be used: {error}") from error
+    try:
+        _check_format(path)
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+def _check_format(path: Path) -> None:
+    mark = path / "FORMAT"
+    if mark.is_file():
+        found = mark.read_text(encoding="utf-8", errors="replace")
+        if found != FORMAT:
+            raise DataFolderError(
+                f"{path} has the format {found.strip()!r}, which this version of Octomil does not "
+                "know; start the version that wrote it"
+            )
+        return
+    if any(entry.name not in _OWN for entry in path.iterdir()):
+        raise DataFolderError(
+            f"{path} is not empty and no folder of the control plane's; give --data-dir another"
+        )
+    mark.write_text(FORMAT, encoding="utf-8")

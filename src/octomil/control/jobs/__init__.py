@@ -1,0 +1,1 @@
+"""What runs on a timer, as the API runs on requests."""

@@ -1,0 +1,63 @@
+"""Every job, and how often it runs. A new one is one function and one line here."""
+
+from collections.abc import Mapping
+from functools import partial
+
+from octomil.control.jobs import webhooks
+from octomil.control.jobs.timers import Job
+from octomil.control.plane import ControlPlane
+from octomil.control.services.access_tokens import REFRESHED_S
+from octomil.control.services.garbage import COLLECTED_EVERY_S
+from octomil.control.services.last_seen import FLUSHED_S, LastSeen
+from octomil.control.services.rollouts import REFRESHED_S as PLANNED_S
+
+
+def jobs_of(plane: ControlPlane) -> Mapping[str, tuple[float, Job]]:
+    """Return the jobs: name → (seconds between two runs, what to do)."""
+    return {
+        "write when devices were last seen": (FLUSHED_S, partial(write_last_seen, plane)),
+        "write when keys were last used": (FLUSHED_S, partial(write_key_uses, plane)),
+        "deliver to webhooks": (webhooks.EVERY_S, partial(webhooks.deliver, plane)),
+        "forget old deliveries": (
+            webhooks.FORGOTTEN_EVERY_S,
+            partial(webhooks.forget_old_deliveries, plane),
+        ),
+        "collect garbage": (COLLECTED_EVERY_S, partial(collect_garbage, plane)),
+        "read what was revoked": (REFRESHED_S, partial(read_revocations, plane)),
+        "complete rollouts and read plans": (PLANNED_S, partial(settle_rollouts, plane)),
+    }
+
+
+async def write_last_seen(plane: ControlPlane) -> None:
+    """Write down who was here; what cannot be written now waits for the next time."""
+    await _write_notes(plane, plane.last_seen)
+
+
+async def write_key_uses(plane: ControlPlane) -> None:
+    """Write down which keys were used; what cannot be written now waits for the next time."""
+    await _write_notes(plane, plane.key_uses)
+
+
+async def _write_notes(plane: ControlPlane, notes: LastSeen) -> None:
+    noted = notes.take()
+    try:
+        await plane.threads.write(notes.write, noted)
+    except BaseException:
+        notes.put_back(noted)
+        raise
+
+
+async def read_revocations(plane: ControlPlane) -> None:
+    """Learn of revocations and signing secrets from other replicas."""
+    await plane.threads.read(plane.access_tokens.refresh)
+
+
+async def collect_garbage(plane: ControlPlane) -> None:
+    """Remove abandoned uploads, and files that no version refers to."""
+    await plane.threads.move(plane.garbage.collect)
+
+
+async def settle_rollouts(plane: ControlPlane) -> None:
+    """Complete the rollouts that every device attests, and learn of those of other replicas."""
+    await plane.threads.write(plane.rollouts.settle)
+    await plane.threads.read(plane.rollouts.refresh)

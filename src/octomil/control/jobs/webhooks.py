@@ -1,0 +1,32 @@
+"""Telling webhooks what the outbox holds."""
+
+import asyncio
+
+from octomil.control.plane import ControlPlane
+from octomil.control.ports import WebhookUnreachableError
+from octomil.control.services.deliveries import Message
+
+EVERY_S = 1.0
+FORGOTTEN_EVERY_S = 3600.0
+
+
+async def deliver(plane: ControlPlane) -> None:
+    """Deliver what is due, many at a time, until nothing more is."""
+    while messages := await plane.threads.write(plane.deliveries.claim):
+        async with asyncio.TaskGroup() as group:
+            for message in messages:
+                group.create_task(_deliver(plane, message))
+
+
+async def forget_old_deliveries(plane: ControlPlane) -> None:
+    """Drop what ended long ago."""
+    await plane.threads.write(plane.deliveries.forget_old)
+
+
+async def _deliver(plane: ControlPlane, message: Message) -> None:
+    status, problem = None, None
+    try:
+        status = await plane.webhook_sender.send(message.url, message.headers, message.body)
+    except WebhookUnreachableError as error:
+        problem = str(error)
+    await plane.threads.write(plane.deliveries.settle, message.delivery, status, problem)

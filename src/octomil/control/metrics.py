@@ -1,0 +1,73 @@
+"""What the control plane counts."""
+
+from collections.abc import Iterator, Mapping
+
+from epochly.inference.metrics.instruments import Counter, Histogram, Metric, Reading
+
+LATENCY_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Bucket edges."""
+
+_LIMITED = {
+    "refused": "Requests that came too often.",
+    "unshared": "Requests that only this replica counted, because Redis did not answer.",
+}
+
+
+class ControlMetrics:
+    """Requests by route, and credentials that were refused."""
+
+    def __init__(self) -> None:
+        self._requests = Counter(
+            "octomil:control_requests_total",
+            "Requests by method, route and status.",
+            ("method", "route", "status"),
+        )
+        self._latency = Histogram(
+            "octomil:control_request_latency_seconds",
+            "Time to the end of the answer.",
+            ("route",),
+            LATENCY_S,
+        )
+        self._refused = Counter(
+            "octomil:control_refused_credentials_total", "Requests without a valid key or token."
+        )
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request that has left."""
+        self._requests.add(1, method, route, str(status))
+        self._latency.observe(seconds, route)
+        if status == 401:
+            self._refused.add(1)
+
+    def shown(
+        self,
+        waiting: Mapping[str, int],
+        unwritten_sightings: int,
+        limited: Mapping[str, int],
+    ) -> Iterator[Metric]:
+        """Yield everything, for `/metrics`.
+
+        Args:
+            waiting: service calls under way or waiting, by kind.
+            unwritten_sightings: devices whose last sighting is not written yet.
+            limited: requests that the rate limits turned away, and those that were counted by this
+                replica alone, as `refused` and `unshared`.
+        """
+        yield from (self._requests, self._latency, self._refused)
+        calls = {(kind,): number for kind, number in waiting.items()}
+        yield Reading(
+            "octomil:control_service_calls",
+            "Calls that work on the database or wait for it.",
+            ("kind",),
+            calls.items,
+        )
+        yield Reading(
+            "octomil:control_sightings_unwritten",
+            "Devices whose last sighting is not written yet.",
+            (),
+            {(): unwritten_sightings}.items,
+        )
+        for kind, meaning in _LIMITED.items():
+            count = Counter(f"octomil:control_rate_limit_{kind}_total", meaning)
+            count.add(limited[kind])
+            yield count

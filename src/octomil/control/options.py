@@ -1,0 +1,65 @@
+"""What `octomil up` can be told; the command line is made from it."""
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+from octomil.control.gcra import RateLimit
+from octomil.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlOptions:
+    """How the control plane is reached.
+
+    Attributes:
+        host: address to listen on.
+        port: port to listen on; 0 takes a free one.
+        cors_origins: origins whose web pages may call.
+        tls_cert: the certificate and those above it, as a PEM file.
+        tls_key: its private key.
+        insecure: take plain HTTP on an address that others can reach, as behind a proxy that ends
+            TLS.
+        rate_limit: how often each API key may ask, such as `500/s`; `off` for no limit.
+        device_rate_limit: how often each device may ask.
+        drain_s: seconds running requests get to finish after SIGTERM.
+
+    Raises:
+        ConfigurationError: the host is empty, a certificate lacks its key or the other way round,
+            keys would cross a network in the clear, or a limit cannot be read.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    cors_origins: tuple[str, ...] = ()
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    insecure: bool = False
+    rate_limit: str = "500/s"
+    device_rate_limit: str = "100/m"
+    drain_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not self.host.strip():
+            raise ConfigurationError(
+                "the host is empty; leave --host out, or write 0.0.0.0 if every address is meant"
+            )
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ConfigurationError("--tls-cert and --tls-key belong together; give both")
+        for path in filter(None, (self.tls_cert, self.tls_key)):
+            if not path.is_file():
+                raise ConfigurationError(f"there is no file {path}")
+        if not (self.tls_cert or self.insecure or _is_loopback(self.host)):
+            raise ConfigurationError(
+                f"others can reach {self.host}, and would send their keys in the clear; give "
+                "--tls-cert and --tls-key, or --insecure behind a proxy that ends TLS"
+            )
+        for limit in (self.rate_limit, self.device_rate_limit):
+            RateLimit.parse(limit)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -1,0 +1,76 @@
+"""The wired control plane: what the API and the jobs drive."""
+
+from dataclasses import dataclass, field
+
+from octomil.control.metrics import ControlMetrics
+from octomil.control.ports import BlobStore, Clock, Spool, Store, WebhookSender
+from octomil.control.services.access_tokens import AccessTokens
+from octomil.control.services.aliases import AliasService
+from octomil.control.services.api_keys import ApiKeyService
+from octomil.control.services.assignments import Plans
+from octomil.control.services.audit import AuditService
+from octomil.control.services.bootstrap_tokens import BootstrapTokenService
+from octomil.control.services.deliveries import DeliveryService
+from octomil.control.services.device_auth import DeviceAuth
+from octomil.control.services.devices import DeviceService
+from octomil.control.services.download_links import DownloadLinks
+from octomil.control.services.downloads import Downloads
+from octomil.control.services.fleet import FleetService
+from octomil.control.services.garbage import Garbage
+from octomil.control.services.intake import Intake
+from octomil.control.services.last_seen import LastSeen
+from octomil.control.services.lineage import LineageService
+from octomil.control.services.models import ModelService
+from octomil.control.services.organisations import OrganisationService
+from octomil.control.services.publication import PublicationService
+from octomil.control.services.rate_limits import RateLimits
+from octomil.control.services.rollouts import RolloutService
+from octomil.control.services.uploads import UploadService
+from octomil.control.services.version_files import VersionFiles
+from octomil.control.services.versions import VersionService
+from octomil.control.services.webhooks import WebhookService
+from octomil.control.threads import ServiceThreads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlPlane:
+    """Every part by name; a new resource's service is one more line here."""
+
+    clock: Clock
+    store: Store
+    blobs: BlobStore
+    spool: Spool
+    threads: ServiceThreads
+    access_tokens: AccessTokens
+    api_keys: ApiKeyService
+    bootstrap_tokens: BootstrapTokenService
+    organisations: OrganisationService
+    audit: AuditService
+    devices: DeviceService
+    fleet: FleetService
+    device_auth: DeviceAuth
+    last_seen: LastSeen
+    key_uses: LastSeen
+    rate_limits: RateLimits
+    rollouts: RolloutService
+    models: ModelService
+    versions: VersionService
+    intake: Intake
+    uploads: UploadService
+    version_files: VersionFiles
+    downloads: Downloads
+    download_links: DownloadLinks
+    garbage: Garbage
+    publication: PublicationService
+    lineage: LineageService
+    aliases: AliasService
+    webhooks: WebhookService
+    deliveries: DeliveryService
+    webhook_sender: WebhookSender
+    plans: Plans = field(default_factory=Plans)
+    metrics: ControlMetrics = field(default_factory=ControlMetrics)
+
+    def close(self) -> None:
+        """Let the calls under way end, then give everything back."""
+        self.threads.close()
+        self.store.close()

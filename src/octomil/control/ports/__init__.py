@@ -1,0 +1,59 @@
+"""What the services need from the outside: the unit of work, blobs, and the time.
+
+A `Transaction` belongs to one organisation, and its repositories can neither see nor touch what is
+another's: the organisation is no argument of any method. The few things that must be found before
+it is known whose they are stand apart, in `SystemTransaction`.
+"""
+
+from octomil.control.ports.audit import Audit, AuditError
+from octomil.control.ports.blobs import BlobStore, Spool
+from octomil.control.ports.credentials import ApiKeys, BootstrapTokens, TokenFamilies
+from octomil.control.ports.devices import Devices
+from octomil.control.ports.files import BlobLedger, Blobs, Uploads
+from octomil.control.ports.limits import LimitsUnavailableError, SharedLimits
+from octomil.control.ports.registry import Aliases, Lineage, ManifestKeys, Models, Versions
+from octomil.control.ports.requests import IdempotencyKeys
+from octomil.control.ports.rollouts import Attestations, Offers, Rollouts
+from octomil.control.ports.store import Store, SystemTransaction, Transaction
+from octomil.control.ports.time import Clock
+from octomil.control.ports.webhooks import (
+    Deliveries,
+    Outbox,
+    Webhooks,
+    WebhookSender,
+    WebhookUnreachableError,
+)
+
+__all__ = [
+    "Aliases",
+    "ApiKeys",
+    "Attestations",
+    "Audit",
+    "AuditError",
+    "BlobLedger",
+    "BlobStore",
+    "Blobs",
+    "BootstrapTokens",
+    "Clock",
+    "Deliveries",
+    "Devices",
+    "IdempotencyKeys",
+    "LimitsUnavailableError",
+    "Lineage",
+    "ManifestKeys",
+    "Models",
+    "Offers",
+    "Outbox",
+    "Rollouts",
+    "SharedLimits",
+    "Spool",
+    "Store",
+    "SystemTransaction",
+    "TokenFamilies",
+    "Transaction",
+    "Uploads",
+    "Versions",
+    "WebhookSender",
+    "WebhookUnreachableError",
+    "Webhooks",
+]

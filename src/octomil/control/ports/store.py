@@ -1,0 +1,185 @@
+"""The unit of work, and what begins one."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Protocol
+
+from octomil.control.ports.audit import Audit
+from octomil.control.ports.credentials import ApiKeys, BootstrapTokens, TokenFamilies
+from octomil.control.ports.devices import Devices
+from octomil.control.ports.files import BlobLedger, Blobs, Uploads
+from octomil.control.ports.registry import Aliases, Lineage, ManifestKeys, Models, Versions
+from octomil.control.ports.requests import IdempotencyKeys
+from octomil.control.ports.rollouts import Attestations, Offers, Rollouts
+from octomil.control.ports.webhooks import Deliveries, Outbox, Webhooks
+from octomil.control.records import (
+    ApiKey,
+    BootstrapToken,
+    Organisation,
+    Revocation,
+    SigningSecret,
+    TokenFamily,
+)
+
+
+class Transaction(Protocol):
+    """One organisation's unit of work: all of it happens, or nothing."""
+
+    @property
+    def organisation(self) -> str:
+        """Whose it is."""
+
+    @property
+    def devices(self) -> Devices:
+        """The devices."""
+
+    @property
+    def api_keys(self) -> ApiKeys:
+        """The API keys."""
+
+    @property
+    def bootstrap_tokens(self) -> BootstrapTokens:
+        """The bootstrap tokens."""
+
+    @property
+    def token_families(self) -> TokenFamilies:
+        """The families of refresh tokens."""
+
+    @property
+    def models(self) -> Models:
+        """The models."""
+
+    @property
+    def versions(self) -> Versions:
+        """The versions of models, with their files."""
+
+    @property
+    def uploads(self) -> Uploads:
+        """The uploads that can be gone on with."""
+
+    @property
+    def blobs(self) -> Blobs:
+        """What is known about files that are kept."""
+
+    @property
+    def lineage(self) -> Lineage:
+        """Which versions come from which."""
+
+    @property
+    def aliases(self) -> Aliases:
+        """The names that point at versions."""
+
+    @property
+    def manifest_keys(self) -> ManifestKeys:
+        """The keys that manifests are signed with."""
+
+    @property
+    def rollouts(self) -> Rollouts:
+        """The rollouts."""
+
+    @property
+    def attestations(self) -> Attestations:
+        """What devices attest that they run."""
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """Who is told of events."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """What they are to be told."""
+
+    @property
+    def audit(self) -> Audit:
+        """The acts."""
+
+    @property
+    def idempotency_keys(self) -> IdempotencyKeys:
+        """The answers kept for requests that come again."""
+
+
+class SystemTransaction(Protocol):
+    """What must be found before it is known whose it is, and what is everybody's."""
+
+    @property
+    def blob_ledger(self) -> BlobLedger:
+        """All files that are kept, and all uploads."""
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """What all webhooks are to be told."""
+
+    @property
+    def offers(self) -> Offers:
+        """What all devices are to run."""
+
+    def add_organisation(self, organisation: Organisation) -> bool:
+        """Add an organisation; return False if the id is taken."""
+
+    def organisation(self, organisation_id: str) -> Organisation | None:
+        """Return an organisation."""
+
+    def organisations(self, after: str = "", limit: int | None = None) -> Sequence[Organisation]:
+        """Return the organisations behind an id, by their ids."""
+
+    def key_of_hash(self, key_hash: bytes) -> ApiKey | None:
+        """Return the API key with that SHA-256, if it was ever given out."""
+
+    def bootstrap_token_of_hash(self, token_hash: bytes) -> BootstrapToken | None:
+        """Return the bootstrap token with that SHA-256, if it was ever given out."""
+
+    def token_family(self, family_id: str) -> TokenFamily | None:
+        """Return a family of refresh tokens."""
+
+    def revocations(self, since: datetime) -> Sequence[Revocation]:
+        """Return the revocations of access tokens since a moment."""
+
+    def signing_secrets(self) -> Sequence[SigningSecret]:
+        """Return all secrets that tokens were signed with, oldest first."""
+
+    def add_signing_secret(self, secret: SigningSecret) -> None:
+        """Add a secret; the ones before it are retired at its creation."""
+
+    def note_last_seen(self, seen: Iterable[tuple[str, datetime]]) -> None:
+        """Note when devices were last seen, by id; an earlier moment than the known is ignored."""
+
+    def note_key_uses(self, used: Iterable[tuple[str, datetime]]) -> None:
+        """Note when keys were last used, by id; an earlier moment than the known is ignored."""
+
+    def setting(self, name: str) -> str | None:
+        """Return a value that all replicas share."""
+
+    def put_setting(self, name: str, value: str) -> None:
+        """Set a value that all replicas share."""
+
+
+class Store(Protocol):
+    """Opens transactions; each is to be used by one thread, and briefly.
+
+    Leaving a `with` block commits, and what is committed survives a loss of power; an exception
+    that leaves the block rolls back.
+    """
+
+    def transaction(self, organisation: str) -> AbstractContextManager[Transaction]:
+        """Begin to read and write."""
+
+    def snapshot(self, organisation: str) -> AbstractContextManager[Transaction]:
+        """Begin to read, all from one moment; writing is refused."""
+
+    def system(self) -> AbstractContextManager[SystemTransaction]:
+        """Begin to read and write what is no organisation's own."""
+
+    def system_snapshot(self) -> AbstractContextManager[SystemTransaction]:
+        """Begin to read what is no organisation's own."""
+
+    def group(self) -> AbstractContextManager[None]:
+        """Make the transactions that this thread begins in the block parts of one.
+
+        Each can still be rolled back by itself, and sees those before it; the disk is waited for
+        once, at the end of the block. Nothing of it may be acknowledged earlier. A group in a group
+        is a part of it that is undone as a whole.
+        """
+
+    def close(self) -> None:
+        """Give everything back; closing twice is harmless."""

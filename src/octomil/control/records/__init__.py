@@ -1,0 +1,65 @@
+"""What the control plane remembers, as plain values; rows of the store become these."""
+
+from octomil.control.records.audit import Act, NotedAct
+from octomil.control.records.credentials import (
+    ApiKey,
+    BootstrapToken,
+    Revocation,
+    SigningSecret,
+    TokenFamily,
+)
+from octomil.control.records.devices import (
+    EMPTY_PROFILE,
+    Device,
+    DeviceFilter,
+    DeviceOrder,
+    Profile,
+)
+from octomil.control.records.files import Blob, SpooledFile, Upload
+from octomil.control.records.organisations import Organisation
+from octomil.control.records.registry import (
+    Alias,
+    ManifestKey,
+    Model,
+    Origin,
+    SignedManifest,
+    Version,
+    VersionFile,
+)
+from octomil.control.records.requests import KeptAnswer
+from octomil.control.records.rollouts import Attestation, Rollout, RolloutStatus
+from octomil.control.records.webhooks import Delivery, DeliveryState, Event, Webhook
+
+__all__ = [
+    "EMPTY_PROFILE",
+    "Act",
+    "Alias",
+    "ApiKey",
+    "Attestation",
+    "Blob",
+    "BootstrapToken",
+    "Delivery",
+    "DeliveryState",
+    "Device",
+    "DeviceFilter",
+    "DeviceOrder",
+    "Event",
+    "KeptAnswer",
+    "ManifestKey",
+    "Model",
+    "NotedAct",
+    "Organisation",
+    "Origin",
+    "Profile",
+    "Revocation",
+    "Rollout",
+    "RolloutStatus",
+    "SignedManifest",
+    "SigningSecret",
+    "SpooledFile",
+    "TokenFamily",
+    "Upload",
+    "Version",
+    "VersionFile",
+    "Webhook",
+]

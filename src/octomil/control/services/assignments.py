@@ -1,0 +1,58 @@
+"""What devices are to run: plans in memory, one for each organisation, read by every poll."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from octomil.wire.devices import Assignment, AssignmentsAnswer
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an organisation's devices are to run.
+
+    Attributes:
+        version: grows with every change; 0 while nothing was ever planned.
+        assignments: what every device runs.
+    """
+
+    version: int = 0
+    assignments: tuple[Assignment, ...] = ()
+
+
+_NOTHING = Plan()
+
+
+class Plans:
+    """The present plan of each organisation; replaced as a whole, never changed."""
+
+    def __init__(self) -> None:
+        self._plans: Mapping[str, Plan] = {}
+
+    def replace(self, plans: Mapping[str, Plan]) -> None:
+        """Put other plans in place of all."""
+        self._plans = dict(plans)
+
+    def answer(self, organisation: str, known_version: int | None) -> AssignmentsAnswer:
+        """Return what a device of an organisation is told.
+
+        Args:
+            organisation: the device's.
+            known_version: the plan that the device says it has; None if it does not say.
+        """
+        plan = self._plans.get(organisation, _NOTHING)
+        changed = plan.version != (known_version or 0)
+        return AssignmentsAnswer(
+            updated=changed,
+            config_version=plan.version,
+            assignments_changed=changed,
+            rollouts_changed=changed,
+            assignments=list(plan.assignments),
+        )
+
+    def encoded_answer(self, organisation: str, known_version: int | None) -> bytes:
+        """Return the same as JSON."""
+        return _encode(self.answer(organisation, known_version))

@@ -1,0 +1,102 @@
+"""URLs that authorise themselves: good for one file, for one organisation, for a while."""
+
+import hmac
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from threading import Lock
+from typing import Final
+
+from octomil.control.ports import Clock, Store
+from octomil.errors import ForbiddenError
+
+GOOD_FOR: Final = timedelta(hours=1)
+
+_PURPOSE = b"octomil download link 1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadLink:
+    """What a URL says.
+
+    Attributes:
+        expires_s: seconds since 1970.
+        name: what the file is to be called where it goes to.
+        key_id: which secret signed it.
+        signature: HMAC-SHA-256 of all the rest, as hexadecimal digits.
+    """
+
+    digest: str
+    organisation: str
+    expires_s: int
+    name: str
+    key_id: str
+    signature: str = ""
+
+    def signed(self, secret: bytes) -> str:
+        """Return the signature; every field counts with its length, so none can borrow of another.
+
+        The secret is that of device tokens, kept apart from their use by the purpose.
+        """
+        fields = (self.digest, self.organisation, str(self.expires_s), self.name, self.key_id)
+        mac = hmac.new(hmac.digest(secret, _PURPOSE, "sha256"), digestmod=sha256)
+        for each in fields:
+            data = each.encode()
+            mac.update(len(data).to_bytes(8) + data)
+        return mac.hexdigest()
+
+
+class DownloadLinks:
+    """Gives out links and checks them.
+
+    Args:
+        store: where the signing secrets are.
+        clock: tells the time.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._secrets: dict[str, bytes] = {}
+        self._lock = Lock()
+
+    def give(self, organisation: str, digest: str, name: str) -> tuple[DownloadLink, datetime]:
+        """Return a link to a file, and when it expires."""
+        expires_at = (self._clock().astimezone(UTC) + GOOD_FOR).replace(microsecond=0)
+        key_id, secret = self._read()
+        unsigned = DownloadLink(
+            digest=digest,
+            organisation=organisation,
+            expires_s=int(expires_at.timestamp()),
+            name=name,
+            key_id=key_id,
+        )
+        return replace(unsigned, signature=unsigned.signed(secret)), expires_at
+
+    def check(self, link: DownloadLink) -> None:
+        """Return if a link is one of ours and still good.
+
+        Raises:
+            ForbiddenError: it is not; whether it was changed or has expired is told apart only for
+                those who hold a true one.
+        """
+        secret = self._secret(link.key_id)
+        right = secret is not None and hmac.compare_digest(
+            link.signed(secret).encode(), link.signature.encode()
+        )
+        if not right:
+            raise ForbiddenError("the link was changed on its way; ask for another download-url")
+        if self._clock().timestamp() >= link.expires_s:
+            raise ForbiddenError("the link has expired; ask for another download-url")
+
+    def _secret(self, key_id: str) -> bytes | None:
+        if key_id not in self._secrets:
+            self._read()
+        return self._secrets.get(key_id)
+
+    def _read(self) -> tuple[str, bytes]:
+        """Read the secrets; return the youngest with its id."""
+        with self._lock, self._store.system_snapshot() as tx:
+            secrets = tx.signing_secrets()
+            self._secrets = {each.id: each.secret for each in secrets}
+        return secrets[-1].id, secrets[-1].secret

@@ -1,0 +1,62 @@
+"""Who needs a version or a model, and so keeps it from being removed."""
+
+from collections.abc import Callable, Sequence
+
+from octomil.control.ports import Transaction
+from octomil.control.records import Model, Version
+from octomil.errors import ConflictError
+
+
+def _aliases(tx: Transaction, version: Version) -> list[str]:
+    return [f"the alias {name!r}" for name in tx.aliases.of_version(version.id)]
+
+
+def _children(tx: Transaction, version: Version) -> list[str]:
+    ids = tx.lineage.progeny([version.id]).get(version.id, ())
+    found = tx.versions.get_all(ids).values()
+    return [f"the version {child.number} of {child.model_id}" for child in found]
+
+
+def _rollouts(tx: Transaction, version: Version) -> list[str]:
+    return [f"the rollout {rollout.id}" for rollout in tx.rollouts.of_version(version.id)]
+
+
+NEEDS: Sequence[Callable[[Transaction, Version], list[str]]] = (_aliases, _children, _rollouts)
+"""Each names those that need a version; whatever else comes to need one is one line here."""
+
+
+def check_not_needed(tx: Transaction, version: Version) -> None:
+    """Return if nobody needs a version.
+
+    Raises:
+        ConflictError: somebody does; the message and `details["needed_by"]` say who.
+    """
+    needed_by = [who for names in NEEDS for who in names(tx, version)]
+    _refuse(f"the version {version.number}", needed_by)
+
+
+def check_model_not_needed(tx: Transaction, model: Model) -> None:
+    """Return if nobody needs a model: no alias, no rollout, and no version of another model.
+
+    Raises:
+        ConflictError: somebody does; the message and `details["needed_by"]` say who.
+    """
+    children = tx.versions.get_all(tx.lineage.foreign_children(model.id)).values()
+    rollouts = [
+        rollout
+        for rollout in tx.rollouts.list(model.id, None)
+        if rollout.is_offered or rollout.status.is_open
+    ]
+    needed_by = [
+        *(f"the alias {alias.name!r}" for alias in tx.aliases.list(model.id)),
+        *(f"the version {child.number} of {child.model_id}" for child in children),
+        *(f"the rollout {rollout.id}" for rollout in rollouts),
+    ]
+    _refuse(f"the model {model.name!r}", needed_by)
+
+
+def _refuse(what: str, needed_by: Sequence[str]) -> None:
+    if needed_by:
+        raise ConflictError(
+            f"{what} is needed by {', '.join(needed_by)}", {"needed_by": list(needed_by)}
+        )

@@ -1,0 +1,198 @@
+"""Uploads that can be gone on with: begun, grown by offset, completed or given up."""
+
+from datetime import UTC, timedelta
+
+from octomil.control.identifiers import new_id
+from octomil.control.ports import Clock, Spool, Store
+from octomil.control.records import Blob, Upload
+from octomil.control.scopes import MODELS_WRITE
+from octomil.control.services.callers import Caller
+from octomil.control.services.intake import Intake
+from octomil.errors import BadRequestError, ConflictError, NotFoundError
+from octomil.wire.uploads import SHA256_PREFIX, UploadRequest, UploadView
+
+EXPIRES = timedelta(hours=24)
+"""So long after its last step an upload can be gone on with."""
+
+_RENEWED_BELOW = EXPIRES * 0.9
+
+
+class UploadService:
+    """What can be done with uploads.
+
+    Args:
+        store: where it is noted which there are.
+        spool: where their bytes are, on this machine.
+        intake: keeps those that are complete.
+        clock: tells the time.
+    """
+
+    def __init__(self, store: Store, spool: Spool, intake: Intake, clock: Clock) -> None:
+        self._store = store
+        self._spool = spool
+        self._intake = intake
+        self._clock = clock
+
+    def begin(self, caller: Caller, request: UploadRequest) -> UploadView:
+        """Begin an upload.
+
+        Raises:
+            ForbiddenError: the caller lacks the scope.
+        """
+        caller.require(MODELS_WRITE)
+        now = self._clock()
+        upload = Upload(
+            id=new_id("upl", now),
+            organisation=caller.organisation,
+            name=request.name,
+            size_bytes=request.size_bytes,
+            created_at=now,
+            expires_at=now + EXPIRES,
+        )
+        with self._store.transaction(caller.organisation) as tx:
+            tx.uploads.add(upload)
+        return self._view(upload)
+
+    def get(self, caller: Caller, upload_id: str) -> UploadView:
+        """Return an upload.
+
+        Raises:
+            NotFoundError: there is none, or it was abandoned.
+        """
+        return self._view(self.find(caller, upload_id))
+
+    def find(self, caller: Caller, upload_id: str) -> Upload:
+        """Return what is noted about an upload.
+
+        Raises:
+            NotFoundError: there is none, or it was abandoned.
+        """
+        caller.require(MODELS_WRITE)
+        with self._store.snapshot(caller.organisation) as tx:
+            return self._known(tx.uploads.get(upload_id), upload_id)
+
+    def find_open(self, caller: Caller, upload_id: str) -> Upload:
+        """Return an upload that is not complete yet.
+
+        Raises:
+            NotFoundError: there is none, or it was abandoned.
+            ConflictError: it is complete.
+        """
+        upload = self.find(caller, upload_id)
+        if upload.digest is not None:
+            raise ConflictError(
+                f"the upload {upload_id} is complete", {"offset": upload.size_bytes}
+            )
+        return upload
+
+    def append(self, upload: Upload, offset: int, data: bytes) -> int:
+        """Add bytes to an upload; return the new offset. What fits no more is refused whole.
+
+        Raises:
+            ConflictError: it stands elsewhere; `details["offset"]` says where.
+            BadRequestError: it would grow beyond its size.
+        """
+        if offset + len(data) > upload.size_bytes:
+            raise BadRequestError(
+                f"the upload {upload.id} was to have {upload.size_bytes} bytes, and would have "
+                f"{offset + len(data)}"
+            )
+        return self._spool.append(upload.id, offset, data)
+
+    def acknowledge(self, upload: Upload) -> None:
+        """Make what was added survive a loss of power, before its sender is told of it."""
+        if self._spool.offset(upload.id):
+            self._spool.sync(upload.id)
+
+    def renew(self, caller: Caller, upload: Upload) -> None:
+        """Put off the moment from which an upload counts as abandoned, now and then."""
+        now = self._clock()
+        if upload.expires_at - now < _RENEWED_BELOW:
+            with self._store.transaction(caller.organisation) as tx:
+                tx.uploads.renew(upload.id, now + EXPIRES)
+
+    def offset(self, upload: Upload) -> int:
+        """Return how many bytes of an upload are here."""
+        return upload.size_bytes if upload.digest is not None else self._spool.offset(upload.id)
+
+    def keep(self, upload: Upload, sha256: str) -> Blob | None:
+        """Keep a whole upload; return what it is, or None if that was done before.
+
+        Raises:
+            ConflictError: bytes are missing; `details["offset"]` says how many are here.
+            BadRequestError: it has another SHA-256, and is begun anew from offset 0.
+            UnsupportedMediaError: it is nothing that is taken, likewise.
+        """
+        digits = sha256.removeprefix(SHA256_PREFIX).lower()
+        if upload.digest is not None:
+            if upload.digest != digits:
+                raise ConflictError(f"the upload {upload.id} is complete and has another SHA-256")
+            return None
+        here = self._spool.offset(upload.id)
+        if here == 0 and upload.verified == digits:  # it moved, and then the server died
+            moved = self._intake.kept(digits)
+            if moved is not None:
+                return moved
+        if here != upload.size_bytes:
+            raise ConflictError(
+                f"{here} of {upload.size_bytes} bytes are here; go on from there", {"offset": here}
+            )
+        if here == 0:
+            self._spool.append(upload.id, 0, b"")
+
+        def note(blob: Blob) -> None:
+            with self._store.transaction(upload.organisation) as tx:
+                tx.uploads.verify(upload.id, blob.digest)
+
+        return self._intake.keep(upload.id, sha256=digits, before_it_moves=note)
+
+    def complete(self, caller: Caller, upload_id: str, blob: Blob | None) -> UploadView:
+        """Note what an upload became.
+
+        Raises:
+            NotFoundError: it was given up meanwhile.
+        """
+        with self._store.transaction(caller.organisation) as tx:
+            upload = self._known(tx.uploads.hold(upload_id), upload_id)
+            if blob is not None:
+                tx.uploads.complete(upload_id, blob.digest)
+                tx.uploads.renew(upload_id, self._clock() + EXPIRES)
+            upload = self._known(tx.uploads.get(upload_id), upload_id)
+        return self._view(upload)
+
+    def give_up(self, caller: Caller, upload_id: str) -> None:
+        """Forget an upload; what versions were made of it stays.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        caller.require(MODELS_WRITE)
+        with self._store.transaction(caller.organisation) as tx:
+            if not tx.uploads.delete(upload_id):
+                raise _no_upload(upload_id)
+
+    def drop(self, upload_id: str) -> None:
+        """Remove the bytes of an upload that was given up."""
+        self._spool.drop(upload_id)
+
+    def _known(self, upload: Upload | None, upload_id: str) -> Upload:
+        if upload is None or upload.expires_at <= self._clock():
+            raise _no_upload(upload_id)
+        return upload
+
+    def _view(self, upload: Upload) -> UploadView:
+        done = upload.digest is not None
+        return UploadView(
+            id=upload.id,
+            name=upload.name,
+            size_bytes=upload.size_bytes,
+            offset=self.offset(upload),
+            is_complete=done,
+            storage_path=f"{SHA256_PREFIX}{upload.digest}" if done else None,
+            sha256=upload.digest,
+            expires_at=upload.expires_at.astimezone(UTC).isoformat(),
+        )
+
+
+def _no_upload(upload_id: str) -> NotFoundError:
+    return NotFoundError(f"there is no upload {upload_id!r}, or it was abandoned; begin another")

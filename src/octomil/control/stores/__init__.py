@@ -1,0 +1,1 @@
+"""Rows: one SQL code for SQLite and Postgres, one file per resource."""

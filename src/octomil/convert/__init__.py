@@ -1,0 +1,1 @@
+"""Model files of others: told apart by content, searched for code, and converted in a sandbox."""

@@ -1,0 +1,114 @@
+"""The sandbox: a child process with an empty environment, bounded, alone in a folder of its own.
+
+The server's own process never parses what somebody uploaded.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+_MAX_ANSWER_BYTES = 1 << 20
+_SHOWN_CHARS = 300
+
+
+class SandboxError(Exception):
+    """The child gave no answer: it ran out of what it was given, or died."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a child may use.
+
+    Attributes:
+        memory_bytes: of address space.
+        file_bytes: of each file that it writes.
+        cpu_s: of processor time.
+        wall_s: until it is killed.
+    """
+
+    memory_bytes: int
+    file_bytes: int
+    cpu_s: int = 300
+    wall_s: float = 600.0
+
+
+@contextmanager
+def sandbox(parent: Path | None = None) -> Iterator[Path]:
+    """Make a folder for a child to work in, gone at the end of the block with all that is in it.
+
+    Args:
+        parent: where; the system's place for temporary files by default.
+    """
+    with tempfile.TemporaryDirectory(prefix="octomil-sandbox-", dir=parent) as folder:
+        yield Path(folder)
+
+
+def run_in_sandbox(
+    *program: str, arguments: tuple[str, ...], folder: Path, limits: Limits
+) -> dict[str, Any]:
+    """Run a Python program in a child process and return the JSON object that it prints.
+
+    Args:
+        program: what the interpreter is to run, such as `-m octomil.convert.inspect_child`. It
+            begins with `confinement.confine`.
+        arguments: what follows the limits on its command line.
+        folder: where it works; see `sandbox`.
+        limits: what it may use.
+
+    Raises:
+        SandboxError: it did not answer.
+    """
+    given = json.dumps(asdict(limits))
+    answer, complaint = folder / "answer.json", folder / "complaint.txt"
+    with answer.open("wb") as out, complaint.open("wb") as err:
+        child = subprocess.Popen(  # noqa: S603 - our own interpreter, and no shell
+            [sys.executable, "-I", "-X", "utf8", *program, given, *arguments],
+            cwd=folder,
+            env={"TMPDIR": str(folder), "HOME": str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+        )
+        try:
+            status = child.wait(limits.wall_s)
+        except subprocess.TimeoutExpired:
+            raise SandboxError(f"its reader took longer than {limits.wall_s:g} s") from None
+        finally:
+            _end(child)
+    return _answer(answer, status, complaint)
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    """Kill whatever is left of the child and those it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def _answer(path: Path, status: int, complaint: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        output = file.read(_MAX_ANSWER_BYTES)
+    try:
+        answer = json.loads(output) if status == 0 else None
+    except ValueError:
+        answer = None
+    if isinstance(answer, dict):
+        return answer
+    how = f"signal {-status}" if status < 0 else f"status {status}"
+    raise SandboxError(f"its reader ended with {how}: {_last_line(complaint) or 'no word'}")
+
+
+def _last_line(path: Path) -> str:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 4096))
+        text = file.read().decode(errors="replace")
+    return text.strip().rpartition("\n")[2][:_SHOWN_CHARS]

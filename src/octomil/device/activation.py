@@ -1,0 +1,57 @@
+"""Making a release what the device runs, and telling what it really runs."""
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+from octomil.device.releases import Release, damaged_part, digest_of_folder
+from octomil.device.state import StateFolder
+from octomil.models.partial import space_errors, sync_folder
+
+
+class Activator(Protocol):
+    """Puts releases to use. Whoever runs models brings one of its own."""
+
+    def activate(self, release: Release) -> None:
+        """Make a release what runs; either it does afterwards, or what ran before still does."""
+
+    def running(self, model_id: str) -> str | None:
+        """Return the digest of what really runs of a model, as found by looking; None if nothing.
+
+        This is what the device attests, so it must not be taken from what was wanted.
+        """
+
+    def in_use(self) -> set[str]:
+        """Return the digests of the releases that must stay, whatever is wanted."""
+
+
+class LinkActivator:
+    """Points a link at the release; programs that use the model open it through the link.
+
+    Args:
+        state: where the links are, `active/MODEL`.
+    """
+
+    def __init__(self, state: StateFolder) -> None:
+        self._state = state
+
+    def activate(self, release: Release) -> None:
+        """Point the model's link at a release, by one rename."""
+        link = self._state.link(release.model_id)
+        beside = link.with_name(f".{link.name}.new")
+        with space_errors(self._state.path):
+            beside.unlink(missing_ok=True)
+            beside.symlink_to(Path(os.path.relpath(release.folder, link.parent)))
+            beside.replace(link)
+            sync_folder(link.parent)
+
+    def running(self, model_id: str) -> str | None:
+        """Return the digest of the release that the link leads to, if all its bytes are right."""
+        link = self._state.link(model_id)
+        if not link.is_dir() or damaged_part(link) is not None:
+            return None
+        return digest_of_folder(link)
+
+    def in_use(self) -> set[str]:
+        """Return the digests of the releases that links lead to."""
+        return {digest_of_folder(link) for link in self._state.active.iterdir()}

@@ -1,0 +1,183 @@
+"""The agent's loop: ask what to run, run it, attest what runs."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Event
+from typing import Any
+
+from octomil.device.activation import Activator
+from octomil.device.profile import own_profile
+from octomil.device.releases import Releases
+from octomil.device.session import Session
+from octomil.errors import DigestMismatchError, OctomilError, UnauthorizedError
+from octomil.http.api import path_to
+from octomil.http.records import Record
+
+_LONGEST_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How often the agent does things.
+
+    Attributes:
+        poll_s: seconds between two questions what to run; each differs by up to a fifth, so that
+            a fleet that was switched on together does not ask together.
+        heartbeat_s: seconds between two signs of life.
+    """
+
+    poll_s: float = 10.0
+    heartbeat_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Failures:
+    """How often in a row a release could not be run, and when to try again."""
+
+    number: int
+    retry_at_s: float
+
+
+class Agent:
+    """One device.
+
+    Args:
+        session: who it is.
+        releases: what it has.
+        activator: what runs models here.
+        say: tells a person what happens, a line at a time.
+        pace: how often it asks.
+        clock: tells monotonic seconds.
+        rng: the source of jitter.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        releases: Releases,
+        activator: Activator,
+        *,
+        say: Callable[[str], None],
+        pace: Pace | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._session = session
+        self._releases = releases
+        self._activator = activator
+        self._say = say
+        self._pace = pace or Pace()
+        self._clock = clock
+        self._rng = rng or random.Random()
+        self._is_registered = False
+        self._beaten_s = clock()
+        self._known_version: int | None = None
+        self._failures: dict[str, _Failures] = {}
+
+    def run(self, stop: Event) -> None:
+        """Do what the control plane says until `stop` is set, whatever goes wrong meanwhile.
+
+        Raises:
+            UnauthorizedError: the control plane never knew this device, and does not now.
+        """
+        while not stop.is_set():
+            try:
+                self.turn()
+            except UnauthorizedError as error:
+                if not self._is_registered:
+                    raise
+                self._say(f"the control plane does not take this device's token: {error}")
+                self._session.forget_access()
+            except OctomilError as error:
+                self._say(str(error))
+            stop.wait(self._pace.poll_s * (0.8 + 0.4 * self._rng.random()))
+
+    def turn(self) -> bool:
+        """Tell that the device is there, and run what is wanted; return whether it does.
+
+        Raises:
+            OctomilClientError: the control plane refuses, or does not answer.
+        """
+        if not self._is_registered:
+            body = {"device_identifier": self._session.identifier, **own_profile()}
+            device: Record = self._session.api.post("/devices/register", body)
+            self._is_registered = True
+            self._say(f"{self._session.identifier} is the device {device.id}")
+        elif self._clock() - self._beaten_s >= self._pace.heartbeat_s:
+            self._session.api.post(self._path("heartbeat"), {})
+            self._beaten_s = self._clock()
+        return self.converge()
+
+    def converge(self) -> bool:
+        """Bring what runs here to what is wanted; return whether it got there.
+
+        Raises:
+            OctomilClientError: the control plane refuses, or does not answer.
+        """
+        answer = self._session.api.get(
+            self._path("assignments"), config_version=self._known_version
+        )
+        if not answer.updated:
+            return True
+        settled = [self._follow(each) for each in answer.assignments]
+        wanted = {each.digest for each in answer.assignments}
+        self._releases.keep_only(wanted | self._activator.in_use())
+        if all(settled):
+            self._known_version = answer.config_version
+        return all(settled)
+
+    def _follow(self, wanted: Record) -> bool:
+        """Run one assignment and attest it; return whether that worked out."""
+        what = f"{wanted.model_id} {wanted.version}"
+        failures = self._failures.get(wanted.digest)
+        if failures is not None and self._clock() < failures.retry_at_s:
+            return False
+        try:
+            self._activate(wanted, what)
+        except UnauthorizedError:  # says nothing about the release
+            raise
+        except OctomilError as error:
+            self._say(f"{what}: {error}")
+            self._attest(wanted, "failed", str(error))
+            self._failures[wanted.digest] = self._one_more(failures)
+            return False
+        self._failures.pop(wanted.digest, None)
+        self._attest(wanted, "active")
+        self._say(f"{what}: runs, {wanted.digest}")
+        return True
+
+    def _activate(self, wanted: Record, what: str) -> None:
+        """Return when an assignment runs.
+
+        Raises:
+            OctomilError: it does not.
+        """
+        if self._activator.running(wanted.model_id) == wanted.digest:
+            return
+        self._say(f"{what}: fetching")
+        release = self._releases.obtain(wanted.model_id, wanted.version, wanted.digest)
+        self._activator.activate(release)
+        found = self._activator.running(wanted.model_id)
+        if found != wanted.digest:
+            raise DigestMismatchError(f"{wanted.digest} was activated, and {found} runs")
+
+    def _one_more(self, before: "_Failures | None") -> "_Failures":
+        number = 1 if before is None else before.number + 1
+        wait_s = min(_LONGEST_S, self._pace.poll_s * 2 ** min(number, 16))
+        return _Failures(number, self._clock() + wait_s)
+
+    def _attest(self, wanted: Record, status: str, message: str | None = None) -> None:
+        body: dict[str, Any] = {
+            "model_id": wanted.model_id,
+            "version": wanted.version,
+            "digest": wanted.digest,
+            "status": status,
+        }
+        if message is not None:
+            body["message"] = " ".join(message.split())[:2000]
+        self._session.api.post(self._path("attestations"), body)
+
+    def _path(self, *more: str) -> str:
+        return path_to("devices", self._session.device_id, *more)

@@ -1,0 +1,126 @@
+"""A device's tokens: begun with a bootstrap token, renewed before they end, kept on disk."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from octomil.device.state import Identity, StateFolder
+from octomil.errors import ConfigurationError, UnauthorizedError
+from octomil.http.api import ApiClient
+from octomil.http.records import Record
+
+SCOPES = ("devices:write", "models:read")
+"""What the agent needs: to report on itself, and to fetch what it is to run."""
+
+_EARLY = timedelta(seconds=30)
+
+
+class Session:
+    """Who the device is, and the token that proves it.
+
+    Args:
+        state: where tokens outlive a restart.
+        api_base: the control plane's.
+        identifier: what the device calls itself.
+        bootstrap_token: what begins its tokens; None where it has some already.
+        clock: tells the time.
+
+    Raises:
+        ConfigurationError: the folder belongs to another device, or to another control plane.
+    """
+
+    def __init__(
+        self,
+        state: StateFolder,
+        api_base: str,
+        identifier: str | None,
+        bootstrap_token: str | None,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._state = state
+        self._bootstrap_token = bootstrap_token
+        self._clock = clock
+        self._identity = state.identity
+        self._is_void = False
+        self._anybody = ApiClient(api_base, None)
+        if self._identity is not None:
+            _require_same(state, self._identity, self._anybody.base_url, identifier)
+            identifier = self._identity.device_identifier
+        if identifier is None:
+            raise ConfigurationError("the device has no name yet; give it one with --identifier")
+        self.identifier = identifier
+        self._bootstrapper = ApiClient(api_base, lambda: bootstrap_token or "")
+        self.api = ApiClient(api_base, self.token)
+
+    def close(self) -> None:
+        """Close every connection."""
+        for client in (self._anybody, self._bootstrapper, self.api):
+            client.close()
+
+    @property
+    def device_id(self) -> str:
+        """The device's id at the control plane. Raises as :meth:`token` does."""
+        return self._present().device_id
+
+    def token(self) -> str:
+        """Return an access token that holds for a while.
+
+        Raises:
+            UnauthorizedError: the device's tokens have ended, and there is no way to new ones.
+            OctomilClientError: the control plane does not answer.
+        """
+        return self._present().access_token
+
+    def forget_access(self) -> None:
+        """Ask for a new access token the next time: the control plane does not take this one."""
+        self._is_void = True
+
+    def _present(self) -> Identity:
+        known = self._identity
+        if known is None:
+            return self._keep(self._bootstrap())
+        if self._is_void or self._clock() >= known.expires_at - _EARLY:
+            return self._keep(self._refresh(known))
+        return known
+
+    def _bootstrap(self) -> Record:
+        if self._bootstrap_token is None:
+            raise UnauthorizedError(
+                f"{self.identifier} has no tokens that hold; give it a new --bootstrap-token"
+            )
+        body = {"device_identifier": self.identifier, "scopes": SCOPES}
+        tokens: Record = self._bootstrapper.post("/device-auth/bootstrap", body)
+        return tokens
+
+    def _refresh(self, known: Identity) -> Record:
+        body = {"refresh_token": known.refresh_token}
+        try:
+            tokens: Record = self._anybody.post("/device-auth/refresh", body)
+        except UnauthorizedError:  # revoked, or the device was away for too long
+            return self._bootstrap()
+        return tokens
+
+    def _keep(self, tokens: Record) -> Identity:
+        self._identity = Identity(
+            api_base=self._anybody.base_url,
+            device_identifier=self.identifier,
+            device_id=tokens.device_id,
+            access_token=tokens.access_token,
+            refresh_token=tokens.refresh_token,
+            expires_at=self._clock() + timedelta(seconds=tokens.expires_in),
+        )
+        self._state.keep_identity(self._identity)
+        self._is_void = False
+        return self._identity
+
+
+def _require_same(
+    state: StateFolder, known: Identity, api_base: str, identifier: str | None
+) -> None:
+    wanted: dict[str, Any] = {"api_base": api_base, "device_identifier": identifier}
+    for name, value in wanted.items():
+        if value is not None and value != getattr(known, name):
+            raise ConfigurationError(
+                f"{state.path} belongs to {known.device_identifier!r} at {known.api_base}, not to "
+                f"{value!r}; give this device a folder of its own with --state-dir"
+            )

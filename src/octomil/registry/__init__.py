@@ -1,0 +1,1 @@
+"""What a model registry decides by: semantic versions, lifecycle, manifests, lineage. Pure."""

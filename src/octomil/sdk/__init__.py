@@ -1,0 +1,1 @@
+"""The Python SDK: what the control plane does, as methods."""

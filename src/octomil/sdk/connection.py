@@ -1,0 +1,29 @@
+"""Where the control plane is and who asks: from arguments, else from the environment."""
+
+from typing import Any
+
+from octomil.config import Settings
+from octomil.errors import ConfigurationError
+from octomil.http.api import ApiClient
+
+
+def connect(api_key: str | None, api_base: str | None, org_id: str | None) -> tuple[ApiClient, str]:
+    """Return a client of the control plane, and the organisation to ask for.
+
+    Args:
+        api_key: else `OCTOMIL_API_KEY`.
+        api_base: else `OCTOMIL_API_BASE`, else this machine's.
+        org_id: else `OCTOMIL_ORG_ID`, else `default`.
+
+    Raises:
+        ConfigurationError: there is no key, or the address is none. Nobody is asked yet.
+    """
+    given: dict[str, Any] = {"api_key": api_key, "api_base": api_base, "org_id": org_id}
+    settings = Settings.from_env(**{name: value for name, value in given.items() if value})
+    key = settings.api_key
+    if key is None:
+        raise ConfigurationError(
+            "there is no API key: pass api_key=, or set OCTOMIL_API_KEY; the first start of "
+            "`octomil up` prints one"
+        )
+    return ApiClient(settings.api_base, lambda: key), settings.org_id

@@ -1,0 +1,1 @@
+"""The SDK's calls: one file per noun of the API."""

@@ -1,0 +1,131 @@
+"""Rollouts: a version's way to the devices."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from octomil.http.api import path_to
+from octomil.http.records import Record
+from octomil.sdk.resources.base import Resource
+
+
+class Rollouts(Resource):
+    """What can be done with rollouts; `client.rollouts`."""
+
+    def create(
+        self,
+        model_id: str,
+        version: str,
+        rollout_percentage: float = 10,
+        target_percentage: float = 100,
+        increment_step: float = 10,
+        start_immediately: bool = False,
+    ) -> Record:
+        """Begin to bring a version to a share of the devices.
+
+        Args:
+            model_id: the model.
+            version: a published version of it.
+            rollout_percentage: share of the devices to begin with, 0 to 100.
+            target_percentage: share to end with.
+            increment_step: percentage points that each step adds.
+            start_immediately: offer it now; else `start` does.
+
+        Raises:
+            NotFoundError: there is no such model or version.
+            ConflictError: another rollout of the model is under way, or the version is not
+                published.
+            OctomilClientError: the control plane refuses, or does not answer.
+        """
+        body = {
+            "version": version,
+            "rollout_percentage": rollout_percentage,
+            "target_percentage": target_percentage,
+            "increment_step": increment_step,
+            "start_immediately": start_immediately,
+        }
+        made: Record = self._api.post(_path(model_id), body)
+        return made
+
+    def list(self, model_id: str, status_filter: str | None = None) -> Sequence[Record]:
+        """Return a model's rollouts, newest first. Raises as :meth:`create` does."""
+        found: Sequence[Record] = self._api.get(_path(model_id), status_filter=status_filter)
+        return found
+
+    def list_active(self, model_id: str) -> Sequence[Record]:
+        """Return a model's rollouts under way. Raises as :meth:`create` does."""
+        found: Sequence[Record] = self._api.get(_path(model_id, "active"))
+        return found
+
+    def get(self, model_id: str, rollout_id: str) -> Record:
+        """Return a rollout.
+
+        Raises:
+            NotFoundError: there is none with that id.
+            OctomilClientError: as in :meth:`create`.
+        """
+        found: Record = self._api.get(_path(model_id, rollout_id))
+        return found
+
+    def start(self, model_id: str, rollout_id: str) -> Record:
+        """Offer the version to the first devices. Raises as :meth:`get` does."""
+        return self._act(model_id, rollout_id, "start")
+
+    def pause(self, model_id: str, rollout_id: str) -> Record:
+        """Offer it to nobody new; who has it keeps it. Raises as :meth:`get` does."""
+        return self._act(model_id, rollout_id, "pause")
+
+    def resume(self, model_id: str, rollout_id: str) -> Record:
+        """Go on after a pause. Raises as :meth:`get` does."""
+        return self._act(model_id, rollout_id, "resume")
+
+    def advance(
+        self, model_id: str, rollout_id: str, custom_increment: float | None = None
+    ) -> Record:
+        """Take the next step, of `custom_increment` points if given. Raises as :meth:`get` does."""
+        body = {} if custom_increment is None else {"custom_increment": custom_increment}
+        return self._act(model_id, rollout_id, "advance", body)
+
+    def update_percentage(
+        self, model_id: str, rollout_id: str, percentage: float, reason: str | None = None
+    ) -> Record:
+        """Set the share of the devices, 0 to 100. Raises as :meth:`get` does."""
+        body: dict[str, Any] = {"percentage": percentage}
+        if reason is not None:
+            body["reason"] = reason
+        return self._act(model_id, rollout_id, "update-percentage", body)
+
+    def get_status_history(self, model_id: str, rollout_id: str) -> Any:
+        """Return what happened to a rollout, and when. Raises as :meth:`get` does."""
+        return self._api.get(_path(model_id, rollout_id, "status-history"))
+
+    def get_affected_devices(self, model_id: str, rollout_id: str) -> Any:
+        """Return the devices that a rollout reached, and what they run. Raises as :meth:`get`."""
+        return self._api.get(_path(model_id, rollout_id, "affected-devices"))
+
+    def delete(
+        self,
+        model_id: str,
+        rollout_id: str,
+        force: bool = False,
+    ) -> Record:
+        """Delete a rollout.
+
+        Args:
+            model_id: the model.
+            rollout_id: the rollout.
+            force: even while it is under way; what it offers is withdrawn.
+
+        Raises:
+            ConflictError: it is under way, and `force` was not given.
+            OctomilClientError: as in :meth:`get`.
+        """
+        done: Record = self._api.delete(_path(model_id, rollout_id), force=str(force).lower())
+        return done
+
+    def _act(self, model_id: str, rollout_id: str, verb: str, body: Any = None) -> Record:
+        changed: Record = self._api.post(_path(model_id, rollout_id, verb), body or {})
+        return changed
+
+
+def _path(model_id: str, *more: str) -> str:
+    return path_to("models", model_id, "rollouts", *map(str, more))

@@ -1,0 +1,48 @@
+import resource
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from octomil.control.plane import ControlPlane
+from support.control import WallClock, client_of, control_plane, key_of
+
+
+@pytest.fixture
+def clock() -> WallClock:
+    return WallClock()
+
+
+@pytest.fixture
+def plane(tmp_path: Path, clock: WallClock) -> Iterator[ControlPlane]:
+    with control_plane(tmp_path, clock) as plane:
+        yield plane
+
+
+@pytest.fixture
+async def admin(plane: ControlPlane) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with a key that is good for everything in the organisation `default`."""
+    async with client_of(plane, key_of(plane)) as client:
+        yield client
+
+
+@pytest.fixture
+async def anybody(plane: ControlPlane) -> AsyncIterator[httpx.AsyncClient]:
+    """A client without a key."""
+    async with client_of(plane) as client:
+        yield client
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """Let no file of this process grow beyond 200 KiB, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200 << 10, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)

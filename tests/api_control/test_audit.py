@@ -1,0 +1,76 @@
+"""`/audit` over HTTP: what was done, and whether the record of it is whole."""
+
+import httpx
+from sqlalchemy import text
+
+from octomil.control.plane import ControlPlane
+from support.control import API, client_of, key_of
+
+
+async def registered(client: httpx.AsyncClient, number: int) -> None:
+    for n in range(number):
+        await client.post(f"{API}/devices/register", json={"device_identifier": f"box-{n}"})
+
+
+async def test_what_was_done_is_listed_the_latest_first(admin: httpx.AsyncClient):
+    await registered(admin, 1)
+
+    page = (await admin.get(f"{API}/audit")).json()
+
+    assert [entry["operation"] for entry in page["entries"]] == [
+        "device.register",
+        "api_key.create",
+    ]
+    latest = page["entries"][0]
+    assert (latest["sequence"], latest["at"]) == (2, "2026-11-21T12:00:00.000000+00:00")
+    assert latest["actor"].startswith("key:key_")
+    assert latest["details"] == {"identifier": "box-0"}
+    assert len(latest["digest"]) == 64
+    assert page["next_cursor"] is None
+
+
+async def test_pages_hold_each_act_once_while_others_are_added(admin: httpx.AsyncClient):
+    await registered(admin, 6)
+    found, cursor = [], None
+    while True:
+        query = {"limit": 3} | ({"cursor": cursor} if cursor else {})
+        page = (await admin.get(f"{API}/audit", params=query)).json()
+        found += [entry["sequence"] for entry in page["entries"]]
+        await admin.post(f"{API}/keys", json={"name": "x", "scopes": ["devices:read"]})
+        if (cursor := page["next_cursor"]) is None:
+            break
+
+    assert found == [7, 6, 5, 4, 3, 2, 1]
+
+
+async def test_a_cursor_of_another_list_is_refused(admin: httpx.AsyncClient):
+    await registered(admin, 2)
+    cursor = (await admin.get(f"{API}/devices", params={"limit": 1})).json()["next_cursor"]
+
+    for wrong in (cursor, "x", "WyJhdWRpdCIsLTFd", "é"):
+        answer = await admin.get(f"{API}/audit", params={"cursor": wrong})
+        assert (answer.status_code, answer.json()["error"]) == (400, "bad_request"), wrong
+
+
+async def test_a_row_that_somebody_edited_is_named(admin: httpx.AsyncClient, plane: ControlPlane):
+    await registered(admin, 3)
+    whole = (await admin.get(f"{API}/audit/verify")).json()
+    with plane.store.system() as tx:
+        tx._connection.execute(text("UPDATE audit SET entry = '{}' WHERE sequence = 3"))
+
+    broken = (await admin.get(f"{API}/audit/verify")).json()
+
+    assert whole == {"ok": True, "records": 4, "problem": None}
+    assert (broken["ok"], broken["records"]) == (False, None)
+    assert "record 3 " in broken["problem"]
+    assert (await admin.get(f"{API}/audit")).status_code == 200
+
+
+async def test_each_organisation_sees_its_own(admin: httpx.AsyncClient, plane: ControlPlane):
+    await registered(admin, 2)
+    async with client_of(plane, key_of(plane, "globex")) as stranger:
+        page = (await stranger.get(f"{API}/audit")).json()
+        verdict = (await stranger.get(f"{API}/audit/verify")).json()
+
+    assert [entry["operation"] for entry in page["entries"]] == ["api_key.create"]
+    assert verdict["records"] == 1

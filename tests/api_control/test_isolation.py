@@ -1,0 +1,58 @@
+"""Nobody reaches what is another organisation's, by any route; new routes are swept too."""
+
+import httpx
+import pytest
+
+from octomil.control.api.not_served import CALLS
+from octomil.control.plane import ControlPlane
+from octomil.control.scopes import ALL_SCOPES, INSTALLATION
+from support.belongings import MAKERS, make_all
+from support.control import API, bearer, client_of, key_of
+from support.control_routes import ControlRoute, openapi_of, routes_of
+from support.examples import request_of
+
+
+@pytest.fixture
+def with_ids(plane: ControlPlane) -> list[ControlRoute]:
+    """The routes with ids in their paths; those that are open ask for a proof in the query."""
+    not_served = {f"{method} {API}{path}" for method, path in CALLS}
+    return [
+        route for route in routes_of(plane)
+        if route.parameters and not route.is_open and str(route) not in not_served
+    ]  # fmt: skip
+
+
+def test_there_is_a_maker_for_each_name_in_a_path(with_ids: list[ControlRoute]):
+    names = {name for route in with_ids for name in route.parameters}
+
+    assert names - set(MAKERS) == set()
+
+
+async def test_what_is_another_organisations_is_not_there(
+    plane: ControlPlane, with_ids: list[ControlRoute]
+):
+    document = openapi_of(plane)
+    owner_key = key_of(plane, "default", ALL_SCOPES, INSTALLATION)
+    async with client_of(plane, owner_key) as client:
+        made = await make_all(client)
+        stranger = bearer(key_of(plane, "globex"))
+        for route in with_ids:
+            options = request_of(document["paths"][route.path][route.method.lower()], document)
+            headers = {**options.pop("headers"), **stranger}
+            path = route.filled(made)
+            answer = await client.request(route.method, path, headers=headers, **options)
+            assert answer.status_code == 404, f"{route}: {answer.text}"
+
+
+async def test_to_its_owner_it_is_there(plane: ControlPlane, with_ids: list[ControlRoute]):
+    """Else the sweep above would prove nothing."""
+    async with client_of(plane, key_of(plane, "default", ALL_SCOPES, INSTALLATION)) as client:
+        made = await make_all(client)
+        answers: dict[str, httpx.Response] = {}
+        for route in with_ids:
+            if route.method == "GET":
+                answers[str(route)] = await client.get(route.filled(made))
+
+    assert answers
+    refused = {name: a.status_code for name, a in answers.items() if not a.is_success}
+    assert {status for status in refused.values() if status != 501} == set(), refused

@@ -1,0 +1,244 @@
+"""Rollouts and attestations over HTTP, as the published client and a device call them."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from octomil.control.jobs.catalog import settle_rollouts
+from octomil.control.plane import ControlPlane
+from support.control import API, bearer, client_of, key_of
+from support.model_files import safetensors_file
+from support.registry import new_model, sent
+
+ALL = {"version": "1.0.0", "rollout_percentage": 100, "start_immediately": True}
+"""What the published client sends for all devices, but for what it leaves at its defaults."""
+
+
+@pytest.fixture
+async def model(admin: httpx.AsyncClient) -> str:
+    model_id = await new_model(admin)
+    for number in ("1.0.0", "2.0.0"):
+        await published(admin, model_id, number)
+    return model_id
+
+
+async def published(client: httpx.AsyncClient, model_id: str, number: str) -> str:
+    content = safetensors_file(w=[float(number[0])])
+    assert (await sent(client, model_id, content, number)).status_code == 201
+    answer = await client.post(f"{API}/models/{model_id}/versions/{number}/publish", json={})
+    assert answer.status_code == 200, answer.text
+    return answer.json()["digest"]
+
+
+async def begun(client: httpx.AsyncClient, model_id: str, **changes) -> dict:
+    answer = await client.post(f"{API}/models/{model_id}/rollouts", json={**ALL, **changes})
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+async def device(client: httpx.AsyncClient, identifier: str = "box-1") -> tuple[str, dict]:
+    """A device's id, and the headers that prove it."""
+    body = {"device_identifier": identifier, "scopes": ["devices:write", "models:read"]}
+    tokens = (await client.post(f"{API}/device-auth/bootstrap", json=body)).json()
+    return tokens["device_id"], bearer(tokens["access_token"])
+
+
+async def assigned(client: httpx.AsyncClient, who: tuple[str, dict], known: int = 0) -> dict:
+    query = {"config_version": str(known)}
+    path = f"{API}/devices/{who[0]}/assignments"
+    return (await client.get(path, headers=who[1], params=query)).json()
+
+
+async def attest(
+    client: httpx.AsyncClient, who: tuple[str, dict], rollout: dict, **changes
+) -> httpx.Response:
+    fields = ("model_id", "version", "digest")
+    body = {**{name: rollout[name] for name in fields}, **changes}
+    return await client.post(f"{API}/devices/{who[0]}/attestations", json=body, headers=who[1])
+
+
+async def test_a_rollout_is_what_devices_are_told_until_all_of_them_run_it(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str
+):
+    first, second = await device(admin, "box-1"), await device(admin, "box-2")
+    rollout = await begun(admin, model)
+    path = f"{API}/models/{model}/rollouts/{rollout['id']}"
+
+    told = await assigned(admin, first)
+    assert told["assignments"] == [
+        {"model_id": model, "version": "1.0.0", "digest": rollout["digest"]}
+    ]
+    assert (rollout["status"], rollout["version"]) == ("active", "1.0.0")
+    assert not (await assigned(admin, first, told["config_version"]))["updated"]
+
+    assert (await attest(admin, first, rollout)).status_code == 200
+    await settle_rollouts(plane)
+    assert (await admin.get(path)).json()["status"] == "active"
+
+    failed = await attest(admin, second, rollout, status="failed", message="the disk is full")
+    assert failed.json()["status"] == "failed"
+    await settle_rollouts(plane)
+    shown = (await admin.get(path)).json()
+    assert (shown["status"], shown["active_devices"], shown["failed_devices"]) == ("active", 1, 1)
+
+    await attest(admin, second, rollout)
+    await settle_rollouts(plane)
+    done = (await admin.get(path)).json()
+    assert (done["status"], done["active_devices"], done["failed_devices"]) == ("completed", 2, 0)
+    assert done["completed_at"] is not None
+    affected = (await admin.get(f"{path}/affected-devices")).json()
+    assert [each["device_id"] for each in affected] == sorted([first[0], second[0]])
+    assert (await assigned(admin, first))["assignments"] == told["assignments"]
+
+
+async def test_a_restart_changes_nothing_for_devices(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str
+):
+    who = await device(admin)
+    await begun(admin, model)
+    before = await assigned(admin, who)
+
+    plane.plans.replace({})
+    assert await assigned(admin, who) != before
+    plane.rollouts.refresh()
+
+    assert await assigned(admin, who) == before
+
+
+async def test_a_pending_rollout_waits_to_be_started(admin: httpx.AsyncClient, model: str):
+    who = await device(admin)
+    rollout = await begun(admin, model, start_immediately=False)
+    assert rollout["status"] == "pending"
+    assert (await assigned(admin, who))["assignments"] == []
+
+    path = f"{API}/models/{model}/rollouts/{rollout['id']}/start"
+    for _ in range(2):  # once started, this changes nothing
+        started = (await admin.post(path, json={})).json()
+        assert started["status"] == "active"
+
+    assert len((await assigned(admin, who))["assignments"]) == 1
+
+
+async def test_there_is_one_open_rollout_of_a_model(admin: httpx.AsyncClient, model: str):
+    path = f"{API}/models/{model}/rollouts"
+    answers = await asyncio.gather(*(admin.post(path, json=ALL) for _ in range(10)))
+
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 9
+    assert len((await admin.get(f"{path}/active")).json()) == 1
+
+
+async def test_deleting_by_force_takes_devices_back_to_what_was_completed(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str
+):
+    who = await device(admin)
+    good = await begun(admin, model)
+    await attest(admin, who, good)
+    await settle_rollouts(plane)
+    bad = await begun(admin, model, version="2.0.0")
+    assert (await assigned(admin, who))["assignments"][0]["version"] == "2.0.0"
+    path = f"{API}/models/{model}/rollouts/{bad['id']}"
+
+    assert (await admin.delete(path)).status_code == 409
+    before = (await assigned(admin, who))["config_version"]
+    assert (await admin.delete(path, params={"force": "true"})).json()["deleted"]
+
+    after = await assigned(admin, who)
+    assert after["assignments"][0]["version"] == "1.0.0"
+    assert after["config_version"] > before
+    assert (await admin.get(path)).status_code == 404
+    listed = (await admin.get(f"{API}/models/{model}/rollouts")).json()
+    assert [each["id"] for each in listed] == [good["id"]]
+
+
+async def test_a_list_is_a_bare_one_newest_first_and_filtered(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str
+):
+    who = await device(admin)
+    first = await begun(admin, model)
+    await attest(admin, who, first)
+    await settle_rollouts(plane)
+    second = await begun(admin, model, version="2.0.0")
+    path = f"{API}/models/{model}/rollouts"
+
+    listed = (await admin.get(path)).json()
+    active = (await admin.get(path, params={"status_filter": "active"})).json()
+
+    assert [each["id"] for each in listed] == [second["id"], first["id"]]
+    assert [each["id"] for each in active] == [second["id"]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [({"version": "9.0.0"}, 404), ({"version": "0.9.0"}, 409), ({"rollout_percentage": 10}, 501),
+     ({"rollout_percentage": 101}, 400), ({"version": ""}, 400)],
+)  # fmt: skip
+async def test_what_cannot_be_rolled_out_is_refused(
+    admin: httpx.AsyncClient, model: str, changes: dict, status: int
+):
+    await sent(admin, model, safetensors_file(w=[9.0]), "0.9.0")  # not published
+
+    answer = await admin.post(f"{API}/models/{model}/rollouts", json={**ALL, **changes})
+
+    assert answer.status_code == status, answer.text
+    assert (await admin.get(f"{API}/models/{model}/rollouts")).json() == []
+
+
+async def test_a_version_that_is_rolled_out_cannot_be_removed(admin: httpx.AsyncClient, model: str):
+    rollout = await begun(admin, model)
+
+    answer = await admin.delete(f"{API}/models/{model}/versions/1.0.0")
+
+    assert answer.status_code == 409
+    assert rollout["id"] in answer.json()["message"]
+
+
+async def test_nobody_attests_for_a_device_but_itself(admin: httpx.AsyncClient, model: str):
+    rollout = await begun(admin, model)
+    who, other = await device(admin, "box-1"), await device(admin, "box-2")
+
+    by_key = await attest(admin, (who[0], {}), rollout)
+    by_other = await attest(admin, (who[0], other[1]), rollout)
+
+    assert (by_key.status_code, by_other.status_code) == (403, 403)
+    path = f"{API}/models/{model}/rollouts/{rollout['id']}/affected-devices"
+    assert (await admin.get(path)).json() == []
+
+
+@pytest.mark.parametrize(
+    "changes", [{"digest": "sha256:x"}, {"digest": "ab" * 32}, {"status": "maybe"}]
+)
+async def test_an_attestation_that_makes_no_sense_is_refused(
+    admin: httpx.AsyncClient, model: str, changes: dict
+):
+    rollout, who = await begun(admin, model), await device(admin)
+
+    assert (await attest(admin, who, rollout, **changes)).status_code == 400
+
+
+async def test_another_organisations_devices_are_not_told(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str
+):
+    await begun(admin, model)
+
+    async with client_of(plane, key_of(plane, "globex")) as stranger:
+        told = await assigned(stranger, await device(stranger))
+
+    assert told["assignments"] == []
+
+
+async def test_every_act_is_in_the_audit(admin: httpx.AsyncClient, plane: ControlPlane, model: str):
+    who = await device(admin)
+    rollout = await begun(admin, model, start_immediately=False)
+    path = f"{API}/models/{model}/rollouts/{rollout['id']}"
+    await admin.post(f"{path}/start", json={})
+    await attest(admin, who, rollout)
+    await settle_rollouts(plane)
+    await admin.delete(path, params={"force": "true"})
+
+    with plane.store.snapshot("default") as tx:
+        tx.audit.verify()
+        acts = [entry for entry in tx.audit.entries() if "rollout." in str(entry["operation"])]
+    assert [act["operation"] for act in acts] == [
+        "rollout.create", "rollout.start", "rollout.complete", "rollout.delete",
+    ]  # fmt: skip

@@ -1,0 +1,79 @@
+"""An old database becomes what a new one is, and keeps what it has."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from octomil.control.stores import revisions
+from octomil.control.stores.catalog import _connect, _parse, open_store
+from octomil.control.stores.sql import metadata
+from octomil.control.tokens import hash_secret
+from support.postgres import fresh_database
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/octomil.sqlite3"
+    else:
+        with fresh_database(request.getfixturevalue("postgres")) as url:
+            yield url
+
+
+def make_old(url: str, revision: str, *statements: str) -> None:
+    """Make a database as an earlier version had it."""
+    engines, lock = _connect(_parse(url))
+    with engines.writer.connect() as connection, lock(connection):
+        config = Config()
+        config.set_main_option("script_location", str(revisions._MIGRATIONS))
+        config.attributes["connection"] = connection
+        with connection.begin():
+            command.upgrade(config, revision)
+        with connection.begin():
+            for statement in statements:
+                bound = {"hash": hash_secret("edg_old")} if ":hash" in statement else {}
+                connection.execute(text(statement), bound)
+    engines.dispose()
+
+
+MOMENT = "'2026-01-01 00:00:00'"
+OLD_ROWS = (
+    f"INSERT INTO organisations VALUES ('default', 'default', {MOMENT})",
+    f"""INSERT INTO api_keys (id, organisation, name, hash, scopes, created_at)
+    VALUES ('key_1', 'default', 'admin', :hash, '["*"]', {MOMENT})""",
+    f"""INSERT INTO devices (id, organisation, identifier, metadata, capabilities, generation,
+    created_at, updated_at) VALUES ('dev_1', 'default', 'b', '{{}}', '{{}}', 0, {MOMENT}, {MOMENT})
+    """,
+)
+
+
+@pytest.mark.parametrize("revision", revisions.known_revisions())
+def test_from_each_revision_on_the_tables_become_what_the_code_declares(url: str, revision: str):
+    make_old(url, revision)
+
+    store = open_store(url)
+
+    with store.system() as tx:
+        context = MigrationContext.configure(tx._connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    store.close()
+
+
+def test_an_old_database_keeps_its_keys_and_devices(url: str):
+    make_old(url, "0001", *OLD_ROWS)
+
+    store = open_store(url)
+
+    with store.system_snapshot() as tx:
+        key = tx.key_of_hash(hash_secret("edg_old"))
+    with store.snapshot("default") as tx:
+        device = tx.devices.find("b")
+    assert (key.scopes, key.prefix, key.last_used_at) == (("*", "installation:admin"), "", None)
+    assert (device.labels, device.groups) == ({}, ())
+    store.close()

@@ -1,0 +1,295 @@
+"""`octomil device run` against a real `octomil up`."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from octomil.sdk.model_registry import ModelRegistry
+from support.control import API, bearer
+from support.model_files import safetensors_file, torch_file
+from support.sdk import Place, control_place, octomil
+from support.waiting import eventually
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """A control plane of one's own: a rollout reaches every device of it."""
+    with control_place(tmp_path / "up") as place:
+        yield place
+
+
+@pytest.fixture
+def registry(place: Place) -> Iterator[ModelRegistry]:
+    with place.registry() as registry:
+        yield registry
+
+
+def released(
+    registry: ModelRegistry, folder: Path, number: str = "1.0.0", content: bytes = b""
+) -> dict:
+    """A version that is on its way to the devices."""
+    model = registry.ensure_model("mnist", "pytorch", "tests")
+    path = folder / f"{number}.bin"
+    path.write_bytes(content or safetensors_file(w=[float(number[0])]))
+    registry.upload_version_from_path(model.id, path, number)
+    registry.publish_version(model.id, number)
+    return registry.deploy_version(model.id, number)
+
+
+def once(place: Place, state: Path, *more: str, **env: str) -> subprocess.CompletedProcess[str]:
+    words = ("device", "run", "--server", place.served.url, "--state-dir", str(state), "--once")
+    return octomil(*words, *more, **env)
+
+
+def first_time(place: Place, state: Path, name: str = "box-1") -> dict[str, str]:
+    """Run a device for the first time, and return what is in its folder."""
+    done = once(place, state, "--identifier", name, OCTOMIL_BOOTSTRAP_TOKEN=place.key)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads((state / "identity.json").read_text())
+
+
+def active(state: Path, model_id: str) -> bytes:
+    return (state / "active" / model_id / "safetensors").read_bytes()
+
+
+def affected(registry: ModelRegistry, rollout: dict) -> list[dict]:
+    return list(registry.rollouts.get_affected_devices(rollout["model_id"], rollout["id"]))
+
+
+def test_it_runs_what_it_is_told_and_says_so(place: Place, registry: ModelRegistry, tmp_path: Path):
+    rollout = released(registry, tmp_path)
+    state = tmp_path / "device"
+
+    identity = first_time(place, state)
+
+    assert active(state, rollout.model_id) == safetensors_file(w=[1.0])
+    (attested,) = affected(registry, rollout)
+    assert attested.device_id == identity["device_id"]
+    assert (attested.digest, attested.status) == (rollout.digest, "active")
+    assert state.stat().st_mode & 0o077 == 0
+    device = registry._api.get(f"/devices/{identity['device_id']}")
+    assert device.device_identifier == "box-1"
+    assert device.capabilities["memory_bytes"] > 0
+
+
+def test_it_needs_the_bootstrap_token_once(place: Place, registry: ModelRegistry, tmp_path: Path):
+    state = tmp_path / "device"
+    before = first_time(place, state)
+    rollout = released(registry, tmp_path)
+
+    done = once(place, state)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert active(state, rollout.model_id) == safetensors_file(w=[1.0])
+    assert json.loads((state / "identity.json").read_text())["device_id"] == before["device_id"]
+
+
+def test_a_bootstrap_token_of_a_fleet_is_enough(
+    place: Place, registry: ModelRegistry, tmp_path: Path
+):
+    rollout = released(registry, tmp_path)
+    path = f"{API}/device-auth/bootstrap-tokens"
+    body = {"name": "line 1", "device_scopes": ["devices:write", "models:read"]}
+    token = place.served.post(path, body, headers=bearer(place.key)).json()["token"]
+
+    done = once(place, tmp_path / "device", "--identifier", "b", "--bootstrap-token", token)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [each.status for each in affected(registry, rollout)] == ["active"]
+
+
+def test_a_wrong_token_ends_it_with_a_reason(place: Place, tmp_path: Path):
+    done = once(place, tmp_path / "device", "--bootstrap-token", "edg_wrong")
+
+    assert done.returncode == 1
+    assert "API key or device token" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_belongs_to_one_device(place: Place, tmp_path: Path):
+    state = tmp_path / "device"
+    first_time(place, state)
+
+    done = once(place, state, "--identifier", "box-2", OCTOMIL_BOOTSTRAP_TOKEN=place.key)
+
+    assert done.returncode == 1
+    assert "--state-dir" in done.stderr
+
+
+def test_the_next_version_takes_the_place_of_the_one_before(
+    place: Place, registry: ModelRegistry, tmp_path: Path
+):
+    state = tmp_path / "device"
+    first = released(registry, tmp_path)
+    first_time(place, state)
+    settled(registry, first)
+    second = released(registry, tmp_path, "2.0.0")
+
+    assert once(place, state).returncode == 0
+
+    assert active(state, second.model_id) == safetensors_file(w=[2.0])
+    assert [each.name for each in (state / "releases").iterdir()] == [second.digest[7:]]
+    assert [each.status for each in affected(registry, second)] == ["active"]
+
+
+def settled(registry: ModelRegistry, rollout: dict) -> None:
+    eventually(
+        lambda: registry.rollouts.get(rollout["model_id"], rollout["id"]).status == "completed"
+    )
+
+
+def test_a_release_that_was_damaged_here_is_mended(
+    place: Place, registry: ModelRegistry, tmp_path: Path
+):
+    rollout = released(registry, tmp_path)
+    state = tmp_path / "device"
+    first_time(place, state)
+    (state / "active" / rollout.model_id / "safetensors").write_bytes(b"rust")
+
+    assert once(place, state).returncode == 0
+
+    assert active(state, rollout.model_id) == safetensors_file(w=[1.0])
+
+
+def test_what_another_key_signed_is_not_run(place: Place, registry: ModelRegistry, tmp_path: Path):
+    state = tmp_path / "device"
+    released(registry, tmp_path)
+    first_time(place, state)
+    settled(registry, registry.rollouts.list(registry.resolve_model_id("mnist"))[0])
+    other = {"ab" * 8: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}
+    (state / "keys.json").write_text(json.dumps(other))
+    second = released(registry, tmp_path, "2.0.0")
+
+    done = once(place, state)
+
+    assert done.returncode == 1
+    assert active(state, second.model_id) == safetensors_file(w=[1.0])
+    (attested,) = affected(registry, second)
+    assert attested.status == "failed"
+    assert "trusts" in attested.message
+
+
+@contextmanager
+def running_device(
+    place: Place, state: Path, *more: str
+) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """Run a device until the block ends; yields the process, and where it logs."""
+    log = state.with_name("device.log")
+    words = [sys.executable, "-m", "octomil.cli.main", "device", "run", "--server"]
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [*words, place.served.url, "--state-dir", str(state), "--poll-interval", "0.1", *more],
+            stdout=out, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+    try:
+        yield process, log
+    finally:
+        process.kill()
+        process.wait(30)
+
+
+def test_it_follows_as_long_as_it_runs_and_ends_when_asked(
+    place: Place, registry: ModelRegistry, tmp_path: Path
+):
+    state = tmp_path / "device"
+    with running_device(place, state, "--identifier", "box-1", "--bootstrap-token", place.key) as (
+        process,
+        _,
+    ):
+        eventually((state / "identity.json").exists)
+        first = released(registry, tmp_path)
+        settled(registry, first)
+        second = released(registry, tmp_path, "2.0.0")
+        settled(registry, second)
+        assert "used by another" in once(place, state).stderr
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+    assert active(state, second.model_id) == safetensors_file(w=[2.0])
+
+
+def test_a_device_outlives_its_control_plane(tmp_path: Path):
+    state, folder = tmp_path / "device", tmp_path / "up"
+    with control_place(folder) as place:
+        port = place.served.url.rpartition(":")[2]
+        with place.registry() as registry:
+            rollout = released(registry, tmp_path)
+        first_time(place, state)
+        key = place.key
+    with running_device(place, state) as (_, log):
+        eventually(lambda: "no control plane answers" in log.read_text())
+        with control_place(folder, "--port", port, key=key) as again, again.registry() as registry:
+            eventually(lambda: f"runs, {rollout.digest}" in log.read_text())
+            assert registry.rollouts.get(rollout.model_id, rollout.id).active_devices == 1
+
+
+KILLER = """
+import os, signal, sys
+import octomil.device.{module} as home
+real = home.{name}
+def killed(*words, **more):
+    os.kill(os.getpid(), signal.SIGKILL)
+def after(*words, **more):
+    real(*words, **more)
+    os.kill(os.getpid(), signal.SIGKILL)
+home.{name} = {when}
+from octomil.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+POINTS = [
+    ("session", "Session._keep", "killed"),
+    ("session", "Session._keep", "after"),
+    ("releases", "write_json", "killed"),
+    ("releases", "write_json", "after"),
+    ("releases", "Downloader.fetch", "killed"),
+    ("releases", "Downloader.fetch", "after"),
+    ("state", "StateFolder.install", "killed"),
+    ("state", "StateFolder.install", "after"),
+    ("activation", "LinkActivator.activate", "killed"),
+    ("activation", "LinkActivator.activate", "after"),
+    ("agent", "Agent._attest", "killed"),
+    ("agent", "Agent._attest", "after"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("module", "name", "when"), POINTS)
+def test_a_kill_at_any_point_leaves_a_device_that_goes_on(
+    place: Place, registry: ModelRegistry, tmp_path: Path, module: str, name: str, when: str
+):
+    rollout = released(registry, tmp_path)
+    state = tmp_path / "device"
+    words = ["device", "run", "--server", place.served.url, "--state-dir", str(state), "--once",
+             "--identifier", "box-1", "--bootstrap-token", place.key]  # fmt: skip
+    program = KILLER.format(module=module, name=name, when=when)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words], capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
+    link = state / "active" / rollout.model_id
+    assert not link.exists() or active(state, rollout.model_id) == safetensors_file(w=[1.0])
+
+    again = octomil(*words)
+
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert active(state, rollout.model_id) == safetensors_file(w=[1.0])
+    assert [each.status for each in affected(registry, rollout)] == ["active"]
+    assert list((state / "incoming").iterdir()) == []
+
+
+def test_a_pickle_is_kept_and_never_loaded(place: Place, registry: ModelRegistry, tmp_path: Path):
+    content = torch_file()
+    rollout = released(registry, tmp_path, content=content)
+    state = tmp_path / "device"
+
+    first_time(place, state)
+
+    release = state / "active" / rollout.model_id
+    assert (release / "pytorch").read_bytes() == content

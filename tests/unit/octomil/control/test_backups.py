@@ -1,0 +1,197 @@
+"""Backups, restores, and the check of what is kept."""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from octomil.cli.main import main
+from octomil.compose_control import build_plane, first_admin_key, open_kept
+from octomil.config import Settings
+from octomil.control.backups import back_up, restore
+from octomil.control.data_folder import DataFolder, data_folder_at, open_data_folder
+from octomil.control.plane import ControlPlane
+from octomil.control.services.callers import Caller
+from octomil.control.services.fsck import Fault, check_blobs
+from octomil.control.services.version_files import Part
+from octomil.errors import ConfigurationError, DataFolderError
+from octomil.wire.models import ModelCreation
+from octomil.wire.versions import VersionCreation
+from support import model_files as made
+from support.folders import names_in
+
+ADMIN = Caller("default", "key:admin", ("*",))
+CONTENTS = [made.safetensors_file(w=[float(number)]) for number in range(5)]
+
+
+def digest_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def plane(folder: Path) -> Iterator[ControlPlane]:
+    """A running control plane with five versions of a model."""
+    with open_data_folder(folder) as opened:
+        plane = build_plane(Settings(), opened)
+        first_admin_key(plane)
+        model, _ = plane.models.ensure(ADMIN, ModelCreation(name="m"))
+        for number, content in enumerate(CONTENTS):
+            plane.spool.append("u", 0, content)
+            part = Part(blob=plane.intake.keep("u"), name="m")
+            creation = VersionCreation(version=f"1.{number}.0")
+            plane.version_files.create_of(ADMIN, model.id, creation, [part])
+        yield plane
+        plane.close()
+
+
+def blob_path(folder: Path, content: bytes) -> Path:
+    return next((folder / "blobs").rglob(digest_of(content)))
+
+
+def checked(folder: Path):
+    with open_kept(Settings(), data_folder_at(folder)) as (store, blobs):
+        return check_blobs(store, blobs)
+
+
+def test_what_is_whole_is_said_to_be(plane: ControlPlane, folder: Path, capsys):
+    assert main(["fsck", str(folder)]) == 0
+
+    assert capsys.readouterr().out.startswith("0 of 5 blobs differ (")
+
+
+def test_damage_is_found(plane: ControlPlane, folder: Path, capsys):
+    flipped = blob_path(folder, CONTENTS[0])
+    flipped.write_bytes(CONTENTS[0][:-1] + b"?")
+    blob_path(folder, CONTENTS[1]).unlink()
+    stranger = flipped.with_name("f" * 64)
+    stranger.write_bytes(b"stranger")
+
+    verdict = checked(folder)
+
+    assert str(verdict) == "2 of 5 blobs differ"
+    assert verdict.faults == {
+        Fault.DIFFERS: [digest_of(CONTENTS[0])],
+        Fault.MISSING: [digest_of(CONTENTS[1])],
+        Fault.UNKNOWN: ["f" * 64],
+    }
+    assert main(["fsck", str(folder), "--json"]) == 1
+    assert digest_of(CONTENTS[1]) in capsys.readouterr().out
+
+
+def test_a_backup_of_a_running_plane_is_restored_whole(
+    plane: ControlPlane, folder: Path, tmp_path: Path, capsys
+):
+    copy, new = tmp_path / "copy", tmp_path / "new"
+    assert main(["backup", str(folder), str(copy)]) == 0
+    assert main(["restore", str(copy), str(new)]) == 0
+
+    with open_data_folder(new) as opened:
+        again = build_plane(Settings(), opened)
+        model, _ = again.models.ensure(ADMIN, ModelCreation(name="m"))
+        versions = again.versions.list(ADMIN, model.id, state=None, limit=10, offset=0)
+        files = [file.digest for version in versions for file in version.files]
+        assert sorted(files) == sorted(map(digest_of, CONTENTS))
+        assert [b"".join(again.blobs.read(digest_of(each))) for each in CONTENTS] == CONTENTS
+        again.close()
+    assert str(checked(new)) == "0 of 5 blobs differ"
+    assert capsys.readouterr().out.count("5 files") == 2
+
+
+def test_a_backup_is_of_one_moment(plane: ControlPlane, folder: Path, tmp_path: Path):
+    """While versions come and go, every backup has the files of just the rows that it has."""
+    model, _ = plane.models.ensure(ADMIN, ModelCreation(name="m"))
+    for number in range(3):
+        copy = tmp_path / f"copy-{number}"
+        back_up(DataFolder(folder), copy)
+        plane.versions.delete(ADMIN, model.id, f"1.{number}.0")
+        assert str(checked(copy)) == "0 of 5 blobs differ"
+
+
+def test_nothing_is_written_over(plane: ControlPlane, folder: Path, tmp_path: Path):
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "mine").write_text("x")
+    back_up(DataFolder(folder), tmp_path / "copy")
+
+    for run in (
+        lambda: back_up(DataFolder(folder), full),
+        lambda: restore(tmp_path / "copy", full),
+    ):
+        with pytest.raises(DataFolderError, match="is not empty"):
+            run()
+
+    assert names_in(full) == ["mine"]
+    assert not full.with_name("full.partial").exists()
+
+
+def test_a_damaged_backup_is_not_restored(plane: ControlPlane, folder: Path, tmp_path: Path):
+    copy = tmp_path / "copy"
+    back_up(DataFolder(folder), copy)
+    blob_path(copy, CONTENTS[2]).write_bytes(b"damaged")
+
+    with pytest.raises(DataFolderError, match="is damaged"):
+        restore(copy, tmp_path / "new")
+
+    assert sorted(names_in(tmp_path)) == ["copy", "data"]
+
+
+def test_a_file_that_is_lost_stops_the_backup(plane: ControlPlane, folder: Path, tmp_path: Path):
+    blob_path(folder, CONTENTS[3]).unlink()
+
+    with pytest.raises(DataFolderError, match=f"{digest_of(CONTENTS[3])} is missing"):
+        back_up(DataFolder(folder), tmp_path / "copy")
+
+    assert names_in(tmp_path) == ["data"]
+
+
+def test_a_damaged_database_is_not_backed_up(plane: ControlPlane, folder: Path, tmp_path: Path):
+    copy = tmp_path / "copy"
+    back_up(DataFolder(folder), copy)
+    database = copy / "octomil.sqlite3"
+    with closing(sqlite3.connect(database)) as connection:
+        page = connection.execute("PRAGMA page_size").fetchone()[0]
+    content = bytearray(database.read_bytes())
+    content[page * 3 : page * 6] = bytes([0xFF]) * (page * 3)
+    database.write_bytes(content)
+
+    with pytest.raises(DataFolderError, match="the database"):
+        restore(copy, tmp_path / "new")
+
+    assert sorted(names_in(tmp_path)) == ["copy", "data"]
+
+
+@pytest.mark.parametrize("command", ["fsck", "backup", "restore"])
+def test_what_is_no_data_folder_is_refused(command: str, tmp_path: Path, capsys):
+    other = tmp_path / "other"
+    other.mkdir()
+    rest = [] if command == "fsck" else [str(tmp_path / "new")]
+
+    assert main([command, str(other), *rest]) == 1
+
+    assert "is no" in capsys.readouterr().err
+    assert names_in(tmp_path) == ["other"]
+
+
+def test_what_is_kept_elsewhere_is_not_backed_up(
+    plane, folder: Path, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("OCTOMIL_BLOB_URL", "s3://bucket")
+
+    assert main(["backup", str(folder), str(tmp_path / "copy")]) == 1
+
+    assert "OCTOMIL_BLOB_URL" in capsys.readouterr().err
+
+
+def test_settings_that_keep_things_elsewhere_are_named():
+    from octomil.control.backups import check_is_embedded
+
+    with pytest.raises(ConfigurationError, match="pg_dump"):
+        check_is_embedded("postgresql://x/y", None)

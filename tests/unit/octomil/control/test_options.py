@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import pytest
+
+from octomil.control.options import ControlOptions
+from octomil.errors import ConfigurationError
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost", "LOCALHOST"])
+def test_loopback_needs_no_certificate(host: str):
+    assert ControlOptions(host=host).tls_cert is None
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "box.lan"])
+def test_other_addresses_need_one_or_a_word_that_it_is_meant(host: str):
+    with pytest.raises(ConfigurationError, match="in the clear"):
+        ControlOptions(host=host)
+
+    assert ControlOptions(host=host, insecure=True).host == host
+
+
+def test_a_certificate_needs_its_key_and_both_must_be_there(tmp_path: Path):
+    there = tmp_path / "server.pem"
+    there.write_text("x", encoding="utf-8")
+
+    with pytest.raises(ConfigurationError, match="belong together"):
+        ControlOptions(tls_cert=there)
+    with pytest.raises(ConfigurationError, match="no file"):
+        ControlOptions(tls_cert=there, tls_key=tmp_path / "nowhere.pem")
+    assert ControlOptions(host="0.0.0.0", tls_cert=there, tls_key=there).tls_key == there
+
+
+def test_an_empty_host_is_refused():
+    with pytest.raises(ConfigurationError, match="empty"):
+        ControlOptions(host=" ")

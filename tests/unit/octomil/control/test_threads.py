@@ -1,0 +1,135 @@
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from octomil.control.threads import ServiceThreads
+from octomil.errors import NotFoundError, ServiceUnavailableError
+
+
+@dataclass
+class Groups:
+    """Counts groups, and fails the commits of as many as it is told to."""
+
+    failures: int = 0
+    committed: int = 0
+    threads: set[str] = field(default_factory=set)
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        self.threads.add(threading.current_thread().name)
+        yield
+        if self.failures:
+            self.failures -= 1
+            raise ServiceUnavailableError("the disk is full")
+        self.committed += 1
+
+
+@pytest.fixture
+def groups() -> Groups:
+    return Groups()
+
+
+@pytest.fixture
+def threads(groups: Groups) -> Iterator[ServiceThreads]:
+    threads = ServiceThreads(groups, readers=2, max_waiting=2)
+    yield threads
+    threads.close()
+
+
+async def together(threads: ServiceThreads, *calls: Callable[[], object]) -> list[object]:
+    """Let calls wait behind one that takes its time, so that they form a group."""
+    go_on = threading.Event()
+    first = asyncio.ensure_future(threads.write(go_on.wait, 30))
+    await asyncio.sleep(0)  # it is under way
+    rest = [asyncio.ensure_future(threads.write(call)) for call in calls]
+    await asyncio.sleep(0)
+    go_on.set()
+    assert await first
+    return await asyncio.gather(*rest, return_exceptions=True)
+
+
+async def test_a_call_s_result_and_its_exception_come_back(threads: ServiceThreads):
+    assert await threads.read(int, "7") == 7
+    assert await threads.write(int, "7") == 7
+    for run in (threads.read, threads.write, threads.move):
+        with pytest.raises(ZeroDivisionError):
+            await run(divmod, 1, 0)
+    assert threads.waiting() == {"write": 0, "read": 0, "move": 0}
+
+
+async def test_a_call_alone_is_no_group(threads: ServiceThreads, groups: Groups):
+    await threads.write(int)
+
+    assert groups.committed == 0
+
+
+async def test_calls_that_waited_are_committed_at_once(threads: ServiceThreads, groups: Groups):
+    def fail() -> None:
+        raise NotFoundError("no")
+
+    first, failed, last = await together(threads, lambda: 1, fail, lambda: 3)
+
+    assert (first, last) == (1, 3)
+    assert isinstance(failed, NotFoundError)
+    assert groups.committed == 1
+    assert len(groups.threads) == 1
+
+
+async def test_a_group_that_cannot_be_committed_is_done_one_by_one(threads, groups: Groups):
+    runs: list[int] = []
+    groups.failures = 1
+
+    results = await together(threads, lambda: runs.append(1), lambda: runs.append(2))
+
+    assert results == [None, None]
+    assert runs == [1, 2, 1, 2]
+    assert groups.committed == 0
+
+
+async def test_a_call_that_the_database_fails_does_not_take_the_others_with_it(threads, groups):
+    def fail() -> None:
+        raise ServiceUnavailableError("the disk is full")
+
+    first, failed = await together(threads, lambda: 1, fail)
+
+    assert first == 1
+    assert isinstance(failed, ServiceUnavailableError)
+    assert groups.committed == 0
+
+
+async def test_a_reader_waits_for_no_writer(threads: ServiceThreads):
+    go_on = threading.Event()
+    write = asyncio.ensure_future(threads.write(go_on.wait, 30))
+    await asyncio.sleep(0)
+
+    assert await threads.read(int, "7") == 7
+    go_on.set()
+    assert await write
+
+
+async def test_more_than_may_wait_are_turned_away_at_once(groups: Groups, monkeypatch):
+    monkeypatch.setattr("octomil.control.threads.MAX_GROUP", 1)
+    threads = ServiceThreads(groups, max_waiting=2)
+    go_on = threading.Event()
+    waiting = [asyncio.ensure_future(threads.write(go_on.wait, 30)) for _ in range(3)]
+    await asyncio.sleep(0)
+
+    with pytest.raises(ServiceUnavailableError) as refusal:
+        await threads.write(int)
+    go_on.set()
+
+    assert refusal.value.details == {"retry_after_s": 1}
+    assert await asyncio.gather(*waiting) == [True] * 3
+    assert await threads.write(int) == 0
+    threads.close()
+
+
+async def test_after_the_end_a_call_is_told_so(threads: ServiceThreads):
+    threads.close()
+
+    with pytest.raises(RuntimeError, match="shutdown"):
+        await threads.write(int)

@@ -1,0 +1,91 @@
+"""The sandbox holds what is in it."""
+
+import os
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from octomil.convert.sandbox import Limits, SandboxError, run_in_sandbox, sandbox
+from support.folders import names_in
+from support.waiting import eventually
+
+LIMITS = Limits(memory_bytes=512 << 20, file_bytes=1 << 20, cpu_s=5, wall_s=20)
+PRELUDE = """
+import json, os, sys
+from octomil.convert.confinement import confine
+arguments = confine(sys.argv)
+"""
+
+
+def ran(tmp_path: Path, program: str, *arguments: str, limits: Limits = LIMITS) -> dict:
+    script = tmp_path / "program.py"
+    script.write_text(PRELUDE + dedent(program))
+    with sandbox(tmp_path) as folder:
+        return run_in_sandbox(str(script), arguments=arguments, folder=folder, limits=limits)
+
+
+def test_a_child_knows_nothing_of_the_parents_environment(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("OCTOMIL_SECRET", "s")
+
+    found = ran(tmp_path, "print(json.dumps({'env': dict(os.environ), 'got': arguments}))", "x")
+
+    assert set(found["env"]) <= {"TMPDIR", "HOME", "LC_CTYPE"}
+    assert found["got"] == ["x"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="network namespaces are Linux'")
+def test_a_child_reaches_no_network(tmp_path: Path):
+    may_unshare = os.waitstatus_to_exitcode(os.system("unshare --user --net true")) == 0
+
+    found = ran(tmp_path, """
+        lines = open('/proc/self/net/dev').read().splitlines()[2:]
+        print(json.dumps({'devices': [line.split(':')[0].strip() for line in lines]}))
+    """)  # fmt: skip
+
+    assert not may_unshare or found["devices"] == ["lo"]
+
+
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        ("bytearray(1 << 30)", "MemoryError"),
+        ("open('big', 'wb').write(bytes(2 << 20))", "File too large|signal 25"),
+        ("while True: pass", "signal"),
+        ("import time; time.sleep(60)", "longer than"),
+        ("os._exit(3)", "status 3"),
+        ("os.abort()", "signal 6"),
+        ("print('no json')", "status 0"),
+        ("print('[1]')", "status 0"),
+    ],
+)
+def test_a_child_that_goes_too_far_gives_no_answer(program: str, why: str, tmp_path: Path):
+    limits = Limits(memory_bytes=512 << 20, file_bytes=1 << 20, cpu_s=1, wall_s=3)
+
+    with pytest.raises(SandboxError, match=why):
+        ran(tmp_path, program, limits=limits)
+
+    assert names_in(tmp_path) == ["program.py"]
+
+
+def test_what_a_child_started_ends_with_it(tmp_path: Path):
+    found = ran(tmp_path, """
+        child = os.fork()
+        if child == 0:
+            os.close(1)
+            import time
+            time.sleep(600)
+        print(json.dumps({'child': child}), flush=True)
+        os._exit(0)
+    """)  # fmt: skip
+
+    eventually(lambda: is_gone(found["child"]))
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended, waited for by whoever adopted it or not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
