@@ -27,9 +27,10 @@ _ENGINES = (_LOCAL_ENGINE, "ollama", "openai", "echo")
 _EXAMPLES = """
 Try:
   curl {url}/v1/chat/completions -H "Content-Type: application/json" -d '{{"model": "auto", \
-"messages": [{{"role": "user", "content": "What is the capital of France?"}}]}}'
+"temperature": 0, "messages": [{{"role": "user", "content": "What is the capital of France?"}}]}}'
   curl {url}/v1/chat/completions -H "Content-Type: application/json" -d '{{"model": "auto", \
-"messages": [{{"role": "user", "content": "Write a Python function that reverses a string."}}]}}'
+"temperature": 0, "messages": [{{"role": "user", \
+"content": "Write a Python function that reverses a string."}}]}}'
   curl -i {url}/v1/chat/completions -H "Content-Type: application/json" -d '{{"model": "auto", \
 "messages": [{{"role": "user", "content": "What is 15% of 240?"}}]}}'
 """
