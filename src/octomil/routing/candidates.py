@@ -41,7 +41,7 @@ class Candidates:
         can_be_asked: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._left = deque((decision.model_name, *decision.fallback_chain))
-        self._rank = {name: rank for rank, name in enumerate(order)}
+        self._order = order
         self._doubting = doubting
         self._can_be_asked = can_be_asked
         self._current = ""
@@ -77,5 +77,6 @@ class Candidates:
 
     def _stronger(self) -> list[str]:
         """List the models left that are stronger than the current one; they come first."""
-        rank = self._rank.get(self._current, -1)
-        return [name for name in self._left if self._rank.get(name, -1) > rank]
+        ranks = {name: rank for rank, name in enumerate(self._order)}
+        rank = ranks.get(self._current, -1)
+        return [name for name in self._left if ranks.get(name, -1) > rank]

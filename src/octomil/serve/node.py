@@ -161,7 +161,7 @@ class Node:
             is_ready = self.pool[name].state is EngineState.READY
             return is_ready and self.breakers.admits(name) and self.till.can_afford(name, body)
 
-        order = list(self.models)
+        order = tuple(self.models)
         return Candidates(decision, order, doubting=doubting, can_be_asked=can_be_asked)
 
     def remember(self, request: GenerationRequest, model: str) -> None:

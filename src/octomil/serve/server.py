@@ -2,12 +2,11 @@
 
 import asyncio
 import contextlib
-import gc
 import socket
 from collections.abc import AsyncGenerator, Callable
 
 from octomil.asgi.connections import bounded_connection
-from octomil.asgi.server import GracefulServer, base_url
+from octomil.asgi.server import GracefulServer, base_url, settle_memory
 from octomil.serve.app import build_app
 from octomil.serve.connections import refusal_body
 from octomil.serve.keys import ClientKeys
@@ -46,8 +45,7 @@ def run(
             failures.append(error)
             server.should_exit = True
         else:
-            gc.collect()
-            gc.freeze()  # what start-up made stays; looking through it would hold requests up 20 ms
+            settle_memory()
             say(f"[serve] Listening on {url}")
             when_ready(url)
 
