@@ -158,6 +158,7 @@ async def test_a_list_is_a_bare_one_newest_first_and_filtered(
     first = await begun(admin, model)
     await attest(admin, who, first)
     await settle_rollouts(plane)
+    plane.clock.advance(seconds=1)  # what begins in one millisecond has no order
     second = await begun(admin, model, version="2.0.0")
     path = f"{API}/models/{model}/rollouts"
 
