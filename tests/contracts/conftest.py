@@ -11,7 +11,7 @@ from octomil.control.stores.catalog import open_store
 from octomil.control.stores.sql import SqlStore
 from support.postgres import fresh_database
 
-_MADE_AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
+_MADE_AT = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -1,11 +1,9 @@
 """What every store promises about keys, bootstrap tokens and removed devices, on both databases."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -16,13 +14,11 @@ from octomil.control.records import (
     BootstrapToken,
     Device,
     DeviceFilter,
-    Organisation,
     TokenFamily,
 )
 from octomil.control.stores.catalog import open_store
 from octomil.control.stores.sql import SqlStore
 from octomil.errors import DataFolderError
-from support.postgres import fresh_database
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -39,25 +35,6 @@ DEVICE = Device(
     id="dev_1", organisation="acme", identifier="box-1", profile=EMPTY_PROFILE, generation=0,
     created_at=NOW, updated_at=NOW, labels={"site": "a"}, groups=("beta",),
 )  # fmt: skip
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/octomil.sqlite3"
-    else:
-        with fresh_database(request.getfixturevalue("postgres")) as url:
-            yield url
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[SqlStore]:
-    store = open_store(url)
-    with store.system() as tx:
-        for name in ("acme", "globex"):
-            assert tx.add_organisation(Organisation(id=name, name=name, created_at=NOW))
-    yield store
-    store.close()
 
 
 def test_a_key_is_replaced_once(store: SqlStore):

@@ -1,11 +1,9 @@
 """What every store promises, checked on SQLite and on a real Postgres server."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -27,29 +25,9 @@ from octomil.control.records import (
 from octomil.control.stores.catalog import open_store
 from octomil.control.stores.sql import SqlStore, metadata
 from octomil.errors import DataFolderError
-from support.postgres import fresh_database
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
 ACT = Act(actor="key:k", operation="device.register", target="dev_1", details={"n": 1})
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/octomil.sqlite3"
-    else:
-        with fresh_database(request.getfixturevalue("postgres")) as url:
-            yield url
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[SqlStore]:
-    store = open_store(url)
-    with store.system() as tx:
-        for name in ("acme", "globex"):
-            assert tx.add_organisation(Organisation(id=name, name=name, created_at=NOW))
-    yield store
-    store.close()
 
 
 def device(number: int = 1, organisation: str = "acme", **changes) -> Device:
