@@ -62,10 +62,11 @@ def varint(value: int) -> bytes:
 
 
 def zip_file(members: Mapping[str, bytes], *, compression: int = zipfile.ZIP_STORED) -> bytes:
+    """The same members give the same bytes: the archive's times are not the clock's."""
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", compression) as archive:
+    with zipfile.ZipFile(out, "w") as archive:
         for name, content in members.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content, compression)
     return out.getvalue()
 
 
