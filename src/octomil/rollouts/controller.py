@@ -1,0 +1,173 @@
+"""What a rollout does next by itself: one pure function, called after every report and every tick.
+
+Nothing is remembered between two calls but the progress that is stored. So any number of
+orchestrators may call it: they come to the same transition, and the store takes the first.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from octomil.rollouts.evidence import Observation
+from octomil.rollouts.gates import Judgement, Verdict, judge
+from octomil.rollouts.pacing import first_offer, next_offer, offered_devices
+from octomil.rollouts.plan import Plan
+from octomil.rollouts.states import (
+    CONTROLLER,
+    Action,
+    Progress,
+    RolloutState,
+    Transition,
+    follow,
+)
+
+_GUARDED: Final = frozenset({RolloutState.ACTIVE, RolloutState.PAUSED})
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do now.
+
+    Attributes:
+        reason: what is waited for.
+        until: when time alone may change that; None if only reports or people can.
+        judgement: what the gates said, if they were asked.
+    """
+
+    reason: str
+    until: datetime | None = None
+    judgement: Judgement | None = None
+
+
+def decide(
+    plan: Plan, progress: Progress, observation: Observation, now: datetime
+) -> Transition | Wait:
+    """Return a rollout's next transition, or what it waits for.
+
+    A paused rollout is still rolled back by a breach: there are devices that run its version.
+
+    Args:
+        plan: what it is to do.
+        progress: where it stands.
+        observation: what was seen since its step began.
+        now: the time, by the clock that the progress was written by.
+    """
+    if progress.state not in _GUARDED or progress.widened_at is None:
+        return Wait(f"the rollout is {progress.state.replace('_', ' ')}")
+    look = _Look(plan, progress, observation, now, progress.widened_at)
+    judgement = judge(plan.limits, observation, step=progress.step, is_settled=look.is_settled)
+    if judgement.verdict is Verdict.BREACH:
+        return look.transition(Action.ROLL_BACK, judgement)
+    if progress.state is RolloutState.PAUSED:
+        return Wait("the rollout is paused", None, judgement)
+    if judgement.verdict is Verdict.PASS:
+        return look.after_pass(judgement)
+    return look.without_verdict(judgement)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One look at an active rollout."""
+
+    plan: Plan
+    progress: Progress
+    observation: Observation
+    now: datetime
+    widened_at: datetime
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all who were offered the version had time to take it, and nobody is at it."""
+        return (
+            self.now >= self._after(self.plan.dwell_s) and not self.observation.candidate.under_way
+        )
+
+    @property
+    def lacks_devices(self) -> bool:
+        """Whether the step was offered to too few devices for a verdict, however long one waits."""
+        offered = offered_devices(self.progress, self.observation.fleet)
+        return offered < self.plan.limits.sufficient_sample
+
+    def after_pass(self, judgement: Judgement) -> Transition | Wait:
+        """Widen the offer up to the step's share; then take the next step, or end."""
+        plan, progress = self.plan, self.progress
+        if progress.offered_percentage < progress.percentage:
+            wave_at = self._after(plan.pacing.interval_s)
+            if self.now < wave_at:
+                return Wait("the next wave", wave_at, judgement)
+            return self.transition(Action.WIDEN, judgement)
+        dwelt_at = self._after(plan.dwell_s)
+        if self.now < dwelt_at:
+            return Wait("the step lasts longer", dwelt_at, judgement)
+        if progress.percentage >= plan.target_percentage:
+            return self.transition(Action.COMPLETE, judgement)
+        if not plan.is_automatic:
+            return Wait("the next step is taken by hand", None, judgement)
+        return self.transition(Action.ADVANCE, judgement)
+
+    def without_verdict(self, judgement: Judgement) -> Transition | Wait:
+        """Hold; never take a step.
+
+        Inside the step the offer may grow up to the sufficient sample: a small fleet's first
+        percent could give no verdict.
+        """
+        wave_at = self._after(max(self.plan.pacing.interval_s, self.plan.dwell_s))
+        has_more = self.progress.offered_percentage < self.progress.percentage
+        if has_more and self.lacks_devices and self.is_settled and self.now >= wave_at:
+            return self.transition(Action.WIDEN, judgement)
+        paused_at = self._after(self.plan.patience_s)
+        if self.now >= paused_at:
+            return self.transition(Action.PAUSE, judgement)
+        until = wave_at if self.now < wave_at else paused_at
+        return Wait("the gates come to no verdict", until, judgement)
+
+    def transition(self, action: Action, judgement: Judgement) -> Transition:
+        """Return the transition, with what the gates said as its reason."""
+        changed = replace(
+            self.progress,
+            state=follow(self.progress.state, action),
+            revision=self.progress.revision + 1,
+        )
+        if action is Action.WIDEN:
+            offered = next_offer(self.plan.pacing, self.progress)
+            changed = replace(changed, offered_percentage=offered, widened_at=self.now)
+        elif action is Action.ADVANCE:
+            changed = next_step(self.plan, changed, self.now)
+        return Transition(
+            action=action,
+            before=self.progress,
+            after=changed,
+            at=self.now,
+            actor=CONTROLLER,
+            reason=judgement.reason,
+            judgement=judgement,
+        )
+
+    def _after(self, wait_s: float) -> datetime:
+        return self.widened_at + timedelta(seconds=wait_s)
+
+
+def next_step(
+    plan: Plan, progress: Progress, now: datetime, percentage: float | None = None
+) -> Progress:
+    """Return the progress at the beginning of the next step.
+
+    Args:
+        plan: what the rollout is to do.
+        progress: where it stands; what it offers already stays offered.
+        now: when the step begins.
+        percentage: what it goes up to; by default what the plan has next.
+    """
+    if percentage is None:
+        is_first = progress.step == 0
+        percentage = plan.rollout_percentage if is_first else plan.following(progress.percentage)
+    base = progress.offered_percentage
+    return replace(
+        progress,
+        step=progress.step + 1,
+        base_percentage=base,
+        percentage=percentage,
+        offered_percentage=first_offer(plan.pacing, base, percentage),
+        began_at=now,
+        widened_at=now,
+    )

@@ -1,0 +1,190 @@
+"""The gates: whether what was seen lets a version go on, stops it, or says too little.
+
+They may be looked at after every report. Devices that fail are counted (`octomil.rollouts.excess`).
+Errors and latencies are means over devices, not over requests: the requests of one device are
+alike, and counting each would make little evidence look like much (`mean_difference`).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from epochly.inference.statistics import Moments, mean_difference
+from octomil.rollouts.evidence import Arm, Observation
+from octomil.rollouts.excess import Tally, is_above, is_below
+from octomil.rollouts.limits import Excess, Limits, spent_in
+
+
+class Verdict(StrEnum):
+    """What a gate says."""
+
+    PASS = "pass"  # noqa: S105 - no password
+    BREACH = "breach"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one gate says, and by what.
+
+    Attributes:
+        gate: `devices`, `errors` or `latency`.
+        devices: how many the new version's arm has.
+        candidate: the new version's share; of latencies, their geometric mean.
+        baseline: the old version's; None if there is none to compare with.
+        reason: the same in words.
+        is_waived: whether the step goes on without this gate, as it has too little to judge by.
+    """
+
+    gate: str
+    verdict: Verdict
+    devices: int
+    candidate: float | None
+    baseline: float | None
+    reason: str
+    is_waived: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What all gates say together: stop if one does, pass if all do that are not waived."""
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+
+    @property
+    def reason(self) -> str:
+        """Why, in words: what the gates say that decided."""
+        asked = (each for each in self.findings if not each.is_waived)
+        return "; ".join(each.reason for each in asked if each.verdict is self.verdict)
+
+
+def judge(limits: Limits, observation: Observation, *, step: int, is_settled: bool) -> Judgement:
+    """Weigh what was seen since a step began.
+
+    Args:
+        limits: what to measure by.
+        observation: what was seen.
+        step: 1 for the first.
+        is_settled: whether every device that was offered the version has had its time.
+    """
+    findings = (
+        _device_finding(limits, observation, step, is_settled=is_settled),
+        _error_finding(limits, observation, step),
+        _latency_finding(limits, observation, step),
+    )
+    return Judgement(_together(findings), findings)
+
+
+def _together(findings: Sequence[Finding]) -> Verdict:
+    verdicts = {each.verdict for each in findings if not each.is_waived}
+    if Verdict.BREACH in verdicts:
+        return Verdict.BREACH
+    return Verdict.INCONCLUSIVE if Verdict.INCONCLUSIVE in verdicts else Verdict.PASS
+
+
+def _device_finding(
+    limits: Limits, observation: Observation, step: int, *, is_settled: bool
+) -> Finding:
+    candidate, baseline = observation.candidate, observation.baseline
+    has_baseline = baseline.devices >= limits.minimum_sample
+    verdict = _rate_verdict(limits, candidate, baseline if has_baseline else None, step)
+    if candidate.devices < limits.minimum_sample and verdict is not Verdict.BREACH:
+        verdict = _few_verdict(candidate) if is_settled else Verdict.INCONCLUSIVE
+    compared = (
+        f"{baseline.failed} of {baseline.devices} on the version before"
+        if has_baseline
+        else f"{limits.expected_failures:.1%} are expected"
+    )
+    return Finding(
+        gate="devices",
+        verdict=verdict,
+        devices=candidate.devices,
+        candidate=candidate.failed / candidate.devices if candidate.devices else None,
+        baseline=baseline.failed / baseline.devices if has_baseline else None,
+        reason=f"{candidate.failed} of {candidate.devices} devices failed, {compared}",
+    )
+
+
+def _few_verdict(arm: Arm) -> Verdict:
+    """Below the minimum sample: all healthy, or hold; half of them failed, or more, stops it."""
+    if arm.devices == 0:
+        return Verdict.INCONCLUSIVE
+    if arm.failed == 0:
+        return Verdict.PASS
+    return Verdict.BREACH if 2 * arm.failed >= arm.devices else Verdict.INCONCLUSIVE
+
+
+def _rate_verdict(limits: Limits, new: Arm, old: Arm | None, step: int) -> Verdict:
+    """Weigh the share of devices that fail; who is under way is taken for what speaks against."""
+    alarm = spent_in(step, limits.false_alarm)
+    high_old: Tally | float = limits.expected_failures
+    low_old: Tally | float = limits.expected_failures
+    if old is not None:
+        high_old = Tally(old.failed, old.devices)
+        low_old = Tally(old.failed, old.devices + old.under_way)
+    if is_above(Tally(new.failed, new.devices + new.under_way), high_old, limits.devices, alarm):
+        return Verdict.BREACH
+    if is_below(Tally(new.failed, new.devices), low_old, limits.devices, limits.missed):
+        return Verdict.PASS
+    return Verdict.INCONCLUSIVE
+
+
+def _error_finding(limits: Limits, observation: Observation, step: int) -> Finding:
+    arms = observation.candidate.error_shares, observation.baseline.error_shares
+    return _mean_finding("errors", limits, limits.errors, arms, step, float)
+
+
+def _latency_finding(limits: Limits, observation: Observation, step: int) -> Finding:
+    arms = observation.candidate.log_latencies, observation.baseline.log_latencies
+    relative = limits.latency
+    in_logarithms = Excess(
+        math.log1p(relative.tolerated), math.log1p(relative.unacceptable), relative.is_required
+    )
+    return _mean_finding("latency", limits, in_logarithms, arms, step, math.exp)
+
+
+def _mean_finding(
+    gate: str,
+    limits: Limits,
+    excess: Excess,
+    arms: tuple[Moments | None, Moments | None],
+    step: int,
+    shown: Callable[[float], float],
+) -> Finding:
+    """Weigh the means of two arms; `shown` turns one into what people read."""
+    candidate, baseline = arms
+    devices = 0 if candidate is None else int(candidate.count)
+    others = 0 if baseline is None else int(baseline.count)
+    if candidate is None or baseline is None or min(devices, others) < limits.minimum_sample:
+        return Finding(
+            gate=gate,
+            verdict=Verdict.INCONCLUSIVE,
+            devices=devices,
+            candidate=None,
+            baseline=None,
+            reason=f"{gate}: {devices} and {others} devices report it, which are too few",
+            is_waived=not excess.is_required,
+        )
+    new, old = shown(float(candidate.mean)), shown(float(baseline.mean))
+    return Finding(
+        gate=gate,
+        verdict=_mean_verdict(limits, excess, candidate, baseline, step),
+        devices=devices,
+        candidate=new,
+        baseline=old,
+        reason=f"{gate}: {new:.3g} over {devices} devices, {old:.3g} on the version before",
+    )
+
+
+def _mean_verdict(
+    limits: Limits, excess: Excess, candidate: Moments, baseline: Moments, step: int
+) -> Verdict:
+    tuned_for = limits.minimum_sample
+    alarm = spent_in(step, limits.false_alarm)
+    found = mean_difference(baseline, candidate, alpha=alarm, tuned_for=tuned_for)
+    if found.low > excess.tolerated:
+        return Verdict.BREACH
+    found = mean_difference(baseline, candidate, alpha=limits.missed, tuned_for=tuned_for)
+    return Verdict.PASS if found.high < excess.unacceptable else Verdict.INCONCLUSIVE

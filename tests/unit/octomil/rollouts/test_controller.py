@@ -1,0 +1,189 @@
+"""What a rollout does next by itself."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from octomil.rollouts.controller import Wait, decide, next_step
+from octomil.rollouts.evidence import Arm, Observation
+from octomil.rollouts.plan import Pacing, Plan
+from octomil.rollouts.states import CONTROLLER, Action, Progress, RolloutState, Transition
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+PLAN = Plan()
+GOOD = Arm(devices=800, failed=16)
+UNCLEAR = Arm(devices=800, failed=34)
+BAD = Arm(devices=800, failed=56)
+OLD = Arm(devices=20_000, failed=400)
+
+
+def active(offered: float = 10.0, step: int = 1, percentage: float = 10.0) -> Progress:
+    return Progress(
+        state=RolloutState.ACTIVE,
+        step=step,
+        base_percentage=percentage - 10,
+        percentage=percentage,
+        offered_percentage=offered,
+        began_at=BEGIN,
+        widened_at=BEGIN,
+        revision=7,
+    )
+
+
+def after(
+    seconds: float,
+    candidate: Arm,
+    progress: Progress,
+    *,
+    plan: Plan = PLAN,
+    fleet: int = 100_000,
+) -> Transition | Wait:
+    observation = Observation(fleet=fleet, candidate=candidate, baseline=OLD)
+    return decide(plan, progress, observation, BEGIN + timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize("state", set(RolloutState) - {RolloutState.ACTIVE, RolloutState.PAUSED})
+def test_nothing_happens_to_what_is_not_under_way(state: RolloutState):
+    found = after(1e6, BAD, replace(active(), state=state))
+
+    assert isinstance(found, Wait)
+    assert state.replace("_", " ") in found.reason
+
+
+def test_a_breach_rolls_back_at_once_and_blocks():
+    found = after(1, BAD, active(offered=1))
+
+    assert isinstance(found, Transition)
+    assert (found.action, found.after.state) == (Action.ROLL_BACK, RolloutState.ROLLED_BACK)
+    assert (found.actor, found.blocks) == (CONTROLLER, True)
+    assert found.reason.startswith("56 of 800 devices failed")
+    assert found.judgement.findings[0].gate == "devices"
+    assert found.after.revision == found.before.revision + 1 == 8
+
+
+def test_a_breach_rolls_back_what_is_paused():
+    found = after(1, BAD, replace(active(), state=RolloutState.PAUSED))
+
+    assert isinstance(found, Transition)
+    assert found.action is Action.ROLL_BACK
+
+
+def test_nothing_else_happens_to_what_is_paused():
+    for arm in (GOOD, UNCLEAR):
+        assert isinstance(after(1e6, arm, replace(active(), state=RolloutState.PAUSED)), Wait)
+
+
+def test_a_passed_wave_is_followed_by_the_next_after_a_while():
+    early, late = after(299, GOOD, active(offered=1)), after(300, GOOD, active(offered=1))
+
+    assert isinstance(early, Wait)
+    assert early.until == BEGIN + timedelta(seconds=300)
+    assert isinstance(late, Transition)
+    assert (late.action, late.after.offered_percentage) == (Action.WIDEN, 3)
+    assert late.after.widened_at == late.at
+    assert (late.after.step, late.after.began_at) == (1, BEGIN)
+
+
+def test_a_passed_step_is_followed_by_the_next_once_it_has_lasted():
+    early, late = after(899, GOOD, active()), after(900, GOOD, active())
+
+    assert isinstance(early, Wait)
+    assert early.until == BEGIN + timedelta(seconds=900)
+    assert isinstance(late, Transition)
+    assert late.action is Action.ADVANCE
+    assert (late.after.step, late.after.percentage, late.after.offered_percentage) == (2, 20, 11)
+    assert late.after.base_percentage == 10
+    assert late.after.began_at == late.after.widened_at == late.at
+
+
+def test_the_last_step_completes_the_rollout():
+    found = after(900, GOOD, active(offered=100, step=10, percentage=100))
+
+    assert isinstance(found, Transition)
+    assert found.after.state is RolloutState.COMPLETED
+
+
+def test_steps_are_left_to_people_if_they_want_that():
+    plan = Plan(is_automatic=False)
+
+    assert isinstance(after(1e4, GOOD, active(), plan=plan), Wait)
+    assert isinstance(after(1, BAD, active(), plan=plan), Transition)
+
+
+@pytest.mark.parametrize("seconds", [900, 10_000, 86_399])
+def test_without_a_verdict_nothing_goes_on(seconds: float):
+    found = after(seconds, UNCLEAR, active(offered=1))
+
+    assert isinstance(found, Wait)
+    assert found.until == BEGIN + timedelta(days=1)
+    assert found.judgement is not None
+
+
+def test_without_a_verdict_for_long_it_pauses_for_somebody_to_look():
+    found = after(86_400, UNCLEAR, active(offered=1))
+
+    assert isinstance(found, Transition)
+    assert (found.action, found.after.state) == (Action.PAUSE, RolloutState.PAUSED)
+    assert not found.blocks
+
+
+def test_without_devices_nothing_goes_on():
+    assert isinstance(after(86_399, Arm(), active()), Wait)
+
+
+def test_a_small_fleet_s_first_percent_is_widened_for_want_of_devices():
+    few = Arm(devices=90, failed=3)
+    small = after(900, few, active(offered=1), fleet=10_000)
+
+    assert isinstance(small, Transition)
+    assert (small.action, small.after.offered_percentage) == (Action.WIDEN, 3)
+    assert isinstance(after(899, few, active(offered=1), fleet=10_000), Wait)
+    assert isinstance(after(900, few, active(offered=1), fleet=100_000), Wait)
+    assert isinstance(after(900, few, active(offered=10), fleet=5_000), Wait), "not the next step"
+
+
+def test_the_first_percent_is_looked_at_again_when_it_could_be_widened():
+    few = Arm(devices=90, failed=3)
+    slow = Plan(pacing=Pacing(interval_s=1_200))
+
+    for plan, seconds in ((PLAN, 900), (slow, 1_200)):
+        found = after(10, few, active(offered=1), plan=plan, fleet=10_000)
+        assert isinstance(found, Wait)
+        assert found.until == BEGIN + timedelta(seconds=seconds)
+        early = after(seconds - 1, few, active(offered=1), plan=plan, fleet=10_000)
+        assert isinstance(early, Wait)
+        late = after(seconds, few, active(offered=1), plan=plan, fleet=10_000)
+        assert isinstance(late, Transition)
+
+
+def test_who_is_under_way_is_waited_for():
+    few = Arm(devices=90, failed=3, under_way=1)
+
+    assert isinstance(after(900, few, active(offered=1), fleet=10_000), Wait)
+
+
+def test_in_a_small_fleet_all_that_tried_must_be_well():
+    well, one_ill = Arm(devices=8), Arm(devices=8, failed=1)
+
+    passed = after(900, well, active(), fleet=100)
+    assert isinstance(passed, Transition)
+    assert passed.action is Action.ADVANCE
+    assert isinstance(after(900, one_ill, active(), fleet=100), Wait)
+    assert isinstance(after(100, well, active(), fleet=100), Wait), "others may still come"
+
+
+def test_in_a_small_fleet_half_of_those_that_tried_stop_it_once_all_had_their_time():
+    half = Arm(devices=4, failed=2)
+
+    assert isinstance(after(899, half, active(), fleet=100), Wait)
+    found = after(900, half, active(), fleet=100)
+    assert isinstance(found, Transition)
+    assert found.action is Action.ROLL_BACK
+
+
+def test_the_first_step_is_the_plan_s():
+    first = next_step(PLAN, Progress(), BEGIN)
+
+    assert (first.step, first.percentage, first.offered_percentage) == (1, 10, 1)
+    assert next_step(PLAN, Progress(), BEGIN, 5).percentage == 5
