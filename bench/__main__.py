@@ -18,15 +18,23 @@ CATALOG = {
     "routing": "bench.routing",
     "polls": "bench.polls",
     "devices": "bench.devices",
+    "registry": "bench.registry",
     "uploads": "bench.uploads",
     "breaker": "bench.breaker",
     "statistics": "bench.statistics",
     "redaction": "bench.redaction",
+    "buckets": "bench.buckets",
+    "placement": "bench.placement",
 }
 """Name to module. A new bench is one file and one line here."""
 
 CAMPAIGNS = {
     "mutation": "bench.mutation",
+    "rollouts": "bench.rollouts",
+    "orchestrators": "bench.orchestrators",
+    "crashes": "bench.crashes",
+    "interoperability": "bench.interoperability",
+    "openapi": "bench.openapi",
 }
 """What `campaign` runs: counts rather than times, and longer than a bench."""
 

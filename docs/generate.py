@@ -40,6 +40,8 @@ from octomil.engines.pool import EnginePool
 from octomil.errors import InvalidRequestError, OctomilError
 from octomil.models.catalog import CATALOG, SHORT_NAMES, format_parameters
 from octomil.models.partial import format_size
+from octomil.placement.table import CLASSES, PLATFORMS
+from octomil.rollouts.limits import Limits
 from octomil.serve import errors as serve_errors
 from octomil.serve.app import build_app
 from octomil.serve.gauges import gauges
@@ -464,13 +466,68 @@ def uploads() -> str:
     return _results("uploads", "one loop", "before")
 
 
+def rollouts() -> str:
+    """What becomes of good and bad versions in simulated fleets."""
+    return _results("rollouts", "", "")
+
+
+def orchestrators() -> str:
+    """What orchestrators that act at the same moment do to a rollout."""
+    return _results("orchestrators", "", "")
+
+
+def buckets() -> str:
+    """What it takes to tell who of a million devices is in a rollout."""
+    return _results("buckets", "", "bare SHA-256, or one comparison")
+
+
+def rollout_gates() -> str:
+    """What the gates of a rollout tolerate if nothing else is said."""
+    limits = Limits()
+    meanings = {
+        "devices": "share of devices that cannot run the version, or do not stay healthy",
+        "errors": "share of requests that fail, as a device sees it on average",
+        "latency": "geometric mean of the latencies",
+    }
+    rows = []
+    for gate, meaning in meanings.items():
+        excess, unit = getattr(limits, gate), " %" if gate == "latency" else " points"
+        bounds = (f"+{100 * each:g}{unit}" for each in (excess.tolerated, excess.unacceptable))
+        rows.append((f"`{gate}`", meaning, *bounds))
+    return table(("gate", "what it compares", "tolerated", "unacceptable"), rows)
+
+
+def device_classes() -> str:
+    """What a device of each class has, and holds."""
+    rows = [
+        (f"`{name}`", f"{each.memory_mb:,} MB", f"{each.model_mb:,} MB", f"{each.slowness:g}")
+        for name, each in CLASSES.items()
+    ]
+    return table(("class", "memory from", "model up to", "times slower"), rows)
+
+
+def device_platforms() -> str:
+    """What runs models on each platform."""
+    rows = []
+    for name, each in PLATFORMS.items():
+        engines = (
+            "" if part is None else f"`{part.engine}`, {part.ms_per_mb:g}"
+            for part in (each.npu, each.gpu, each.cpu)
+        )
+        rows.append((f"`{name}`", f"`{each.format}`", *engines))
+    return table(("platform", "format", "neural processor", "graphics", "processor"), rows)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "bench": bench,
+    "buckets": buckets,
     "cli": cli,
     "control-endpoints": control_endpoints,
     "control-errors": control_errors,
     "control-metrics": control_metrics,
     "control-scopes": control_scopes,
+    "device-classes": device_classes,
+    "device-platforms": device_platforms,
     "devices": devices,
     "endpoints": endpoints,
     "epochly-metrics": epochly_metrics,
@@ -480,9 +537,12 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "escalation": escalation,
     "metrics": metrics,
     "models": models,
+    "orchestrators": orchestrators,
     "packages": packages,
     "polls": polls,
     "request-queue": request_queue,
+    "rollout-gates": rollout_gates,
+    "rollouts": rollouts,
     "routing": routing,
     "serve-options": serve_options,
     "uploads": uploads,

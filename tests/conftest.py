@@ -3,11 +3,18 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support.ledger import Ledger
 from support.models import model_cache_dir
 from support.postgres import postgres_server
+from support.s3 import s3_server
 from support.serving import ServeProcess, serving
+
+# How long an example takes says how busy the machine is. What hypothesis sets by itself in CI,
+# where it draws the same examples each time, stays.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -52,3 +59,10 @@ def postgres() -> Iterator[str]:
     """A Postgres server's URL; make databases of your own on it (`support.postgres`)."""
     with postgres_server() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The variables that lead to an S3 server with a bucket; take a prefix of your own in it."""
+    with s3_server(tmp_path_factory.mktemp("s3") / "server.log") as variables:
+        yield variables

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from random import random
+from typing import TypedDict
 
 from octomil.config import Settings
-from octomil.control.blobs.catalog import open_blobs
-from octomil.control.blobs.spool import UploadSpool
-from octomil.control.data_folder import DataFolder
+from octomil.control.blobs.catalog import open_blobs, open_spool
+from octomil.control.data_folder import DataFolder, cannot_be_used
+from octomil.control.options import require_public_url
 from octomil.control.plane import ControlPlane
 from octomil.control.ports import BlobStore, Clock, SharedLimits, Store
 from octomil.control.records import Organisation
@@ -23,21 +24,27 @@ from octomil.control.services.api_keys import ApiKeyService
 from octomil.control.services.assignments import Plans
 from octomil.control.services.audit import AuditService, Verified, all_verified
 from octomil.control.services.bootstrap_tokens import BootstrapTokenService
+from octomil.control.services.callers import Caller
+from octomil.control.services.completion import RolloutCompletion
 from octomil.control.services.deliveries import DeliveryService
 from octomil.control.services.device_auth import DeviceAuth
 from octomil.control.services.devices import DeviceService
 from octomil.control.services.download_links import DownloadLinks
 from octomil.control.services.downloads import Downloads
+from octomil.control.services.failures import FailedCredentials
 from octomil.control.services.fleet import FleetService
 from octomil.control.services.garbage import Garbage
+from octomil.control.services.idempotency import IdempotencyService
 from octomil.control.services.intake import Intake
 from octomil.control.services.last_seen import LastSeen
+from octomil.control.services.leftovers import LeftoverService
 from octomil.control.services.lineage import LineageService
 from octomil.control.services.models import ModelService
 from octomil.control.services.organisations import OrganisationService
 from octomil.control.services.publication import PublicationService
 from octomil.control.services.rate_limits import NO_LIMITS, Limits, RateLimits
 from octomil.control.services.rollouts import RolloutService
+from octomil.control.services.signing_keys import SigningKeyService
 from octomil.control.services.uploads import UploadService
 from octomil.control.services.version_files import VersionFiles
 from octomil.control.services.versions import VersionService
@@ -45,6 +52,8 @@ from octomil.control.services.webhooks import WebhookService
 from octomil.control.stores.catalog import open_store
 from octomil.control.threads import ServiceThreads
 from octomil.control.webhook_sender import HttpWebhookSender
+from octomil.errors import NotFoundError
+from octomil.wire.api_keys import CreateKey, KeyCreated
 
 DEFAULT_ORGANISATION = "default"
 
@@ -71,17 +80,22 @@ def build_plane(
 
     Raises:
         ConfigurationError: a setting makes no sense, or what it names cannot be reached.
-        DataFolderError: a newer version of Octomil wrote the database.
+        DataFolderError: a newer version of Octomil wrote the database, or the folder cannot be
+            written.
     """
-    return assemble(
-        database_url=settings.database_url or folder.database_url,
-        blob_url=settings.blob_url or folder.blob_url,
-        uploads=folder.uploads,
-        clock=clock,
-        limits=limits,
-        redis_url=settings.redis_url,
-        webhooks_private=settings.webhooks_private,
-    )
+    try:
+        return assemble(
+            database_url=settings.database_url or folder.database_url,
+            blob_url=settings.blob_url or folder.blob_url,
+            uploads=folder.uploads,
+            clock=clock,
+            limits=limits,
+            redis_url=settings.redis_url,
+            webhooks_private=settings.webhooks_private,
+            public_url=settings.public_url,
+        )
+    except OSError as error:
+        raise cannot_be_used(folder.path, error) from error
 
 
 def assemble(
@@ -93,9 +107,10 @@ def assemble(
     limits: Limits = NO_LIMITS,
     redis_url: str | None = None,
     webhooks_private: bool = False,
+    public_url: str | None = None,
 ) -> ControlPlane:
     """Wire a control plane over the places that its things are kept in."""
-    blobs, spool = open_blobs(blob_url), UploadSpool(uploads)
+    blobs, spool = open_blobs(blob_url), open_spool(blob_url, uploads)
     store = open_store(database_url)
     devices = DeviceService(store, clock)
     access_tokens, api_keys = AccessTokens(store, clock), ApiKeyService(store, clock)
@@ -107,6 +122,7 @@ def assemble(
         blobs=blobs,
         spool=spool,
         threads=ServiceThreads(store.group),
+        idempotency=IdempotencyService(store, clock),
         access_tokens=access_tokens,
         api_keys=api_keys,
         bootstrap_tokens=BootstrapTokenService(store, clock),
@@ -118,8 +134,8 @@ def assemble(
         last_seen=LastSeen(store, clock, lambda tx, seen: tx.note_last_seen(seen)),
         key_uses=LastSeen(store, clock, lambda tx, used: tx.note_key_uses(used)),
         rate_limits=RateLimits(limits, _shared_limits(redis_url)),
+        failures=FailedCredentials(limits.failures),
         plans=plans,
-        models=ModelService(store, clock),
         versions=versions,
         intake=intake,
         uploads=UploadService(store, spool, intake, clock),
@@ -127,13 +143,60 @@ def assemble(
         downloads=Downloads(store, versions),
         download_links=DownloadLinks(store, clock),
         garbage=Garbage(store, blobs, spool, clock),
+        rollouts=RolloutService(store, clock, plans),
+        public_url=None if public_url is None else require_public_url(public_url),
+        **_registry(store, clock),
+        **_webhooks(store, clock, allow_private=webhooks_private),
+        **_timed(store, clock),
+    )
+
+
+class _Registry(TypedDict):
+    """What is done with models besides their files."""
+
+    models: ModelService
+    publication: PublicationService
+    signing_keys: SigningKeyService
+    lineage: LineageService
+    aliases: AliasService
+
+
+def _registry(store: Store, clock: Clock) -> _Registry:
+    return _Registry(
+        models=ModelService(store, clock),
         publication=PublicationService(store, clock),
+        signing_keys=SigningKeyService(store, clock),
         lineage=LineageService(store, clock),
         aliases=AliasService(store, clock),
-        webhooks=WebhookService(store, clock, allow_private=webhooks_private),
+    )
+
+
+class _Timed(TypedDict):
+    """What only timers drive."""
+
+    leftovers: LeftoverService
+    completion: RolloutCompletion
+
+
+def _timed(store: Store, clock: Clock) -> _Timed:
+    return _Timed(
+        leftovers=LeftoverService(store, clock), completion=RolloutCompletion(store, clock)
+    )
+
+
+class _Webhooks(TypedDict):
+    """What tells others of what happens here."""
+
+    webhooks: WebhookService
+    deliveries: DeliveryService
+    webhook_sender: HttpWebhookSender
+
+
+def _webhooks(store: Store, clock: Clock, *, allow_private: bool) -> _Webhooks:
+    return _Webhooks(
+        webhooks=WebhookService(store, clock, allow_private=allow_private),
         deliveries=DeliveryService(store, clock, random),
-        webhook_sender=HttpWebhookSender(allow_private=webhooks_private),
-        rollouts=RolloutService(store, clock, plans),
+        webhook_sender=HttpWebhookSender(allow_private=allow_private),
     )
 
 
@@ -163,6 +226,30 @@ def open_audit(settings: Settings, folder: DataFolder) -> Iterator[Iterator[Veri
     store = open_store(settings.database_url or folder.database_url, upgrade=False)
     try:
         yield all_verified(store)
+    finally:
+        store.close()
+
+
+def make_key(
+    settings: Settings, folder: DataFolder, organisation: str, request: CreateKey
+) -> KeyCreated:
+    """Make a key that is good for whatever is asked, for whoever may read and write the folder.
+
+    The control plane may run meanwhile.
+
+    Raises:
+        NotFoundError: there is no such organisation.
+        BadRequestError: there is no such scope.
+        ConfigurationError: the database cannot be reached.
+        DataFolderError: another version of Octomil wrote it.
+    """
+    store = open_store(settings.database_url or folder.database_url, upgrade=False)
+    try:
+        with store.system_snapshot() as tx:
+            if tx.organisation(organisation) is None:
+                raise NotFoundError(f"there is no organisation {organisation!r}")
+        owner = Caller(organisation, "local", (ALL_SCOPES, INSTALLATION))
+        return ApiKeyService(store, utc_now).make(owner, request)
     finally:
         store.close()
 

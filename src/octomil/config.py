@@ -146,6 +146,11 @@ class Settings:
         "Where model files are kept: `s3://`, `gs://`, `az://` or `file://`; without it, in the "
         "data folder.",
     )
+    public_url: str | None = _variable(
+        "OCTOMIL_PUBLIC_URL",
+        None,
+        "The same as `octomil up --public-url`.",
+    )
     webhooks_private: bool = _variable(
         "OCTOMIL_WEBHOOKS_PRIVATE",
         False,

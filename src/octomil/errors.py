@@ -30,8 +30,8 @@ OctomilError
   └ ApiError                            the control plane refuses; `code` and `status` say how
     ├ BadRequestError, UnauthorizedError, ForbiddenError, NotFoundError, MethodNotAllowedError,
     ├ RequestTimedOutError, ConflictError, PayloadTooLargeError, UnsupportedMediaError,
-    ├ RangeNotSatisfiableError, RateLimitedError, HeadersTooLargeError, InternalError,
-    ├ NotImplementedYetError
+    ├ RangeNotSatisfiableError, IdempotencyKeyReusedError, RateLimitedError,
+    ├ HeadersTooLargeError, InternalError, NotImplementedYetError
     └ ServiceUnavailableError           one class for each row of `API_ERRORS`
 ```
 
@@ -258,6 +258,12 @@ class RangeNotSatisfiableError(ApiError):
     code, status = "range_not_satisfiable", 416
 
 
+class IdempotencyKeyReusedError(ApiError):
+    """The idempotency key was used for another request."""
+
+    code, status = "idempotency_key_reused", 422
+
+
 class HeadersTooLargeError(ApiError):
     """The request line and headers are larger than what is taken."""
 
@@ -301,6 +307,7 @@ API_ERRORS: Mapping[str, type[ApiError]] = {
         PayloadTooLargeError,
         UnsupportedMediaError,
         RangeNotSatisfiableError,
+        IdempotencyKeyReusedError,
         RateLimitedError,
         HeadersTooLargeError,
         InternalError,

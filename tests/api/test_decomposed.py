@@ -13,6 +13,7 @@ import pytest
 from octomil.engines.base import Capabilities
 from octomil.engines.echo import EchoEngine
 from octomil.serve.request_log import RequestLog
+from support.caller import Caller
 from support.nodes import chat, client_of, composed_node, node_of
 from support.prometheus import read_metrics
 from support.serving import ServeProcess, serving
@@ -429,11 +430,10 @@ def test_client_that_hangs_up_ends_every_task(gateway, upstream, stream):
     upstream.script("large", Answer(hold=second))
     before = gateway.get("/v1/routing/stats").json()["total_requests"]
     with opened_at_the_end(first, second):
-        with (
-            httpx.Client(base_url=gateway.url, timeout=0.3) as client,
-            pytest.raises(httpx.ReadTimeout),
-        ):
-            client.post(CHAT, json=chat(TWO, stream=stream))
+        with Caller(gateway.url) as client:
+            client.ask(chat(TWO, stream=stream))
+            first.await_waiting()
+            second.await_waiting()
         first.await_hang_up()
         second.await_hang_up()
 

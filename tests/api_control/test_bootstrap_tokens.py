@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from octomil.control.plane import ControlPlane
+from octomil.control.services.device_auth import GRACE
 from support.control import API, bearer, client_of, key_of
 from support.records import operations
 
@@ -70,6 +71,28 @@ async def test_a_device_whose_answer_was_lost_asks_again(admin, anybody):
 
     assert [answer.status_code for answer in answers] == [200, 200, 200]
     assert len({answer.json()["device_id"] for answer in answers}) == 1
+
+
+async def test_a_device_whose_tokens_were_copied_comes_in_by_the_same_use(admin, anybody, clock):
+    token = await made(admin, max_uses=1)
+    copied = (await let_in(anybody, token)).json()
+    body = {"refresh_token": copied["refresh_token"]}
+    assert (await anybody.post(f"{API}/device-auth/refresh", json=body)).status_code == 200
+    clock.advance(seconds=GRACE.total_seconds())
+    assert (await anybody.post(f"{API}/device-auth/refresh", json=body)).status_code == 401
+
+    again, other = await let_in(anybody, token), await let_in(anybody, token, "box-2")
+
+    assert (again.status_code, other.status_code) == (200, 401)
+    assert again.json()["device_id"] == copied["device_id"]
+
+
+async def test_a_device_that_was_revoked_by_hand_stays_out(admin, anybody):
+    token = await made(admin, max_uses=1)
+    device = (await let_in(anybody, token)).json()
+    await admin.post(f"{API}/devices/{device['device_id']}/revoke")
+
+    assert (await let_in(anybody, token)).status_code == 401
 
 
 async def test_nobody_gets_the_tokens_of_a_device_that_came_in_otherwise(admin, anybody):

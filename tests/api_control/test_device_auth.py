@@ -1,5 +1,6 @@
 """`/device-auth` over HTTP: rotation, reuse, revocation."""
 
+import asyncio
 from datetime import timedelta
 
 import httpx
@@ -8,6 +9,8 @@ import pytest
 from octomil.control.plane import ControlPlane
 from octomil.control.services.access_tokens import AccessTokens
 from octomil.control.services.device_auth import FAMILY_TTL, GRACE
+from octomil.control.tokens import RefreshToken
+from octomil.device.session import AUTH_PATIENCE_S
 from support.control import API, bearer, client_of, key_of
 
 BOOTSTRAP = {"org_id": "default", "device_identifier": "box-1", "scopes": ["devices:write"]}
@@ -95,6 +98,18 @@ async def test_a_refresh_whose_answer_was_lost_may_be_repeated(admin, anybody, c
     assert (await refreshed(anybody, answer.json())).status_code == 200
 
 
+async def test_a_refresh_is_repeated_after_all_that_a_client_waits(admin, anybody, clock):
+    """The answer is lost, and so is everything else until the client's patience ends."""
+    tokens = await bootstrapped(admin)
+    assert (await refreshed(anybody, tokens)).status_code == 200
+    clock.advance(seconds=AUTH_PATIENCE_S)
+
+    answer = await refreshed(anybody, tokens)
+
+    assert answer.status_code == 200
+    assert await works(anybody, answer.json())
+
+
 async def test_a_refresh_token_that_comes_again_ends_the_family(admin, anybody, clock, plane):
     stolen = await bootstrapped(admin)
     youngest = (await refreshed(anybody, stolen)).json()
@@ -121,6 +136,20 @@ async def test_within_the_grace_a_thief_and_the_owner_cannot_both_go_on(admin, a
 
     assert (await refreshed(anybody, thief)).status_code == 401
     assert (await refreshed(anybody, owner)).status_code == 401
+
+
+async def test_of_many_that_refresh_at_once_one_has_the_token_that_goes_on(admin, anybody, plane):
+    stolen = await bootstrapped(admin)
+
+    answers = await asyncio.gather(*(refreshed(anybody, stolen) for _ in range(8)))
+
+    assert {answer.status_code for answer in answers} == {200}
+    tokens = [RefreshToken.parse(answer.json()["refresh_token"]) for answer in answers]
+    assert len({token.secret for token in tokens}) == 8
+    with plane.store.system_snapshot() as tx:
+        family = tx.token_family(tokens[0].family)
+    assert [token.hash for token in tokens].count(family.current_hash) == 1
+    assert family.previous_hash == RefreshToken.parse(stolen["refresh_token"]).hash
 
 
 async def test_repeating_does_not_extend_the_grace(admin, anybody, clock):

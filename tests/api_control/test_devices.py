@@ -9,6 +9,7 @@ from octomil.control.jobs.catalog import write_last_seen
 from octomil.control.plane import ControlPlane
 from octomil.control.services.assignments import Plan
 from octomil.wire.devices import Assignment
+from octomil.wire.versions import SignatureView
 from support.control import API, bearer, client_of, key_of
 
 REGISTRATION = {
@@ -174,7 +175,10 @@ async def test_a_poll_with_a_token_says_the_same_as_one_with_a_key(
     admin: httpx.AsyncClient, anybody: httpx.AsyncClient, plane: ControlPlane
 ):
     tokens = await tokens_of(admin)
-    offer = Assignment(model_id="mdl_1", version="1.0.0", digest="sha256:" + "0" * 64)
+    offer = Assignment(
+        model_id="mdl_1", name="mnist", version="1.0.0", digest="sha256:" + "0" * 64, sequence=3,
+        signature=SignatureView(keyid="ab" * 8, sig=""),
+    )  # fmt: skip
     plane.plans.replace({"default": Plan(3, (offer,)), "globex": Plan(9)})
     path = f"{API}/devices/{tokens['device_id']}/assignments"
 

@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from octomil.control.plane import ControlPlane
+from octomil.control.services.download_links import DownloadLink
 from support import model_files as made
-from support.control import API, WallClock, client_of, key_of
+from support.control import API, WallClock, client_of, control_plane, key_of
 from support.registry import downloaded, new_model, sent
 
 CONTENT = made.safetensors_file(w=[1.0, 2.0, 3.0])
@@ -98,6 +99,15 @@ async def test_a_part_that_lies_outside_is_refused(
     assert answer.headers["content-range"] == f"bytes */{SIZE}"
 
 
+@pytest.mark.parametrize("asked", ["bytes=0-3", "bytes=9999999-"])
+async def test_a_part_is_asked_for_by_get_alone(admin: httpx.AsyncClient, model: str, asked: str):
+    answer = await admin.head(path_of(model), headers={"range": asked})
+
+    assert answer.status_code == 200
+    assert answer.headers["content-length"] == str(SIZE)
+    assert "content-range" not in answer.headers
+
+
 async def test_a_part_of_another_file_is_not_mixed_in(admin: httpx.AsyncClient, model: str):
     for tag, status in ((TAG, 206), ('"other"', 200), (f"W/{TAG}", 200)):
         headers = {"range": "bytes=5-", "if-range": tag}
@@ -149,6 +159,45 @@ async def test_a_link_is_good_without_a_key(
     assert given["url"].startswith("http://control/api/v1/blobs/")
     assert (given["sha256"], given["size_bytes"], given["format"]) == (DIGEST, SIZE, "safetensors")
     assert given["expires_at"] == "2026-11-21T13:00:00+00:00"
+
+
+async def test_a_link_leads_to_where_others_reach_the_control_plane(tmp_path: Path):
+    with control_plane(tmp_path, public_url="https://models.example/octomil/") as plane:
+        async with client_of(plane, key_of(plane)) as client:
+            model = await new_model(client)
+            await sent(client, model, CONTENT)
+            given = await link(client, model)
+
+    assert given["url"].startswith("https://models.example/octomil/api/v1/blobs/")
+
+
+async def test_a_secret_that_retired_long_ago_signs_no_link(
+    admin: httpx.AsyncClient,
+    anybody: httpx.AsyncClient,
+    plane: ControlPlane,
+    clock: WallClock,
+    model: str,
+):
+    """Who got hold of it could write links that expire in a hundred years."""
+    url = (await link(admin, model))["url"]
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    with plane.store.system_snapshot() as tx:
+        (secret,) = tx.signing_secrets()
+    forged = DownloadLink(digest=DIGEST, organisation="default", expires_s=2**40,
+                          name=query["name"], key_id=secret.id)  # fmt: skip
+    query |= {"expires": str(2**40), "signature": forged.signed(secret.secret)}
+    lasting = urlunsplit(parts._replace(query=urlencode(query)))
+    clock.advance(seconds=1)
+    plane.access_tokens.rotate_secret()
+    clock.advance(seconds=3500)
+    before = [await anybody.get(each) for each in (url, lasting)]
+    clock.advance(seconds=161)
+
+    after = await anybody.get(lasting)
+
+    assert [each.status_code for each in before] == [200, 200]
+    assert after.status_code == 403
 
 
 async def test_a_link_expires(

@@ -10,6 +10,8 @@ from support.belongings import MAKERS, make_all
 from support.control import API, bearer, client_of, key_of
 from support.control_routes import ControlRoute, openapi_of, routes_of
 from support.examples import request_of
+from support.model_files import safetensors_file
+from support.registry import new_model, uploaded
 
 
 @pytest.fixture
@@ -56,3 +58,44 @@ async def test_to_its_owner_it_is_there(plane: ControlPlane, with_ids: list[Cont
     assert answers
     refused = {name: a.status_code for name, a in answers.items() if not a.is_success}
     assert {status for status in refused.values() if status != 501} == set(), refused
+
+
+async def test_what_another_organisation_has_is_not_there_for_bodies_either(plane: ControlPlane):
+    """Ids, digests and names that a request carries inside, where no route shows them."""
+    async with client_of(plane, key_of(plane, "default", ALL_SCOPES, INSTALLATION)) as owner:
+        made = await make_all(owner)
+        content = safetensors_file(w=[3.0])
+        foreign_file = await uploaded(owner, content)
+    async with client_of(plane, key_of(plane, "globex")) as stranger:
+        own = await new_model(stranger, "own")
+        body = {"device_identifier": "box-1", "scopes": ["devices:write"]}
+        tokens = (await stranger.post(f"{API}/device-auth/bootstrap", json=body)).json()
+        parent = {"model_id": made["model_id"], "version": made["version"]}
+        versions = f"{API}/models/{own}/versions"
+        tried = {
+            "a parent": (versions, {"version": "1.0.0", "parents": [parent]}),
+            "a file": (versions, {"version": "1.0.0", "storage_path": foreign_file}),
+            "a rollout's version": (f"{API}/models/{own}/rollouts",
+                                    {"version": made["version"], "rollout_percentage": 100}),
+            "an attested model": (f"{API}/devices/{tokens['device_id']}/attestations",
+                                  {"model_id": made["model_id"], "version": made["version"],
+                                   "digest": "sha256:" + "0" * 64}),
+        }  # fmt: skip
+        answers = {
+            name: await stranger.post(
+                path, json=body,
+                headers=bearer(tokens["access_token"]) if "attest" in path else {},
+            )
+            for name, (path, body) in tried.items()
+        }  # fmt: skip
+        as_device = await stranger.post(
+            f"{API}/device-auth/bootstrap", json={**body, "device_id": made["device_id"]}
+        )
+        of_theirs = await stranger.post(
+            f"{API}/devices/register", json={"device_identifier": "b", "org_id": "default"}
+        )
+
+    assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(
+        tried, 404
+    )
+    assert (as_device.status_code, of_theirs.status_code) == (409, 403)

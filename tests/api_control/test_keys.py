@@ -157,6 +157,19 @@ async def test_nobody_makes_or_rotates_a_key_that_can_do_more(plane: ControlPlan
     assert statuses == [201, 403, 403, 403]
 
 
+async def test_nobody_ends_a_key_that_can_do_more(plane: ControlPlane, admin, anybody):
+    weak = bearer(key_of(plane, "default", "keys:write", "devices:read"))
+    strong = await made(admin, scopes=["*"])
+    equal = await made(admin, scopes=["devices:read"])
+
+    refused = await anybody.post(f"{API}/keys/{strong['id']}/revoke", headers=weak)
+    done = await anybody.post(f"{API}/keys/{equal['id']}/revoke", headers=weak)
+
+    assert (refused.status_code, done.status_code) == (403, 200)
+    assert await works(anybody, strong["key"])
+    assert not await works(anybody, equal["key"])
+
+
 async def test_everything_in_an_organisation_is_not_the_installation(admin):
     answer = await admin.post(f"{API}/keys", json=CI | {"scopes": [INSTALLATION]})
 

@@ -207,17 +207,3 @@ async def test_a_key_that_may_only_read_changes_nothing(
         ]:  # fmt: skip
             answer = await reader.request(method, f"{API}/models{path}", json=body)
             assert (answer.status_code, answer.json()["error"]) == (403, "forbidden")
-
-
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [("GET", "/optimized-config/iphone"), ("POST", "/optimize"), ("GET", "/compatibility")],
-)
-async def test_a_call_that_is_known_and_not_served_says_so(
-    admin: httpx.AsyncClient, method: str, path: str
-):
-    model = await made_model(admin)
-
-    answer = await admin.request(method, f"{API}/models/{model}{path}")
-
-    assert (answer.status_code, answer.json()["error"]) == (501, "not_implemented")

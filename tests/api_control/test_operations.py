@@ -1,15 +1,25 @@
 """What is everybody's: health, metrics, ids, errors, other origins."""
 
+from pathlib import Path
+
 import httpx
 import pytest
 
+from octomil.control.api import operations as module
+from octomil.control.api.operations import READY_S
 from octomil.control.plane import ControlPlane
 from octomil.errors import API_ERRORS
-from support.control import API, bearer, client_of, key_of
+from support.control import API, bearer, client_of, control_plane, key_of
+from support.postgres import fresh_database
 from support.prometheus import read_metrics
+from support.stopped import closed_database, stopped_postgres
+from support.waiting import PATIENCE_S
 
 
-async def test_the_process_tells_that_it_answers(anybody: httpx.AsyncClient):
+async def test_the_process_tells_that_it_answers(
+    anybody: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "READY_S", PATIENCE_S)
     assert (await anybody.get("/health")).json()["status"] == "ok"
     assert (await anybody.get("/ready")).json() == {"ready": True}
 
@@ -32,6 +42,48 @@ async def test_without_its_database_it_is_not_ready(anybody: httpx.AsyncClient, 
     assert answer.status_code == 503
     assert "database" in answer.json()["reason"]
     assert (await anybody.get("/health")).status_code == 200
+
+
+async def test_beside_a_database_that_hangs_it_is_not_ready(
+    postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with (
+        fresh_database(postgres) as url,
+        control_plane(tmp_path, database_url=url) as plane,
+    ):
+        async with client_of(plane) as client:
+            with monkeypatch.context() as patch:
+                patch.setattr(module, "READY_S", PATIENCE_S)
+                assert (await client.get("/ready")).status_code == 200
+            with stopped_postgres(url):
+                answers = [await client.get("/ready") for _ in range(2)]
+                looks = plane.threads.waiting()["read"]
+
+    assert looks == 1
+    answer = answers[1]
+    assert [each.status_code for each in answers] == [503, 503]
+    assert answer.json() == {
+        "ready": False,
+        "reason": f"the database did not answer within {READY_S:g} s",
+    }
+
+
+async def test_the_log_knows_why_the_database_cannot_be_used_and_clients_do_not(
+    postgres: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    with (
+        fresh_database(postgres) as url,
+        control_plane(tmp_path, database_url=url) as plane,
+    ):
+        async with client_of(plane, key_of(plane)) as client:
+            with closed_database(url) as name:
+                refused = await client.get(f"{API}/models", headers={"x-request-id": "mine"})
+                ready = await client.get("/ready")
+
+    assert (refused.status_code, ready.status_code) == (503, 503)
+    assert name not in refused.text + ready.text
+    assert [name in line and "mine" in line for line in caplog.messages] == [True, False]
+    assert name in caplog.messages[1]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The page at `/`: for people with a key, and safe whatever things are called."""
 
 import base64
+import hashlib
+import re
 
 import httpx
 import pytest
@@ -43,7 +45,11 @@ async def test_a_browser_gives_the_key_as_a_password(plane: ControlPlane, anybod
 
     assert page.status_code == 200
     assert "There are no models yet" in page.text
-    assert "default-src 'none'" in page.headers["content-security-policy"]
+    policy = page.headers["content-security-policy"]
+    (style,) = re.findall(r"<style>(.*?)</style>", page.text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert policy.startswith(f"default-src 'none'; style-src 'sha256-{digest}'; ")
+    assert "unsafe" not in policy
     assert page.headers["cache-control"] == "no-store"
 
 
@@ -65,14 +71,33 @@ async def test_a_key_that_may_not_see_it_all_is_refused(plane: ControlPlane, any
     assert page.status_code == 403
 
 
-async def test_names_are_text_and_never_markup(admin: httpx.AsyncClient):
-    name = "<script>alert(1)</script>"
-    await new_model(admin, name)
+EVIL = """'"><script>alert(1)</script>{{ 7 * 7 }}"""
+
+
+async def test_names_and_messages_are_text_and_never_markup(admin: httpx.AsyncClient):
+    """Of a model, a device (twice), its platform, and what it reports."""
+    model = await new_model(admin, EVIL)
+    await sent(admin, model, safetensors_file(w=[1.0]))
+    path = f"{API}/models/{model}"
+    digest = (await admin.post(f"{path}/versions/1.0.0/publish", json={})).json()["digest"]
+    body = {"device_identifier": EVIL, "scopes": ["devices:write"]}
+    tokens = (await admin.post(f"{API}/device-auth/bootstrap", json=body)).json()
+    await admin.post(f"{API}/devices/register", json={"device_identifier": EVIL, "platform": EVIL})
+    rollout = {"version": "1.0.0", "rollout_percentage": 100, "start_immediately": True}
+    await admin.post(f"{path}/rollouts", json=rollout)
+    told = {"model_id": model, "version": "1.0.0", "digest": digest, "status": "failed",
+            "message": EVIL}  # fmt: skip
+    answer = await admin.post(
+        f"{API}/devices/{tokens['device_id']}/attestations",
+        json=told,
+        headers={"authorization": f"Bearer {tokens['access_token']}"},
+    )
+    assert answer.is_success, answer.text
 
     page = await admin.get("/")
 
-    assert name not in page.text
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page.text
+    assert "<script" not in page.text
+    assert page.text.count("&lt;script&gt;alert(1)&lt;/script&gt;{{ 7 * 7 }}") == 5
 
 
 async def test_it_shows_nothing_of_other_organisations(

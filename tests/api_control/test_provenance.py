@@ -76,9 +76,11 @@ async def test_each_organisation_signs_with_its_own_key(
 
     async with client_of(plane, key_of(plane, "globex")) as stranger:
         assert (await stranger.get(f"{API}/signing-keys")).json() == {"keys": []}
-    keys = (await admin.get(f"{API}/signing-keys")).json()["keys"]
-    assert len(keys) == 1
-    assert set(keys[0]) == {"keyid", "algorithm", "public_key", "created_at"}
+    (key,) = (await admin.get(f"{API}/signing-keys")).json()["keys"]
+    assert set(key) == {
+        "keyid", "algorithm", "public_key", "status", "created_at", "retired_at", "endorsement"
+    }  # fmt: skip
+    assert (key["status"], key["retired_at"], key["endorsement"]) == ("active", None, None)
 
 
 async def test_ancestors_and_descendants_come_nearest_first(admin: httpx.AsyncClient, model: str):

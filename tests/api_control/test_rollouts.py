@@ -1,12 +1,21 @@
 """Rollouts and attestations over HTTP, as the published client and a device call them."""
 
 import asyncio
+import base64
+import threading
 
 import httpx
 import pytest
 
-from octomil.control.jobs.catalog import settle_rollouts
+from octomil.control.jobs.catalog import complete_rollouts, jobs_of
 from octomil.control.plane import ControlPlane
+from octomil.control.records import Rollout
+from octomil.control.services.assignments import Plans
+from octomil.control.services.completion import RolloutCompletion
+from octomil.control.services.rollouts import RolloutService
+from octomil.control.stores.rollouts import RolloutRows
+from octomil.registry.assignments import PAYLOAD_TYPE, statement
+from octomil.registry.signatures import SignatureError, verify
 from support.control import API, bearer, client_of, key_of
 from support.model_files import safetensors_file
 from support.registry import new_model, sent
@@ -66,30 +75,69 @@ async def test_a_rollout_is_what_devices_are_told_until_all_of_them_run_it(
     path = f"{API}/models/{model}/rollouts/{rollout['id']}"
 
     told = await assigned(admin, first)
-    assert told["assignments"] == [
-        {"model_id": model, "version": "1.0.0", "digest": rollout["digest"]}
-    ]
+    (offer,) = told["assignments"]
+    assert (offer["model_id"], offer["version"]) == (model, "1.0.0")
+    assert offer["digest"] == rollout["digest"]
     assert (rollout["status"], rollout["version"]) == ("active", "1.0.0")
     assert not (await assigned(admin, first, told["config_version"]))["updated"]
 
     assert (await attest(admin, first, rollout)).status_code == 200
-    await settle_rollouts(plane)
+    await complete_rollouts(plane)
     assert (await admin.get(path)).json()["status"] == "active"
 
     failed = await attest(admin, second, rollout, status="failed", message="the disk is full")
     assert failed.json()["status"] == "failed"
-    await settle_rollouts(plane)
+    await complete_rollouts(plane)
     shown = (await admin.get(path)).json()
     assert (shown["status"], shown["active_devices"], shown["failed_devices"]) == ("active", 1, 1)
 
     await attest(admin, second, rollout)
-    await settle_rollouts(plane)
+    await complete_rollouts(plane)
     done = (await admin.get(path)).json()
     assert (done["status"], done["active_devices"], done["failed_devices"]) == ("completed", 2, 0)
     assert done["completed_at"] is not None
     affected = (await admin.get(f"{path}/affected-devices")).json()
     assert [each["device_id"] for each in affected] == sorted([first[0], second[0]])
-    assert (await assigned(admin, first))["assignments"] == told["assignments"]
+    (still,) = (await assigned(admin, first))["assignments"]
+    assert (still["digest"], still["sequence"] >= offer["sequence"]) == (offer["digest"], True)
+
+
+async def test_what_devices_are_told_is_signed(admin: httpx.AsyncClient, model: str):
+    await begun(admin, model)
+    keys = (await admin.get(f"{API}/signing-keys")).json()["keys"]
+
+    told = await assigned(admin, await device(admin))
+
+    (offer,) = told["assignments"]
+    signature = offer.pop("signature")
+    (key,) = (each for each in keys if each["keyid"] == signature["keyid"])
+    public, sig = base64.b64decode(key["public_key"]), base64.b64decode(signature["sig"])
+    verify(public, PAYLOAD_TYPE, statement(**offer), sig)
+    with pytest.raises(SignatureError):
+        verify(public, PAYLOAD_TYPE, statement(**{**offer, "version": "2.0.0"}), sig)
+    assert (offer["name"], offer["sequence"]) == ("mnist", told["config_version"])
+    assert told["config_version"] < 2**53
+
+
+async def test_a_replica_that_lags_behind_does_not_send_devices_back(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str
+):
+    who = await device(admin)
+    good = await begun(admin, model)
+    behind = Plans()
+    replica = RolloutService(plane.store, plane.clock, behind)
+    await attest(admin, who, good)
+    await complete_rollouts(plane)
+    await begun(admin, model, version="2.0.0")
+    known = (await assigned(admin, who))["config_version"]
+
+    told = behind.answer("default", known)
+    replica.refresh()
+    later = behind.answer("default", known)
+
+    assert not told.updated
+    assert (later.updated, later.config_version) == (False, known)
+    assert behind.answer("default", None).updated
 
 
 async def test_a_restart_changes_nothing_for_devices(
@@ -134,7 +182,7 @@ async def test_deleting_by_force_takes_devices_back_to_what_was_completed(
     who = await device(admin)
     good = await begun(admin, model)
     await attest(admin, who, good)
-    await settle_rollouts(plane)
+    await complete_rollouts(plane)
     bad = await begun(admin, model, version="2.0.0")
     assert (await assigned(admin, who))["assignments"][0]["version"] == "2.0.0"
     path = f"{API}/models/{model}/rollouts/{bad['id']}"
@@ -157,7 +205,7 @@ async def test_a_list_is_a_bare_one_newest_first_and_filtered(
     who = await device(admin)
     first = await begun(admin, model)
     await attest(admin, who, first)
-    await settle_rollouts(plane)
+    await complete_rollouts(plane)
     plane.clock.advance(seconds=1)  # what begins in one millisecond has no order
     second = await begun(admin, model, version="2.0.0")
     path = f"{API}/models/{model}/rollouts"
@@ -167,6 +215,9 @@ async def test_a_list_is_a_bare_one_newest_first_and_filtered(
 
     assert [each["id"] for each in listed] == [second["id"], first["id"]]
     assert [each["id"] for each in active] == [second["id"]]
+    for offset, expected in ((0, second), (1, first)):
+        page = (await admin.get(path, params={"limit": 1, "offset": offset})).json()
+        assert [each["id"] for each in page] == [expected["id"]]
 
 
 @pytest.mark.parametrize(
@@ -234,7 +285,7 @@ async def test_every_act_is_in_the_audit(admin: httpx.AsyncClient, plane: Contro
     path = f"{API}/models/{model}/rollouts/{rollout['id']}"
     await admin.post(f"{path}/start", json={})
     await attest(admin, who, rollout)
-    await settle_rollouts(plane)
+    await complete_rollouts(plane)
     await admin.delete(path, params={"force": "true"})
 
     with plane.store.snapshot("default") as tx:
@@ -243,3 +294,67 @@ async def test_every_act_is_in_the_audit(admin: httpx.AsyncClient, plane: Contro
     assert [act["operation"] for act in acts] == [
         "rollout.create", "rollout.start", "rollout.complete", "rollout.delete",
     ]  # fmt: skip
+
+
+async def test_looking_for_complete_rollouts_keeps_no_writer_waiting(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str
+):
+    await device(admin)
+    await begun(admin, model)
+    go_on = threading.Event()
+    writing = asyncio.create_task(plane.threads.write(go_on.wait, 60))
+    await asyncio.sleep(0)  # it is under way
+
+    await complete_rollouts(plane)
+    go_on.set()
+
+    assert await writing
+
+
+async def test_looking_again_begins_with_the_device_that_lacked_it_the_last_time(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, monkeypatch: pytest.MonkeyPatch
+):
+    first, second = sorted([await device(admin, "box-1"), await device(admin, "box-2")])
+    rollout = await begun(admin, model)
+    begins, look = [], RolloutRows.first_lacking
+
+    def looked(rows: RolloutRows, rollout: Rollout, begin: str = "") -> str | None:
+        begins.append(begin)
+        return look(rows, rollout, begin)
+
+    monkeypatch.setattr(RolloutRows, "first_lacking", looked)
+    await attest(admin, first, rollout)
+    for _ in range(3):
+        await complete_rollouts(plane)
+    assert begins == ["", second[0], second[0]]
+
+    await attest(admin, first, rollout, status="failed")  # behind the place where it looks
+    await attest(admin, second, rollout)
+    await complete_rollouts(plane)
+
+    assert begins[3:] == [second[0], ""]
+    path = f"{API}/models/{model}/rollouts/{rollout['id']}"
+    assert (await admin.get(path)).json()["status"] == "active"
+
+
+async def test_a_rollout_that_cannot_be_completed_holds_up_no_other_and_no_plans(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, monkeypatch: pytest.MonkeyPatch
+):
+    who, other = await device(admin), await new_model(admin, "other")
+    await published(admin, other, "1.0.0")
+    rollouts = [await begun(admin, each) for each in (model, other)]
+    for each in rollouts:
+        await attest(admin, who, each)
+    complete = RolloutCompletion.complete
+
+    def completed(completion: RolloutCompletion, rollout: Rollout) -> None:
+        assert rollout.id != rollouts[0]["id"], "the database refuses"
+        complete(completion, rollout)
+
+    monkeypatch.setattr(RolloutCompletion, "complete", completed)
+    await complete_rollouts(plane)
+
+    paths = [f"{API}/models/{each['model_id']}/rollouts/{each['id']}" for each in rollouts]
+    states = [(await admin.get(path)).json()["status"] for path in paths]
+    assert states == ["active", "completed"]
+    assert {"complete rollouts", "read plans"} <= set(jobs_of(plane))

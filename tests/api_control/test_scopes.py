@@ -35,6 +35,7 @@ OPEN_ROUTES = {
     "GET /health",
     "GET /ready",
     "GET /metrics",
+    "POST /api/v2/telemetry/events",
     f"GET {API}/health",
     f"POST {API}/device-auth/refresh",
     f"POST {API}/device-auth/revoke",

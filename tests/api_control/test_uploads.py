@@ -1,20 +1,35 @@
 """`/uploads` over HTTP: files sent in several requests."""
 
 import hashlib
+import sys
 from datetime import timedelta
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import httpx
 import pytest
 
 from octomil.control.plane import ControlPlane
+from octomil.control.records import Upload
+from octomil.control.services import intake
 from octomil.control.services.uploads import EXPIRES
+from octomil.convert.files import inspect_in_sandbox
+from octomil.convert.inspection import Inspection
+from octomil.errors import ConflictError
 from support import model_files as made
 from support.control import API, WallClock, client_of, control_plane, key_of
 from support.registry import appended, begun, completed, downloaded, new_model, uploaded
 
 CONTENT = made.safetensors_file(w=[1.0, 2.0, 3.0])
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+def upload_of(plane: ControlPlane, upload_id: str) -> Upload:
+    with plane.store.snapshot("default") as tx:
+        upload = tx.uploads.get(upload_id)
+    assert upload is not None
+    return upload
 
 
 async def test_an_upload_grows_and_is_completed(admin: httpx.AsyncClient):
@@ -92,6 +107,94 @@ async def test_an_upload_whose_bytes_were_changed_begins_anew(admin: httpx.Async
     assert (answer.status_code, answer.json()["error"]) == (400, "bad_request")
     assert answer.json()["details"]["expected"] == DIGEST
     assert (await appended(admin, upload, 0, CONTENT)).status_code == 200
+    assert (await completed(admin, upload, CONTENT)).status_code == 200
+
+
+async def test_of_two_that_complete_an_upload_at_once_the_second_gets_what_the_first_made(
+    admin: httpx.AsyncClient, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+):
+    upload = await begun(admin, len(CONTENT))
+    await appended(admin, upload, 0, CONTENT)
+    noted, got = upload_of(plane, upload), []
+    second = Thread(target=lambda: got.append(plane.uploads.keep(noted, DIGEST)))
+
+    def look(*how: Any) -> Inspection:
+        if second.ident is None:
+            second.start()
+            second.join(0.5)  # one that did not wait would be through by then
+        return inspect_in_sandbox(*how)
+
+    monkeypatch.setattr(intake, "inspect_in_sandbox", look)
+
+    first = plane.uploads.keep(noted, DIGEST)
+    second.join()
+
+    assert got == [first]
+    assert (await completed(admin, upload, CONTENT)).status_code == 200
+    assert b"".join(plane.blobs.read(DIGEST)) == CONTENT
+
+
+async def test_a_wrong_digest_takes_nothing_from_who_has_the_right_one(
+    admin: httpx.AsyncClient, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+):
+    upload = await begun(admin, len(CONTENT))
+    await appended(admin, upload, 0, CONTENT)
+    noted, raised = upload_of(plane, upload), []
+
+    def complete_wrongly() -> None:
+        with pytest.raises(ConflictError, match="another SHA-256") as caught:
+            plane.uploads.keep(noted, "0" * 64)
+        raised.append(caught.value)
+
+    second = Thread(target=complete_wrongly)
+
+    def look(*how: Any) -> Inspection:
+        second.start()
+        second.join(0.5)
+        return inspect_in_sandbox(*how)
+
+    monkeypatch.setattr(intake, "inspect_in_sandbox", look)
+
+    assert (await completed(admin, upload, CONTENT)).status_code == 200
+    second.join()
+
+    assert len(raised) == 1
+    assert b"".join(plane.blobs.read(DIGEST)) == CONTENT
+
+
+async def test_an_upload_given_up_while_it_is_looked_through_ends_as_given_up(
+    admin: httpx.AsyncClient, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    upload = await begun(admin, len(CONTENT))
+    await appended(admin, upload, 0, CONTENT)
+
+    def look(*how: Any) -> Inspection:
+        with plane.store.transaction("default") as tx:
+            assert tx.uploads.delete(upload)
+        plane.uploads.drop(upload)
+        return inspect_in_sandbox(*how)
+
+    monkeypatch.setattr(intake, "inspect_in_sandbox", look)
+
+    assert (await completed(admin, upload, CONTENT)).status_code == 404
+    assert list((tmp_path / "uploads").glob("*.part")) == []
+
+
+async def test_a_reader_that_was_killed_says_nothing_of_the_file(
+    admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    killed = tmp_path / "killed"
+    killed.write_text("#!/bin/sh\nkill -9 $$\n")
+    killed.chmod(0o700)
+    upload = await begun(admin, len(CONTENT))
+    await appended(admin, upload, 0, CONTENT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", str(killed))
+        answer = await completed(admin, upload, CONTENT)
+
+    assert (answer.status_code, answer.json()["error"]) == (503, "service_unavailable")
+    assert (await admin.get(f"{API}/uploads/{upload}")).json()["offset"] == len(CONTENT)
     assert (await completed(admin, upload, CONTENT)).status_code == 200
 
 
@@ -189,10 +292,7 @@ async def test_an_upload_that_moved_before_a_crash_is_completed_after_it(
     """The blob is there and the upload's row does not say so yet: what a kill leaves behind."""
     upload_id = await begun(admin, len(CONTENT))
     await appended(admin, upload_id, 0, CONTENT)
-    with plane.store.snapshot("default") as tx:
-        upload = tx.uploads.get(upload_id)
-    assert upload is not None
-    plane.uploads.keep(upload, DIGEST)
+    plane.uploads.keep(upload_of(plane, upload_id), DIGEST)
 
     answer = await completed(admin, upload_id, CONTENT)
 

@@ -80,6 +80,58 @@ async def test_everything_the_published_client_sends_is_taken(admin: httpx.Async
     assert version["description"] == "first"
     assert version["formats_wanted"] == ["onnx", "tflite"]
     assert (version["formats"], version["status"]) == (["onnx"], "converting")
+    built = {"name": "mlp", "input_dim": 16, "hidden_dim": 8, "output_dim": 4}
+    assert version["architecture"] == built
+    shown = await admin.get(f"{API}/models/{model}/versions/1.0.0")
+    assert shown.json() == version
+    assert (await admin.get(f"{API}/models/{model}")).json()["architecture"] == built
+
+
+async def test_a_model_that_its_owner_described_stays_so(admin: httpx.AsyncClient):
+    model = await new_model(admin)
+    described = {"name": "resnet", "target_col": "label", "output_dim": 10}
+    await admin.patch(f"{API}/models/{model}", json={"architecture": described})
+
+    answer = await sent(admin, model, made.onnx_file(), fields={"output_dim": "4"})
+
+    assert answer.json()["architecture"] == {"output_dim": 4}
+    assert (await admin.get(f"{API}/models/{model}")).json()["architecture"] == described
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "1.5", "many", "", "9" * 20, "\u0664"])
+async def test_a_size_that_is_none_is_refused(admin: httpx.AsyncClient, size: str):
+    model = await new_model(admin)
+
+    answer = await sent(admin, model, made.onnx_file(), fields={"input_dim": size})
+
+    assert (answer.status_code, "input_dim" in answer.text) == (400, True)
+    assert (await admin.get(f"{API}/models/{model}/versions")).json()["versions"] == []
+
+
+async def test_a_version_says_what_it_waits_for_and_that_nothing_makes_it(
+    admin: httpx.AsyncClient,
+):
+    model = await new_model(admin)
+    fields = {"formats": "onnx,tflite,coreml"}
+
+    version = (await sent(admin, model, made.onnx_file(), fields=fields)).json()
+    path = f"{API}/models/{model}/versions/1.0.0"
+    refused = await admin.post(f"{path}/publish", json={})
+
+    assert version["status"] == "converting"
+    assert "lacks coreml, tflite" in version["note"]
+    assert "converts nothing else yet" in version["note"]
+    assert refused.status_code == 409
+    assert version["note"] in refused.json()["message"]
+
+
+async def test_a_format_that_nothing_is_ever_of_is_refused_at_once(admin: httpx.AsyncClient):
+    model = await new_model(admin)
+
+    answer = await sent(admin, model, made.onnx_file(), fields={"formats": "onnx,tflit"})
+
+    assert answer.status_code == 400
+    assert "did you mean 'tflite'?" in answer.json()["message"]
 
 
 async def test_a_version_is_ready_once_the_formats_it_wants_are_there(admin: httpx.AsyncClient):

@@ -43,6 +43,8 @@ async def test_a_version_begins_as_a_draft_and_is_shown(admin: httpx.AsyncClient
         "description": "a\nb",
         "formats": [],
         "formats_wanted": [],
+        "note": None,
+        "architecture": None,
         "files": [],
         "metrics": {"accuracy": 0.9},
         "digest": None,
@@ -127,9 +129,9 @@ async def test_publishing_freezes_and_may_be_said_twice(
         with pytest.raises(ConflictError, match="never change"):
             plane.versions.add_file(caller_of(), model, "1.0.0", file)
     parents = await admin.put(f"{path_of(model)}/parents", json={"parents": []})
-    with pytest.raises(ConflictError, match="cannot fail"):
-        plane.versions.fail(caller_of(), model, "1.0.0", "too late")
-    assert parents.status_code == 409
+    failed = await admin.post(f"{path_of(model)}/fail", json={"reason": "too late"})
+    assert (parents.status_code, failed.status_code) == (409, 409)
+    assert "cannot fail" in failed.json()["message"]
     assert (await admin.get(path_of(model))).json() == published
 
 
@@ -166,11 +168,16 @@ async def test_a_version_that_failed_says_why_and_stays_so(
     admin: httpx.AsyncClient, model: str, plane: ControlPlane
 ):
     await made_version(admin, model, formats=["onnx"])
-    plane.versions.fail(caller_of(), model, "1.0.0", "the converter gave up")
+    told = {"reason": "the converter gave up"}
+    unreasoned = await admin.post(f"{path_of(model)}/fail", json={"reason": ""})
+    failed = await admin.post(f"{path_of(model)}/fail", json=told)
+    again = await admin.post(f"{path_of(model)}/fail", json={"reason": "another"})
 
     version = (await admin.get(path_of(model))).json()
     published = await admin.post(f"{path_of(model)}/publish", json={})
 
+    assert (unreasoned.status_code, failed.status_code) == (400, 200)
+    assert version == failed.json() == again.json()
     assert (version["status"], version["failure"]) == ("failed", "the converter gave up")
     assert published.status_code == 409
     with pytest.raises(ConflictError, match="failed"):
@@ -286,6 +293,7 @@ async def test_a_version_somebody_needs_is_kept(
         ("DELETE", "", None),
         ("POST", "/publish", {}),
         ("POST", "/deprecate", {}),
+        ("POST", "/fail", {"reason": "why"}),
         ("PATCH", "/metrics", {"metrics": {}}),
         ("GET", "/manifest", None),
         ("PUT", "/parents", {"parents": []}),

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -9,9 +10,12 @@ import pytest
 
 from octomil.control.jobs.webhooks import deliver, forget_old_deliveries
 from octomil.control.plane import ControlPlane
+from octomil.control.services.deliveries import TO_EACH
+from octomil.control.webhook_sender import HttpWebhookSender
 from octomil.registry.messages import verify
 from support.control import API, WallClock, client_of, control_plane, key_of
 from support.versions import made_model, published_version
+from support.waiting import PATIENCE_S
 from support.webhook_receiver import Receiver, receiving
 
 SECRET = "a-secret-of-the-test"
@@ -252,6 +256,42 @@ async def test_what_somebody_took_and_never_settled_is_told_after_the_lease(
     await deliver(plane)
 
     assert (early, len(receiver.received)) == (0, 1)
+
+
+async def test_a_receiver_that_does_not_answer_keeps_nobody_waiting(
+    admin: httpx.AsyncClient,
+    stranger: httpx.AsyncClient,
+    plane: ControlPlane,
+    receiver: Receiver,
+):
+    """It has more to be told than it has places, and never answers."""
+    called = asyncio.Event()
+
+    async def stand_still(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        called.set()
+        await reader.read()
+        writer.close()
+
+    dead = await asyncio.start_server(stand_still, "127.0.0.1", 0)
+    port = dead.sockets[0].getsockname()[1]
+    await admin.post(f"{API}/webhooks", json={"url": f"http://127.0.0.1:{port}/"})
+    for number in range(TO_EACH + 1):
+        await made_model(admin, f"model-{number}")
+    await listening(stranger, receiver)
+    patient = HttpWebhookSender(allow_private=True, timeout_s=3600)
+    delivering = asyncio.create_task(deliver(replace(plane, webhook_sender=patient)))
+
+    await called.wait()
+    await made_model(stranger)
+
+    async with asyncio.timeout(PATIENCE_S):
+        while not receiver.received:
+            await asyncio.sleep(0.01)
+    assert receiver.events() == [("model.created", None)]
+    assert not delivering.done()
+    delivering.cancel()
+    await asyncio.wait([delivering])
+    dead.close()
 
 
 async def test_a_removed_webhook_is_told_nothing_more(

@@ -1,5 +1,6 @@
-"""The stores that a contract is checked on: SQLite, and a real Postgres server."""
+"""What a contract is checked on: real databases, folders and object stores."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,8 +10,11 @@ import pytest
 from octomil.control.records import Organisation
 from octomil.control.stores.catalog import open_store
 from octomil.control.stores.sql import SqlStore
+from support.azure import CONTAINER, PROGRAM, azure_server
 from support.postgres import fresh_database
+from support.s3 import BUCKET
 
+_BUCKETS = ("s3", "gs", *(["az"] if PROGRAM in os.environ else []))
 _MADE_AT = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
 
 
@@ -33,3 +37,38 @@ def store(url: str) -> Iterator[SqlStore]:
             assert tx.add_organisation(Organisation(id=name, name=name, created_at=_MADE_AT))
     yield store
     store.close()
+
+
+@pytest.fixture(scope="session")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The variables that lead to Azure's emulator."""
+    with azure_server(tmp_path_factory.mktemp("azure") / "server.log") as variables:
+        yield variables
+
+
+@pytest.fixture(params=_BUCKETS)
+def bucket_url(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """An empty place in a bucket."""
+    return _place_in_bucket(request, tmp_path, monkeypatch)
+
+
+@pytest.fixture(params=["local", *_BUCKETS])
+def blob_url(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """An empty place for blobs, in a folder or a bucket."""
+    if request.param == "local":
+        return (tmp_path / "blobs").as_uri()
+    return _place_in_bucket(request, tmp_path, monkeypatch)
+
+
+def _place_in_bucket(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """Return the URL of a place of the test's own; the way there is in the environment."""
+    server, bucket = ("azure", CONTAINER) if request.param == "az" else ("s3", BUCKET)
+    for name, value in request.getfixturevalue(server).items():
+        monkeypatch.setenv(name, value)
+    return f"{request.param}://{bucket}/{tmp_path.name}"

@@ -105,6 +105,9 @@ def test_a_device_s_families_tell_where_they_began_and_end_together(store: SqlSt
         assert tx.token_families.revoke_all("dev_1", "lost", NOW) == 3
         assert tx.token_families.revoke_all("dev_1", "lost", NOW) == 0
         assert tx.token_families.origins("dev_1", NOW) == set()
+        assert tx.token_families.ended("dev_1", "lost") == {None, "obt_1", "obt_2"}
+        assert tx.token_families.ended("dev_1", "reuse") == set()
+        assert tx.token_families.ended("dev_2", "lost") == set()
 
 
 def test_a_removed_device_is_not_there_until_it_is_restored(store: SqlStore):

@@ -104,6 +104,18 @@ def test_abandoned_uploads_are_listed(store: SqlStore):
         assert tx.blob_ledger.upload_ids() == {"upl_1", "upl_2"}
 
 
+def test_only_an_abandoned_upload_is_dropped_as_such(store: SqlStore):
+    with store.transaction("acme") as tx:
+        tx.uploads.add(UPLOAD)
+    with store.transaction("globex") as tx:
+        assert not tx.uploads.delete_expired("upl_1", LATER)
+    with store.transaction("acme") as tx:
+        assert not tx.uploads.delete_expired("upl_1", UPLOAD.expires_at - timedelta(seconds=1))
+        assert tx.uploads.get("upl_1") == UPLOAD
+        assert tx.uploads.delete_expired("upl_1", UPLOAD.expires_at)
+        assert tx.uploads.get("upl_1") is None
+
+
 def test_a_blob_is_seen_by_those_who_refer_to_it(store: SqlStore):
     assert enter(store)
     with store.snapshot("acme") as tx:
@@ -159,10 +171,13 @@ def test_what_is_condemned_cannot_be_claimed_until_it_is_forgotten(store: SqlSto
         assert tx.blob_ledger.take_over(LATER, LATER + DAY, 10) == []
         assert tx.blob_ledger.take_over(LATER + DAY, LATER + DAY, 10) == [BLOB]
         assert tx.blob_ledger.take_over(LATER + DAY, LATER + DAY, 10) == []
+        assert not tx.blob_ledger.is_condemned(BLOB.digest, LATER)
+        assert tx.blob_ledger.is_condemned(BLOB.digest, LATER + DAY)
         tx.blob_ledger.forget(BLOB.digest)
 
     assert enter(store, now=LATER)
     with store.system() as tx:
+        assert not tx.blob_ledger.is_condemned(BLOB.digest, LATER + DAY)
         tx.blob_ledger.forget(BLOB.digest)  # it is not condemned, so it stays
         assert tx.blob_ledger.get(BLOB.digest) == BLOB
 

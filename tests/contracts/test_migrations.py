@@ -77,3 +77,25 @@ def test_an_old_database_keeps_its_keys_and_devices(url: str):
     assert (key.scopes, key.prefix, key.last_used_at) == (("*", "installation:admin"), "", None)
     assert (device.labels, device.groups) == ({}, ())
     store.close()
+
+
+def test_of_several_signing_keys_the_youngest_goes_on_signing(url: str):
+    insert = "INSERT INTO manifest_keys (id, organisation, private, public, created_at) VALUES "
+    rows = [
+        insert + f"('{name}', 'default', :hash, :hash, '2026-01-0{day} 00:00:00')"
+        for name, day in (("k2", 2), ("k3", 3), ("k1", 1))
+    ]
+    make_old(url, "0010", OLD_ROWS[0], *rows)
+
+    store = open_store(url)
+
+    with store.snapshot("default") as tx:
+        signs = tx.manifest_keys.current()
+        keys = tx.manifest_keys.list()
+    assert (signs.id, signs.private) == ("k3", hash_secret("edg_old"))
+    assert [(key.id, key.private, key.retired_at is None) for key in keys] == [
+        ("k1", b"", False),
+        ("k2", b"", False),
+        ("k3", signs.private, True),
+    ]
+    store.close()

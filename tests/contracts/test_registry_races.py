@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 from threading import Barrier
 from typing import Any
@@ -32,6 +33,8 @@ from octomil.wire.webhooks import WebhookCreation
 
 CALLER = Caller("acme", "key:test", (ALL_SCOPES,))
 ROUNDS = 12
+LATER = datetime(2100, 1, 1, tzinfo=UTC)
+"""A moment that does not pass: no lease ends, however long a test takes."""
 
 
 def now() -> datetime:
@@ -49,7 +52,7 @@ class Registry:
         self.lineage = LineageService(store, now)
         self.aliases = AliasService(store, now)
         self.webhooks = WebhookService(store, now, allow_private=True)
-        self.deliveries = DeliveryService(store, now, random.random)
+        self.deliveries = DeliveryService(store, lambda: LATER, random.random)
 
     def model(self, name: str = "mnist") -> str:
         return self.models.ensure(CALLER, ModelCreation(name=name))[0].id
@@ -203,9 +206,11 @@ def test_a_delivery_is_taken_by_one_of_many(registry: Registry):
     for number in range(40):
         registry.model(f"model-{number}")
 
-    taken = [message for some in at_once([registry.deliveries.claim] * 8) for message in some]
+    claim = partial(registry.deliveries.claim, most=9, to_each=99)
+
+    taken = [message for some in at_once([claim] * 8) for message in some]
 
     ids = [message.delivery.event_id for message in taken]
     assert len(ids) == len(set(ids))
-    rest = [message.delivery.event_id for message in registry.deliveries.claim()]
+    rest = [message.delivery.event_id for message in registry.deliveries.claim(99, to_each=99)]
     assert len({*ids, *rest}) == len(ids) + len(rest) == 40

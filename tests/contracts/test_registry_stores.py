@@ -6,11 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from octomil.control.records import (
     Alias,
-    DeliveryState,
     Event,
     ManifestKey,
     Model,
@@ -233,6 +232,10 @@ def test_lineage_is_followed_as_far_as_it_goes(filled: SqlStore):
     with filled.snapshot("acme") as tx:
         assert tx.lineage.ancestry([four]) == {four: [three, two], three: [one], two: [one]}
         assert tx.lineage.ancestry([one]) == {}
+        assert tx.lineage.parents_of(four) == [three, two]
+        assert tx.lineage.parents_of(one) == []
+        assert tx.lineage.children_of(one) == [two, three]
+        assert tx.lineage.children_of(four) == []
         progeny = tx.lineage.progeny([one])
         assert {node: set(children) for node, children in progeny.items()} == {
             one: {two, three},
@@ -244,6 +247,9 @@ def test_lineage_is_followed_as_far_as_it_goes(filled: SqlStore):
     with filled.transaction("acme") as tx:
         tx.lineage.set_parents(four, [])
         assert tx.lineage.ancestry([four]) == {}
+        assert tx.lineage.parents_of(four) == []
+    with filled.snapshot("globex") as tx:
+        assert tx.lineage.parents_of(two) == tx.lineage.children_of(one) == []
 
 
 def test_an_alias_takes_one_step_at_a_time_and_remembers_all(filled: SqlStore):
@@ -267,73 +273,6 @@ def test_an_alias_takes_one_step_at_a_time_and_remembers_all(filled: SqlStore):
             for hours in (0.9, 1, 1.9, 2.5, 9)
         ]
         assert at == [None, steps[0], steps[0], steps[1], steps[2]]
-
-
-def test_the_outbox_hands_out_what_is_due_in_its_order(store: SqlStore):
-    def happened(number: int, subject: str) -> Event:
-        return Event(
-            id=f"evt_{number}", type="alias.moved", subject=subject, data={}, occurred_at=NOW
-        )
-
-    other = replace(WEBHOOK, id="whk_2")
-    with store.transaction("acme") as tx:
-        for webhook in (WEBHOOK, other):
-            tx.webhooks.add(webhook)
-        tx.outbox.put(happened(1, "a"), [WEBHOOK, other], '{"n":1}')
-        tx.outbox.put(happened(2, "a"), [WEBHOOK], '{"n":2}')
-        tx.outbox.put(happened(3, "b"), [WEBHOOK], '{"n":3}')
-    lease = NOW + timedelta(seconds=20)
-
-    def claimed(at: datetime, limit: int = 9) -> list[tuple[str, str]]:
-        with store.system() as tx:
-            taken = tx.deliveries.claim(at, at + timedelta(seconds=20), limit)
-        return [(delivery.event_id, webhook.id) for delivery, webhook in taken]
-
-    assert claimed(NOW - timedelta(seconds=1)) == []
-    assert claimed(NOW, limit=1) == [("evt_1", "whk_1")]
-    assert claimed(NOW) == [("evt_1", "whk_2"), ("evt_3", "whk_1")]
-    assert claimed(NOW) == []
-    assert claimed(lease) == [("evt_1", "whk_1"), ("evt_1", "whk_2"), ("evt_3", "whk_1")]
-    with store.transaction("acme") as tx:
-        pending = tx.outbox.list("whk_1", state=DeliveryState.PENDING, limit=9)
-    ended = replace(
-        pending[-1], state=DeliveryState.DEAD, ended_at=LATER, tries=1, status=500, problem="x"
-    )
-    with store.system() as tx:
-        tx.deliveries.settle(ended)
-    assert [each.event_id for each in pending] == ["evt_3", "evt_2", "evt_1"]
-    assert claimed(lease) == [("evt_2", "whk_1")]
-    with store.transaction("acme") as tx:
-        assert tx.outbox.list("whk_1", state=DeliveryState.DEAD, limit=9) == [ended]
-        assert not tx.outbox.revive("whk_1", pending[0].sequence, LATER)
-        assert tx.outbox.revive("whk_1", ended.sequence, LATER)
-        tx.outbox.drop("whk_2")
-        assert tx.outbox.list("whk_2", state=None, limit=9) == []
-    with store.system() as tx:
-        assert tx.deliveries.forget(LATER) == 0
-        tx.deliveries.settle(ended)
-        assert tx.deliveries.forget(LATER + timedelta(seconds=1)) == 1
-
-
-def test_what_waits_is_found_by_an_index_however_much_was_told(store: SqlStore):
-    said: list[tuple] = []
-
-    def note(_connection, _cursor, *call: object) -> None:
-        said.append(call[:2])
-
-    with store.system() as tx:
-        connection = tx._connection
-        event.listen(connection.engine, "before_cursor_execute", note)
-        tx.deliveries.claim(NOW, LATER, 9)
-        event.remove(connection.engine, "before_cursor_execute", note)
-        claim, values = next(call for call in said if call[0].startswith("UPDATE deliveries"))
-        explain = "EXPLAIN QUERY PLAN"
-        if connection.dialect.name == "postgresql":  # which would rather read all of a small table
-            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-            explain = "EXPLAIN"
-        plan = connection.exec_driver_sql(f"{explain} {claim}", values)
-
-        assert "ix_deliveries_turn" in " ".join(str(row) for row in plan)
 
 
 def test_a_database_of_the_first_version_is_brought_up_to_date(
@@ -364,3 +303,26 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(
         assert tx.organisation("acme").name == "Acme"
         assert revisions.present_revision(tx._connection) == revisions.known_revisions()[-1]
     store.close()
+
+
+def signing_key(name: str, **more) -> ManifestKey:
+    return ManifestKey(id=name, private=b"1" * 32, public=b"2" * 32, created_at=NOW, **more)
+
+
+def test_one_key_signs_at_a_time_and_a_retired_one_forgets_how(store: SqlStore):
+    second = signing_key("b", endorsed_by="a", endorsement=b"\x00s")
+    with store.transaction("acme") as tx:
+        assert tx.manifest_keys.current() is None
+        assert tx.manifest_keys.add(signing_key("a"))
+        assert not tx.manifest_keys.add(second)
+        assert tx.manifest_keys.retire("a", LATER)
+        assert not tx.manifest_keys.retire("a", NOW)
+        assert tx.manifest_keys.add(second)
+
+    with store.transaction("globex") as tx:
+        assert tx.manifest_keys.current() is None
+        assert not tx.manifest_keys.retire("b", LATER)
+    with store.snapshot("acme") as tx:
+        retired = replace(signing_key("a"), private=b"", retired_at=LATER)
+        assert tx.manifest_keys.list() == [retired, second]
+        assert tx.manifest_keys.current() == second

@@ -88,12 +88,13 @@ def test_no_rollout_is_seen_or_changed_by_another_organisation(store: SqlStore):
 
     with store.transaction("globex") as tx:
         assert tx.rollouts.get("mdl_acme", "rol_1") is None
-        assert tx.rollouts.list("mdl_acme", None) == []
+        assert tx.rollouts.list("mdl_acme", None, limit=9) == []
         assert tx.rollouts.of_version("ver_1") == []
+        assert tx.rollouts.of_model("mdl_acme") == []
         assert tx.rollouts.offered("mdl_acme") is None
         assert not tx.rollouts.change(made, {"status": RolloutStatus.ACTIVE})
         assert tx.attestations.list("mdl_acme", DIGEST, limit=9) == []
-        assert tx.attestations.counts("mdl_acme", DIGEST) == (0, 0)
+        assert tx.attestations.counts("mdl_acme", {DIGEST}) == {DIGEST: (0, 0)}
 
 
 def test_of_many_that_begin_one_at_once_one_does(store: SqlStore):
@@ -130,10 +131,13 @@ def test_a_model_has_one_open_rollout_and_any_number_that_are_over(store: SqlSto
             assert tx.rollouts.change(made, changes)
 
     with store.snapshot("acme") as tx:
-        assert [each.id for each in tx.rollouts.list("mdl_acme", None)] == [
+        assert [each.id for each in tx.rollouts.list("mdl_acme", None, limit=9)] == [
             "rol_3", "rol_2", "rol_1",
         ]  # fmt: skip
-        assert tx.rollouts.list("mdl_acme", RolloutStatus.ACTIVE) == []
+        (second,) = tx.rollouts.list("mdl_acme", None, limit=1, offset=1)
+        assert second.id == "rol_2"
+        assert tx.rollouts.list("mdl_acme", RolloutStatus.ACTIVE, limit=9) == []
+        assert tx.rollouts.of_model("mdl_acme") == []
         assert tx.rollouts.last_completed("mdl_acme").id == "rol_3"
 
 
@@ -150,17 +154,22 @@ def test_what_is_deleted_is_shown_no_more_and_still_counts(store: SqlStore):
         assert tx.offers.all() == []
 
 
-def test_it_is_complete_when_every_device_of_its_organisation_runs_it(store: SqlStore):
+def test_it_is_lacking_until_every_device_of_its_organisation_runs_it(store: SqlStore):
     made = rollout(status=RolloutStatus.ACTIVE, is_offered=True)
     with store.transaction("acme") as tx:
         tx.rollouts.add(made)
-        assert not tx.rollouts.is_complete(made)
+        assert tx.rollouts.first_lacking(made) == attestation(1).device_id
         tx.attestations.put(attestation(1))
         tx.attestations.put(attestation(2, is_active=False, message="no space"))
-        assert not tx.rollouts.is_complete(made)
-        assert tx.attestations.counts("mdl_acme", DIGEST) == (1, 1)
+        assert tx.rollouts.first_lacking(made) == attestation(2).device_id
+        assert tx.rollouts.first_lacking(made, attestation(2).device_id + "x") is None
+        assert tx.attestations.counts("mdl_acme", {DIGEST, "0" * 64}) == {
+            DIGEST: (1, 1),
+            "0" * 64: (0, 0),
+        }
+        assert tx.attestations.counts("mdl_acme", ()) == {}
         tx.attestations.put(attestation(2))
-        assert tx.rollouts.is_complete(made)
+        assert tx.rollouts.first_lacking(made) is None
         assert tx.attestations.list("mdl_acme", DIGEST, limit=1, offset=1) == [attestation(2)]
 
     with store.system_snapshot() as tx:
@@ -168,10 +177,10 @@ def test_it_is_complete_when_every_device_of_its_organisation_runs_it(store: Sql
         assert [each.id for each in tx.offers.active()] == ["rol_1"]
 
 
-def test_nothing_is_complete_where_there_are_no_devices(store: SqlStore):
+def test_devices_of_others_lack_nothing(store: SqlStore):
     with store.system() as tx:
         tx.add_organisation(Organisation(id="empty", name="empty", created_at=NOW))
     made = rollout(owner="empty")
     with store.transaction("empty") as tx:
         tx.rollouts.add(made)
-        assert not tx.rollouts.is_complete(made)
+        assert tx.rollouts.first_lacking(made) is None

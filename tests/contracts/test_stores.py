@@ -19,6 +19,7 @@ from octomil.control.records import (
     KeptAnswer,
     Organisation,
     Profile,
+    RequestKey,
     SigningSecret,
     TokenFamily,
 )
@@ -27,6 +28,7 @@ from octomil.control.stores.sql import SqlStore, metadata
 from octomil.errors import DataFolderError
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
+ONCE = RequestKey(caller="key:k", text="once")
 ACT = Act(actor="key:k", operation="device.register", target="dev_1", details={"n": 1})
 
 
@@ -108,7 +110,8 @@ def test_no_repository_reaches_into_another_organisation(store: SqlStore):
         tx.devices.add(device())
         tx.api_keys.add(key)
         tx.token_families.add(family())
-        tx.idempotency_keys.keep("once", kept, NOW)
+        tx.idempotency_keys.claim(ONCE, kept.request_digest, NOW)
+        tx.idempotency_keys.keep(ONCE, kept.status, kept.body)
         tx.audit.append(ACT, NOW)
 
     with store.transaction("globex") as tx:
@@ -119,17 +122,16 @@ def test_no_repository_reaches_into_another_organisation(store: SqlStore):
             tx.devices.revoke_tokens("dev_acme_1", NOW)
         assert tx.api_keys.list() == []
         assert not tx.api_keys.revoke(key.id, NOW)
-        later = NOW + timedelta(days=1)
         assert not rotated(tx, family(), b"2" * 32)
         assert not tx.token_families.revoke(family().id, "theft", NOW)
-        assert tx.idempotency_keys.find("once") is None
-        assert tx.idempotency_keys.forget(later) == 0
+        assert tx.idempotency_keys.find(ONCE) is None
+        tx.idempotency_keys.keep(ONCE, 500, b"theirs")
         assert list(tx.audit.entries()) == []
 
     with store.snapshot("acme") as tx:
         assert tx.devices.get("dev_acme_1") == device()
         assert tx.api_keys.list() == [key]
-        assert tx.idempotency_keys.find("once") == kept
+        assert tx.idempotency_keys.find(ONCE) == kept
         assert tx.audit.verify() == 1
     with store.system_snapshot() as tx:
         assert tx.token_family(family().id) == family()
@@ -303,18 +305,6 @@ def test_a_key_is_found_by_its_hash_and_revoked_once(store: SqlStore):
         assert tx.api_keys.revoke("key_1", NOW)
         assert not tx.api_keys.revoke("key_1", NOW)
         assert [each.revoked_at for each in tx.api_keys.list()] == [NOW]
-
-
-def test_an_idempotency_key_keeps_its_first_answer(store: SqlStore):
-    first = KeptAnswer(request_digest=b"a" * 32, status=201, body=b"\x00\xff")
-    with store.transaction("acme") as tx:
-        assert tx.idempotency_keys.keep("once", first, NOW)
-        assert not tx.idempotency_keys.keep("once", replace(first, status=500), NOW)
-        assert tx.idempotency_keys.find("once") == first
-        assert tx.idempotency_keys.find("other") is None
-        assert tx.idempotency_keys.forget(NOW) == 0
-        assert tx.idempotency_keys.forget(NOW + timedelta(seconds=1)) == 1
-        assert tx.idempotency_keys.find("once") is None
 
 
 def test_a_new_signing_secret_retires_those_before_it(store: SqlStore):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from octomil.control.records import Act, Device, KeptAnswer, Organisation, Profile
+from octomil.control.records import Act, Device, Organisation, Profile, RequestKey
 from octomil.control.stores.catalog import open_store
 from octomil.control.stores.sql import SqlStore, SqlTransaction
 from octomil.wire.texts import is_plain_text
@@ -128,10 +128,11 @@ def answer(tx: SqlTransaction, command: Command, prefix: str, now: datetime) -> 
             except LookupError as error:
                 return repr(error)
         case "keep":
-            kept = KeptAnswer(request_digest=b"\x00\xff", status=200, body=repr(now).encode())
-            return tx.idempotency_keys.keep(identifier, kept, now), tx.idempotency_keys.find(
-                identifier
-            )
+            key = RequestKey(caller="key:1", text=identifier)
+            is_first = tx.idempotency_keys.claim(key, b"\x00\xff", now)
+            if is_first:
+                tx.idempotency_keys.keep(key, 200, repr(now).encode())
+            return is_first, tx.idempotency_keys.find(key)
         case "see":
             return tx.devices.get(device_id)
         case other:

@@ -278,7 +278,7 @@ async def test_silence_in_a_later_request_on_a_kept_connection_is_a_fault(
 
     async with (
         scripted([JSON], [JSON], [CHUNKED, b"5\r\nfirst\r\n", never]) as script,
-        opened(make, script.url, read_timeout_s=0.05) as upstream,
+        opened(make, script.url, read_timeout_s=2) as upstream,  # both answers come within it
     ):
         for _ in range(2):
             assert await upstream.request("POST", "/x", b"{}") == Reply(200, b"{}")

@@ -47,10 +47,21 @@ def test_python_runs(place: Place):
 
 
 def test_commands_run(place: Place):
-    (block,) = of_the_document("sh")
-    found = commands(block.text)
+    found = commands(of_the_document("sh")[0].text)
 
     done = [octomil(*words[1:]) for words in found]
 
     assert [(each.returncode, each.stderr) for each in done] == [(0, "")] * len(found)
     assert Path("mnist-production.onnx").read_bytes() == onnx_file()
+
+
+def test_a_device_comes_in(place: Place):
+    """As the document says, but that it ends once it runs what it is told to."""
+    invite, run = commands(of_the_document("sh")[1].text)
+    token = octomil(*invite[1:]).stdout.strip()
+    here = [place.served.url if word == "http://HOST:8000" else word for word in run[1:]]
+
+    done = octomil(*here, "--once", OCTOMIL_BOOTSTRAP_TOKEN=token)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "hospital-001 is the device dev_" in done.stdout

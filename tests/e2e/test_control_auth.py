@@ -24,8 +24,13 @@ def octomil(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeProcess]:
-    with upping(tmp_path_factory.mktemp("up") / "data") as served:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("up") / "data"
+
+
+@pytest.fixture(scope="module")
+def served(data: Path) -> Iterator[ServeProcess]:
+    with upping(data) as served:
         yield served
 
 
@@ -63,11 +68,67 @@ def test_a_key_is_made_listed_rotated_and_revoked(served: ServeProcess, env: dic
     assert (states[key_id], states[following["id"]]) == ("expired", "revoked")
 
 
+def local(data: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Make a key on the machine, where nobody has one."""
+    env = {"OCTOMIL_API_KEY": "", "OCTOMIL_API_BASE": "http://127.0.0.1:9"}
+    return octomil("keys", "create", "rescue", "--data-dir", str(data), *words, **env)
+
+
+def test_who_has_lost_every_key_makes_one_on_the_machine(tmp_path: Path):
+    """While the control plane runs, and while it does not."""
+    data = tmp_path / "data"
+    with upping(data) as served:
+        made = local(data, "--admin")
+        assert (made.returncode, made.stderr.count("this is the only time")) == (0, 1)
+        admin = bearer(made.stdout.strip())
+        assert served.post(f"{API}/organisations", {"id": "acme"}, headers=admin).status_code == 201
+        acts = served.get(f"{API}/audit", headers=admin).json()["entries"]
+        listed = served.get(f"{API}/keys", headers=admin).json()["keys"]
+    later = local(data, "--scope", "devices:read", "--organisation", "acme", "--json")
+    key = json.loads(later.stdout)
+    with upping(data) as served:
+        assert status(served, key["key"]) == 200
+    verified = octomil("audit", "verify", str(data))
+
+    (act,) = [act for act in acts if act["actor"] == "local"]
+    assert (act["operation"], act["details"]["name"]) == ("api_key.create", "rescue")
+    assert {tuple(each["scopes"]) for each in listed} == {("*", "installation:admin")}
+    assert key["scopes"] == ["devices:read"]
+    assert verified.returncode == 0, verified.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--admin", "--scope", "devices:read"), "--scope SCOPE, or --admin"),
+        ((), "--scope SCOPE, or --admin"),
+        (("--scope", "device:read"), "did you mean 'devices:read'"),
+        (("--admin", "--organisation", "acme"), "no organisation 'acme'"),
+    ],
+)
+def test_a_mistake_on_the_machine_is_explained(
+    data: Path, served: ServeProcess, words: tuple[str, ...], complaint: str
+):
+    done = local(data, *words)
+
+    assert (done.returncode != 0, done.stdout) == (True, "")
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_is_none_of_a_control_plane_makes_no_key(tmp_path: Path):
+    done = local(tmp_path, "--admin")
+
+    assert done.returncode == 1
+    assert "no folder of a control plane" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
         (("keys", "create", "x", "--scope", "device:read"), "did you mean 'devices:read'"),
         (("keys", "create", "x"), "--scope"),
+        (("keys", "create", "x", "--admin", "--organisation", "y"), "goes with --data-dir"),
         (("keys", "revoke", "key_nobody"), "there is no key"),
         (("keys", "rotat", "x"), "did you mean `rotate`"),
     ],
@@ -145,3 +206,18 @@ def test_a_revoked_device_and_key_are_out_in_every_replica(tmp_path: Path, postg
             assert [device_status(first), status(first, made["key"])] == [401, 401]
             eventually(lambda: device_status(second) == 401)
             eventually(lambda: status(second, made["key"]) == 401)
+
+
+def test_the_signing_key_is_rotated_and_listed(served: ServeProcess, env: dict[str, str]):
+    rotated = octomil("keys", "rotate-signing", "--json", **env)
+    again = octomil("keys", "rotate-signing", **env)
+    listed = octomil("keys", "signing", **env)
+
+    second = json.loads(rotated.stdout)
+    first, third = second["endorsement"]["keyid"], again.stdout.split()[0]
+    assert again.stdout == f"{third} signs from now on; {second['keyid']} has endorsed it.\n"
+    _, *rows = [line.split() for line in listed.stdout.splitlines()]
+    assert [row[:2] for row in rows] == [
+        [first, "retired"], [second["keyid"], "retired"], [third, "active"]
+    ]  # fmt: skip
+    assert rows[2][-1] == second["keyid"]

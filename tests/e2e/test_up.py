@@ -11,7 +11,6 @@ import pytest
 
 from support.certificates import certificate
 from support.control import API, bearer, printed_key, upping
-from support.postgres import fresh_database
 from support.waiting import eventually
 
 DEVICE = {"device_identifier": "box-1"}
@@ -44,6 +43,17 @@ def test_the_first_start_prints_a_key_and_later_ones_go_on_with_it(tmp_path: Pat
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     kept = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
     assert key.encode() not in kept
+
+
+def test_in_a_folder_that_others_can_look_into_they_can_read_nothing(tmp_path: Path):
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o755)
+    with upping(folder) as served:
+        eventually(lambda: served.get("/ready").status_code == 200)
+        kept = [path for path in folder.rglob("*") if path.is_file()]
+
+        assert len(kept) > 2
+        assert [path for path in kept if path.stat().st_mode & 0o077] == []
 
 
 def test_a_second_one_on_the_same_folder_is_refused(tmp_path: Path):
@@ -104,26 +114,6 @@ def test_it_speaks_https(tmp_path: Path):
     with upping(tmp_path / "data", *arguments) as served:
         assert served.url.startswith("https://localhost:")
         assert served.get("/health").json()["status"] == "ok"
-
-
-def test_two_replicas_share_a_postgres(tmp_path: Path, postgres: str):
-    with fresh_database(postgres) as url:
-        env = {"DATABASE_URL": url}
-        with upping(tmp_path / "a", env=env) as first, upping(tmp_path / "b", env=env) as second:
-            key = printed_key(first)
-            assert printed_key(second) is None
-            headers = bearer(key)
-            ids = {
-                served.post(f"{API}/devices/register", DEVICE, headers=headers).json()["id"]
-                for served in (first, second)
-            }
-            tokens = first.post(f"{API}/device-auth/bootstrap", DEVICE, headers=headers).json()
-            path = f"{API}/devices/{tokens['device_id']}/assignments"
-            answer = second.get(path, headers=bearer(tokens["access_token"]))
-            assert (first.stop(), second.stop()) == (0, 0)
-
-    assert ids == {tokens["device_id"]}
-    assert answer.status_code == 200
 
 
 def test_a_database_that_does_not_answer_is_named_without_its_password(tmp_path: Path):

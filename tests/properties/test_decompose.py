@@ -119,7 +119,11 @@ CUED = [
 
 
 @pytest.mark.parametrize("cued", CUED)
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+)
 @given(st.data())
 def test_whatever_a_cued_pattern_matches_has_a_cue(cued, data):
     text = data.draw(st.from_regex(cued.pattern))

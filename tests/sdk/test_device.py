@@ -1,18 +1,22 @@
 """`octomil device run` against a real `octomil up`."""
 
+import base64
 import json
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from octomil.registry.signatures import key_id_of, new_private_key, public_key_of
 from octomil.sdk.model_registry import ModelRegistry
 from support.control import API, bearer
 from support.model_files import safetensors_file, torch_file
+from support.round_robin import round_robin
 from support.sdk import Place, control_place, octomil
 from support.waiting import eventually
 
@@ -104,6 +108,21 @@ def test_a_bootstrap_token_of_a_fleet_is_enough(
     assert [each.status for each in affected(registry, rollout)] == ["active"]
 
 
+def test_devices_are_invited_on_the_command_line(place: Place, tmp_path: Path):
+    invited = octomil("device", "invite", "line 1", "--devices", "2", **place.env)
+    token = invited.stdout.strip()
+    names = ("b1", "b2", "b3")
+
+    done = [
+        once(place, tmp_path / name, "--identifier", name, OCTOMIL_BOOTSTRAP_TOKEN=token)
+        for name in names
+    ]
+
+    assert "only time" in invited.stderr
+    assert [each.returncode for each in done] == [0, 0, 1]
+    assert "used up" in done[2].stderr
+
+
 def test_a_wrong_token_ends_it_with_a_reason(place: Place, tmp_path: Path):
     done = once(place, tmp_path / "device", "--bootstrap-token", "edg_wrong")
 
@@ -144,6 +163,39 @@ def settled(registry: ModelRegistry, rollout: dict) -> None:
     )
 
 
+def test_a_rollback_of_the_control_plane_s_own_is_followed(
+    place: Place, registry: ModelRegistry, tmp_path: Path
+):
+    state = tmp_path / "device"
+    first = released(registry, tmp_path)
+    first_time(place, state)
+    settled(registry, first)
+    second = released(registry, tmp_path, "2.0.0")
+    assert once(place, state).returncode == 0
+
+    registry.rollouts.delete(second["model_id"], second["id"], force=True)
+    done = once(place, state)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert active(state, first.model_id) == safetensors_file(w=[1.0])
+
+
+def test_an_assignment_older_than_the_last_is_not_followed(
+    place: Place, registry: ModelRegistry, tmp_path: Path
+):
+    """As from somebody in between who has kept it."""
+    state = tmp_path / "device"
+    rollout = released(registry, tmp_path)
+    first_time(place, state)
+    (state / "assignments.json").write_text(json.dumps({rollout.model_id: 2**53}))
+
+    done = once(place, state)
+
+    assert done.returncode == 1
+    assert "older" in done.stdout
+    assert [each.status for each in affected(registry, rollout)] == ["active"]
+
+
 def test_a_release_that_was_damaged_here_is_mended(
     place: Place, registry: ModelRegistry, tmp_path: Path
 ):
@@ -173,6 +225,58 @@ def test_what_another_key_signed_is_not_run(place: Place, registry: ModelRegistr
     (attested,) = affected(registry, second)
     assert attested.status == "failed"
     assert "trusts" in attested.message
+
+
+def test_it_follows_from_a_key_that_it_trusts_to_those_that_took_its_place(
+    place: Place, registry: ModelRegistry, tmp_path: Path
+):
+    """Two rotations are between the version that it has and the next one."""
+    state = tmp_path / "device"
+    first = released(registry, tmp_path)
+    first_time(place, state)
+    settled(registry, first)
+    for _ in range(2):
+        assert octomil("keys", "rotate-signing", **place.env).returncode == 0
+    second = released(registry, tmp_path, "2.0.0")
+
+    done = once(place, state)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert active(state, second.model_id) == safetensors_file(w=[2.0])
+    assert len(json.loads((state / "keys.json").read_text())) == 3
+
+
+def test_a_new_device_runs_what_a_retired_key_signed(
+    place: Place, registry: ModelRegistry, tmp_path: Path
+):
+    rollout = released(registry, tmp_path)
+    assert octomil("keys", "rotate-signing", **place.env).returncode == 0
+
+    first_time(place, tmp_path / "device")
+
+    assert active(tmp_path / "device", rollout.model_id) == safetensors_file(w=[1.0])
+
+
+def test_a_key_that_nobody_endorsed_is_not_learnt(
+    place: Place, registry: ModelRegistry, tmp_path: Path
+):
+    """As after a first contact with another control plane: what is listed here proves nothing."""
+    state = tmp_path / "device"
+    released(registry, tmp_path)
+    first_time(place, state)
+    settled(registry, registry.rollouts.list(registry.resolve_model_id("mnist"))[0])
+    stranger = public_key_of(new_private_key())
+    kept = {key_id_of(stranger): base64.b64encode(stranger).decode()}
+    (state / "keys.json").write_text(json.dumps(kept))
+    assert octomil("keys", "rotate-signing", **place.env).returncode == 0
+    second = released(registry, tmp_path, "2.0.0")
+
+    done = once(place, state)
+
+    assert done.returncode == 1
+    assert "endorsed" in done.stdout
+    assert active(state, second.model_id) == safetensors_file(w=[1.0])
+    assert json.loads((state / "keys.json").read_text()) == kept
 
 
 @contextmanager
@@ -215,18 +319,21 @@ def test_it_follows_as_long_as_it_runs_and_ends_when_asked(
 
 
 def test_a_device_outlives_its_control_plane(tmp_path: Path):
-    state, folder = tmp_path / "device", tmp_path / "up"
-    with control_place(folder) as place:
-        port = place.served.url.rpartition(":")[2]
-        with place.registry() as registry:
-            rollout = released(registry, tmp_path)
-        first_time(place, state)
-        key = place.key
-    with running_device(place, state) as (_, log):
-        eventually(lambda: "no control plane answers" in log.read_text())
-        with control_place(folder, "--port", port, key=key) as again, again.registry() as registry:
-            eventually(lambda: f"runs, {rollout.digest}" in log.read_text())
-            assert registry.rollouts.get(rollout.model_id, rollout.id).active_devices == 1
+    state, folder, urls = tmp_path / "device", tmp_path / "up", []
+    with round_robin(urls) as proxy:
+        with control_place(folder) as first:
+            urls.append(first.served.url)
+            place = replace(first, served=replace(first.served, url=proxy.url))
+            with place.registry() as registry:
+                rollout = released(registry, tmp_path)
+            first_time(place, state)
+        with running_device(place, state) as (_, log):
+            eventually(lambda: "no control plane answers" in log.read_text())
+            urls.clear()
+            with control_place(folder, key=place.key) as again, again.registry() as registry:
+                urls.append(again.served.url)
+                eventually(lambda: f"runs, {rollout.digest}" in log.read_text())
+                assert registry.rollouts.get(rollout.model_id, rollout.id).active_devices == 1
 
 
 KILLER = """

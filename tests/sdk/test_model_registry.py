@@ -115,6 +115,8 @@ def test_a_version_goes_from_its_file_to_its_publication_and_back(
     assert [v.version for v in registry.list_versions(model).versions] == ["1.0.0"]
     assert registry.list_versions(model, status="published").versions == []
     assert registry.get_version(model, "1.0.0").files[0].digest == f"sha256:{sha256(small)}"
+    registry.upload_version_from_path(model, str(small), "1.1.0", formats="onnx")
+    assert registry.fail_version(model, "1.1.0", "no converter").failure == "no converter"
 
 
 def test_a_download_into_a_folder_has_the_name_of_what_was_uploaded(
@@ -133,6 +135,7 @@ def test_a_version_that_lacks_formats_is_converting(
     version = registry.upload_version_from_path(model, small, "1.0.0", formats="onnx, tflite")
 
     assert version.status == "converting"
+    assert "lacks onnx, tflite" in version.note
     with pytest.raises(ConflictError, match="convert"):
         registry.publish_version(model, "1.0.0")
 
@@ -154,11 +157,15 @@ def test_onnx_weights_in_a_file_of_their_own_come_along(
 def test_a_large_file_goes_in_pieces(
     registry: ModelRegistry, model: str, large: Path, tmp_path: Path
 ):
-    version = registry.upload_version_from_path(model, large, "1.0.0")
+    version = registry.upload_version_from_path(
+        model, large, "1.0.0", architecture="mlp", input_dim=16, output_dim=4
+    )
     back = registry.download(model, "1.0.0", tmp_path / "back.bin")
 
     assert version.files[0].digest == f"sha256:{sha256(large)}"
     assert sha256(back) == sha256(large)
+    assert version.architecture == {"name": "mlp", "input_dim": 16, "output_dim": 4}
+    assert registry.get_model(model).architecture == version.architecture
     assert list(Path(os.environ["OCTOMIL_STATE_DIR"]).rglob("*.json")) == []
 
 

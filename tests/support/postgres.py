@@ -2,13 +2,13 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from support.needs import skip_or_fail
@@ -22,7 +22,7 @@ _FAST = ("-c", "shared_buffers=16MB", "-c", "max_connections=100", "-c", "log_mi
 def postgres_server() -> Iterator[str]:
     """Run a server until the block ends; yields the URL of its first database, with no password.
 
-    It listens on the loopback only, at a port that was free a moment ago.
+    It listens on a socket in a folder of its own: a port that was free may be taken at any moment.
     """
     programs = _programs()
     folder = Path(tempfile.mkdtemp(prefix="pg"))
@@ -33,12 +33,9 @@ def postgres_server() -> Iterator[str]:
         data = folder / "data"
         initdb = [programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "-E", "UTF8"]
         subprocess.run([*initdb, "--no-sync"], check=True, capture_output=True, user=user, cwd="/")
-        port = _free_port()
-        server = [programs / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1"]
-        process = subprocess.Popen(
-            [*server, "-k", folder, *_FAST], user=user, cwd="/", stderr=subprocess.PIPE
-        )
-        url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        server = [programs / "postgres", "-D", data, "-h", "", "-k", folder]
+        process = subprocess.Popen([*server, *_FAST], user=user, cwd="/", stderr=subprocess.PIPE)
+        url = f"postgresql://postgres@/postgres?host={folder}"
         try:
             eventually(lambda: _answers(process, url))
             yield url
@@ -59,9 +56,14 @@ def fresh_database(server: str) -> Iterator[str]:
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
         try:
-            yield server.rpartition("/")[0] + f"/{name}"
+            yield database_at(server, name)
         finally:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def database_at(url: str, name: str) -> str:
+    """The URL of another database of the same server."""
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
 
 
 def _programs() -> Path:
@@ -78,9 +80,3 @@ def _answers(process: subprocess.Popen, url: str) -> bool:
     with suppress(psycopg.OperationalError), psycopg.connect(url, connect_timeout=1):
         return True
     return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -1,4 +1,9 @@
-"""A real S3 server on the loopback, in a process of its own."""
+"""A real S3 server on the loopback, in a process of its own.
+
+It speaks the dialect of Google Cloud Storage's XML interface, too, which is S3's but for who asks
+and what a condition is called. That is what obstore speaks to Google; the emulators of Google's
+other interface do not take it.
+"""
 
 import os
 import signal
@@ -15,24 +20,41 @@ from support.waiting import eventually
 
 _SERVER = """
 import sys
-from moto.server import ThreadedMotoServer
+from urllib.parse import unquote
+from moto.moto_server import threaded_moto_server as threaded
 
-server = ThreadedMotoServer("127.0.0.1", 0)
+class BothDialects(threaded.DomainDispatcherApplication):
+    def __call__(self, environ, start_response):
+        if environ.get("HTTP_AUTHORIZATION", "").startswith("Bearer "):  # Google's, not Amazon's
+            scope = "test/20260101/us-east-1/s3/aws4_request"
+            environ["HTTP_AUTHORIZATION"] = "AWS4-HMAC-SHA256 Credential=" + scope
+            environ["RAW_URI"] = unquote(environ["RAW_URI"])  # quoted more than it must be
+        if environ.pop("HTTP_X_GOOG_IF_GENERATION_MATCH", None) == "0":
+            environ["HTTP_IF_NONE_MATCH"] = "*"
+        return super().__call__(environ, start_response)
+
+threaded.DomainDispatcherApplication = BothDialects
+server = threaded.ThreadedMotoServer("127.0.0.1", 0)
 server.start()
 print("listening", *server.get_host_and_port(), flush=True)
 sys.stdin.read()
 server.stop()
 """
+BUCKET = "octomil-test"
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_REGION": "us-east-1",
+    "GOOGLE_BEARER_TOKEN": "test",
 }
 
 
 @contextmanager
-def s3_server(bucket: str, log: Path) -> Iterator[dict[str, str]]:
-    """Run a server with one bucket; yields the variables that lead to it."""
+def s3_server(log: Path) -> Iterator[dict[str, str]]:
+    """Run a server with `BUCKET`; yields the variables that lead to it, by `s3://` and `gs://`.
+
+    Who uses it has a prefix of their own there.
+    """
     if find_spec("moto") is None:
         skip_or_fail("moto, which serves S3, is not installed")
     with log.open("wb") as errors:
@@ -44,8 +66,9 @@ def s3_server(bucket: str, log: Path) -> Iterator[dict[str, str]]:
     try:
         said = next(line for line in process.stdout if line.startswith("listening "))
         _, host, port = said.split()
-        assert eventually(lambda: _request(host, int(port), "PUT", f"/{bucket}")) == 200
-        yield {**CREDENTIALS, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}
+        assert eventually(lambda: _request(host, int(port), "PUT", f"/{BUCKET}")) == 200
+        url = f"http://{host}:{port}"
+        yield {**CREDENTIALS, "AWS_ENDPOINT_URL": url, "GOOGLE_BASE_URL": url}
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=30)

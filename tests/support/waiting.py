@@ -8,7 +8,7 @@ import psutil
 
 from support.serving import ServeProcess
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 """Only ever spent by a test that fails."""
 
 ResultT = TypeVar("ResultT")

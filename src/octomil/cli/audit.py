@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from epochly.inference.privacy.audit import AuditVerification, verify_audit_log
+from octomil.cli.groups import SuggestingGroup
 from octomil.cli.tables import print_table
 from octomil.errors import ConfigurationError
 
 
-@click.group("audit")
+@click.group("audit", cls=SuggestingGroup)
 def command() -> None:
     """Check audit logs of `octomil serve --audit-log`, and the audit of the control plane."""
 

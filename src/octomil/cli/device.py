@@ -1,8 +1,10 @@
 """`octomil device`: the agent that runs on an edge device."""
 
+import json
 import signal
 import socket
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -10,13 +12,56 @@ from typing import Any
 
 import click
 
+from octomil.cli.groups import SuggestingGroup
 from octomil.config import Settings
 from octomil.errors import MissingDependencyError
 
+_HOUR_S = 3600
 
-@click.group("device")
+
+@click.group("device", cls=SuggestingGroup)
 def command() -> None:
     """Run this machine as a device: it fetches, verifies and runs what it is told to."""
+
+
+@command.command("invite")
+@click.argument("name")
+@click.option(
+    "--devices",
+    "max_uses",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="So many devices may come in by it.",
+)
+@click.option(
+    "--expires-in-hours",
+    type=click.IntRange(1, 366 * 24),
+    default=24,
+    show_default=True,
+    metavar="N",
+    help="So long it is good.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def invite(name: str, *, max_uses: int, expires_in_hours: int, as_json: bool) -> None:
+    """Make the bootstrap token that devices come in by, and print it, this once.
+
+    NAME is for people, such as "line 1". OCTOMIL_API_BASE says where the control plane is,
+    OCTOMIL_API_KEY who asks; the key needs the scope devices:write.
+    """
+    from octomil.http.api import Request
+    from octomil.sdk.connection import connect
+
+    body = {"name": name, "max_uses": max_uses, "expires_in_seconds": expires_in_hours * _HOUR_S}
+    path = "/device-auth/bootstrap-tokens"
+    with closing(connect(None, None, None)[0]) as api:
+        made = api.call(Request(method="POST", path=path, json=body, is_repeatable=False))
+    if as_json:
+        click.echo(json.dumps(made, indent=2))
+        return
+    click.echo(made.token)
+    click.echo(f"{made.name} ({made.id}); this is the only time that it is shown.", err=True)
 
 
 @command.command("run")

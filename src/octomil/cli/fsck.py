@@ -38,4 +38,8 @@ def command(folder: Path, *, as_json: bool) -> int:
         rows = [(f.value, digest) for f, digests in verdict.faults.items() for digest in digests]
         if rows:
             print_table(("fault", "sha256"), rows)
+        if not verdict.is_sound:
+            click.echo(
+                "What is missing or differs is whole again once you send the same file again."
+            )
     return 0 if verdict.is_sound else 1

@@ -15,7 +15,7 @@ COMMANDS = {
     "serve": "Serve models behind one OpenAI-compatible, auto-routing endpoint.",
     "up": "Run the control plane: devices, models, rollouts.",
     "registry": "Keep models in the control plane: push, publish, pull.",
-    "device": "Run this machine as a device that fetches and runs what it is told to.",
+    "device": "Let devices in, and run this machine as one.",
     "pull": "Fetch models by name, verified, ready to serve.",
     "models": "List the models that can be served, and which are here.",
     "route": "Explain routing decisions, and calibrate them on your own logs.",

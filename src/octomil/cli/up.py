@@ -1,5 +1,6 @@
 """`octomil up`: the control plane."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,12 @@ _DEFAULTS = ControlOptions()
     "--insecure", is_flag=True, help="Take plain HTTP on an address that others can reach."
 )
 @click.option(
+    "--public-url",
+    metavar="URL",
+    help="How clients reach it behind a proxy, such as https://models.example; download links "
+    "begin with it.  [default: OCTOMIL_PUBLIC_URL, else as the request came]",
+)
+@click.option(
     "--rate-limit",
     default=_DEFAULTS.rate_limit,
     show_default=True,
@@ -57,6 +64,13 @@ _DEFAULTS = ControlOptions()
     show_default=True,
     metavar="N/UNIT",
     help="The same for each device.",
+)
+@click.option(
+    "--failure-rate-limit",
+    default=_DEFAULTS.failure_rate_limit,
+    show_default=True,
+    metavar="N/UNIT",
+    help="Wrong keys and tokens of each client address, likewise.",
 )
 @click.option(
     "--drain-timeout",
@@ -80,14 +94,20 @@ _DEFAULTS = ControlOptions()
     help="The port of that node.",
 )
 def command(
-    data_dir: Path | None, *, node_models: str | None, node_port: int, **flags: Any
+    data_dir: Path | None,
+    *,
+    public_url: str | None,
+    node_models: str | None,
+    node_port: int,
+    **flags: Any,
 ) -> None:
     """Run the control plane: devices, models and rollouts, for every node and client.
 
     The first start makes the folder and prints an admin key, once. DATABASE_URL keeps the rows in
     Postgres, OCTOMIL_BLOB_URL the files in an object store.
     """
-    options, settings = ControlOptions(**flags), Settings.from_env()
+    given: dict[str, Any] = {} if public_url is None else {"public_url": public_url}
+    options, settings = ControlOptions(**flags), Settings.from_env(**given)
     node = None if node_models is None else _node_flags(node_models, node_port, options.drain_s)
     try:
         _run(options, settings, data_dir or settings.data_dir, node)
@@ -106,13 +126,19 @@ def _run(
     from octomil.control.server import run
     from octomil.control.services.rate_limits import read_limits
 
-    limits = read_limits(key=options.rate_limit, device=options.device_rate_limit)
+    os.umask(0o077)  # keys are kept, and the folder may be one that others can look into
+    limits = read_limits(
+        key=options.rate_limit,
+        device=options.device_rate_limit,
+        failures=options.failure_rate_limit,
+    )
     with listen(options.host, options.port) as listener, open_data_folder(data_dir) as folder:
         plane = build_plane(settings, folder, limits=limits)
-        key = first_admin_key(plane)
         _say(f"[up] Data in {folder.path}")
-        if key is not None:
-            _say(f"[up] Admin key, shown this once: {key}")
+        with plane.store.group():  # committed once it was shown: a key that nobody saw is none
+            key = first_admin_key(plane)
+            if key is not None:
+                _say(f"[up] Admin key, shown this once: {key}")
         with _node(node, options.drain_s):
             run(plane, options, listener, _say)
 

@@ -1,6 +1,7 @@
 """The ASGI application: routes, middleware, errors in one form, and the jobs beside them."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
@@ -16,11 +17,16 @@ from octomil.control.api.operations import operations_router
 from octomil.control.api.polls import AssignmentPolls
 from octomil.control.api.problems import OURS, on_error
 from octomil.control.api.requests import Requests
+from octomil.control.api.telemetry import telemetry_router
 from octomil.control.dashboard.page import page_router
 from octomil.control.jobs.catalog import jobs_of, write_key_uses, write_last_seen
 from octomil.control.jobs.timers import running
 from octomil.control.plane import ControlPlane
+from octomil.errors import ServiceUnavailableError
 from octomil.wire.problems import Problem
+
+_LAST_WRITES_S = 5.0
+_log = logging.getLogger("octomil.control")
 
 _EXPOSED = (
     "X-Request-Id",
@@ -32,6 +38,7 @@ _EXPOSED = (
     "Upload-Offset",
     "Content-Range",
     "Repr-Digest",
+    "Idempotent-Replayed",
 )
 _ALLOWED = (
     "Authorization",
@@ -73,8 +80,7 @@ def framework_app(plane: ControlPlane) -> FastAPI:
         try:
             async with running(jobs_of(plane)):
                 yield
-            await write_last_seen(plane)
-            await write_key_uses(plane)
+            await _write_what_waits(plane)
         finally:
             await plane.rate_limits.close()
             await asyncio.to_thread(plane.close)
@@ -89,10 +95,22 @@ def framework_app(plane: ControlPlane) -> FastAPI:
         openapi_url=f"{PREFIX}/openapi.json",
         responses={"default": {"model": Problem, "description": "What went wrong."}},
     )
+    app.state.plane = plane
     for kind in OURS:
         app.add_exception_handler(kind, on_error)
     app.include_router(operations_router(plane))
+    app.include_router(telemetry_router())
     app.include_router(page_router(plane))
     for router in ROUTERS:
         app.include_router(router(plane), prefix=PREFIX)
     return app
+
+
+async def _write_what_waits(plane: ControlPlane) -> None:
+    """Write down who was here last, if the database takes it soon."""
+    try:
+        async with asyncio.timeout(_LAST_WRITES_S):
+            await write_last_seen(plane)
+            await write_key_uses(plane)
+    except (TimeoutError, ServiceUnavailableError) as error:
+        _log.warning("who was here last could not be written: %s", str(error) or "no answer")

@@ -7,14 +7,16 @@ the files never change, so those that the rows of that moment refer to are copie
 import hashlib
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from octomil.control.blobs.durable import make_folders, sync_file, sync_folder
 from octomil.control.blobs.layout import key_of
-from octomil.control.data_folder import FORMAT, DataFolder
+from octomil.control.data_folder import DataFolder, data_folder_at, is_data_folder, mark_folder
+from octomil.control.durable import make_folders, sync_file, sync_folder
+from octomil.control.plan_numbers import EPOCH_SETTING, RESTORED_SETTING, epoch_at
 from octomil.errors import ConfigurationError, DataFolderError
 
 _PIECE_BYTES = 1 << 20
@@ -41,9 +43,16 @@ def back_up(folder: DataFolder, target: Path) -> Copied:
     Raises:
         DataFolderError: there is something at `target`, or a file of the folder is damaged.
     """
+    return _made(folder, target, lambda _: None)
+
+
+def _made(folder: DataFolder, target: Path, change: Callable[[Path], None]) -> Copied:
+    """Copy a data folder, and change the copied database before the copy is there."""
+    target = target.absolute()  # SQLite is given it as a URI
     partial = _begin(target)
     try:
         copied = _copy(folder, partial)
+        change(partial / folder.database_path.name)
         _finish(partial, target)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -69,13 +78,28 @@ def _copy(folder: DataFolder, partial: Path) -> Copied:
 def restore(backup: Path, target: Path) -> Copied:
     """Make a data folder of a backup; every file is checked on the way.
 
+    It notes that it was restored: devices may know tokens and plans that came after the backup.
+
     Raises:
-        DataFolderError: `backup` is none or damaged, or there is something at `target`.
+        DataFolderError: `backup` is none, damaged, or of a format that is not known here; or there
+            is something at `target`.
     """
-    source = DataFolder(backup.absolute())
-    if not (backup / "FORMAT").is_file() or not source.database_path.is_file():
+    if not is_data_folder(backup) or not DataFolder(backup).database_path.is_file():
         raise DataFolderError(f"{backup} is no backup; `octomil backup` makes one")
-    return back_up(source, target)
+    return _made(data_folder_at(backup), target, _note_restore)
+
+
+def _note_restore(database: Path) -> None:
+    now = datetime.now(UTC)
+    with closing(sqlite3.connect(database)) as connection, connection:
+        query = "SELECT value FROM settings WHERE name = ?"
+        row = connection.execute(query, (EPOCH_SETTING,)).fetchone()
+        epoch = epoch_at(now, before=int(row[0]) if row else 0)
+        connection.executemany(
+            "INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)",
+            [(EPOCH_SETTING, str(epoch)), (RESTORED_SETTING, now.isoformat())],
+        )
+    sync_file(database)
 
 
 def _begin(target: Path) -> Path:
@@ -92,10 +116,7 @@ def _begin(target: Path) -> Path:
 
 
 def _finish(partial: Path, target: Path) -> None:
-    mark = partial / "FORMAT"
-    mark.write_text(FORMAT, encoding="utf-8")
-    sync_file(mark)
-    sync_folder(partial)
+    mark_folder(partial)
     partial.rename(target)
     sync_folder(target.parent)
 

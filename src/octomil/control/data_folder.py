@@ -8,12 +8,14 @@ from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
+from octomil.control.durable import sync_file, sync_folder
 from octomil.errors import DataFolderError
 
 FORMAT = "octomil control plane, format 1\n"
 """What the file `FORMAT` says; a later form says something else."""
 
-_OWN = {"FORMAT", "lock"}
+_UNFINISHED = "FORMAT.new"
+_OWN = {"FORMAT", _UNFINISHED, "lock"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,15 @@ def data_folder_at(path: Path) -> DataFolder:
     return DataFolder(path)
 
 
+def mark_folder(path: Path) -> None:
+    """Make a folder a control plane's; whenever this ends, its mark is whole or absent."""
+    beside = path / _UNFINISHED
+    beside.write_text(FORMAT, encoding="utf-8")
+    sync_file(beside)
+    beside.rename(path / "FORMAT")
+    sync_folder(path)
+
+
 @contextmanager
 def open_data_folder(path: Path) -> Iterator[DataFolder]:
     """Make the folder if need be, and keep others out of it until the block ends.
@@ -94,13 +105,21 @@ def _lock(path: Path) -> FileLock:
             "its own with --data-dir"
         ) from None
     except OSError as error:
-        raise DataFolderError(f"{path} cannot be used: {error}") from error
+        raise cannot_be_used(path, error) from error
     try:
         _check_format(path)
+    except OSError as error:
+        lock.release()
+        raise cannot_be_used(path, error) from error
     except BaseException:
         lock.release()
         raise
     return lock
+
+
+def cannot_be_used(path: Path, error: OSError) -> DataFolderError:
+    """Return the error for a folder that the system lets nobody write."""
+    return DataFolderError(f"{path} cannot be used: {error}")
 
 
 def _check_format(path: Path) -> None:
@@ -117,4 +136,4 @@ def _check_format(path: Path) -> None:
         raise DataFolderError(
             f"{path} is not empty and no folder of the control plane's; give --data-dir another"
         )
-    mark.write_text(FORMAT, encoding="utf-8")
+    mark_folder(path)

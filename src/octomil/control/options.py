@@ -3,6 +3,7 @@
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from octomil.control.gcra import RateLimit
 from octomil.errors import ConfigurationError
@@ -22,6 +23,7 @@ class ControlOptions:
             TLS.
         rate_limit: how often each API key may ask, such as `500/s`; `off` for no limit.
         device_rate_limit: how often each device may ask.
+        failure_rate_limit: how often each client address may show a wrong key or token.
         drain_s: seconds running requests get to finish after SIGTERM.
 
     Raises:
@@ -37,6 +39,7 @@ class ControlOptions:
     insecure: bool = False
     rate_limit: str = "500/s"
     device_rate_limit: str = "100/m"
+    failure_rate_limit: str = "20/s"
     drain_s: float = 30.0
 
     def __post_init__(self) -> None:
@@ -54,8 +57,31 @@ class ControlOptions:
                 f"others can reach {self.host}, and would send their keys in the clear; give "
                 "--tls-cert and --tls-key, or --insecure behind a proxy that ends TLS"
             )
-        for limit in (self.rate_limit, self.device_rate_limit):
+        for limit in (self.rate_limit, self.device_rate_limit, self.failure_rate_limit):
             RateLimit.parse(limit)
+
+
+def require_public_url(url: str) -> str:
+    """Return a URL that others reach the control plane by, without a slash at its end.
+
+    Raises:
+        ConfigurationError: it is no URL of HTTP, or has a query or credentials.
+
+    Example:
+        >>> require_public_url("https://models.example/octomil/")
+        'https://models.example/octomil'
+    """
+    try:
+        parts = urlsplit(url)
+        is_right = parts.port != 0 and parts.scheme in ("http", "https") and bool(parts.hostname)
+        is_plain = not (parts.query or parts.fragment or "@" in parts.netloc)
+    except ValueError:
+        is_right = is_plain = False
+    if not (is_right and is_plain):
+        raise ConfigurationError(
+            f"{url!r} is no URL that clients can reach; write it as in https://models.example"
+        )
+    return url.rstrip("/")
 
 
 def _is_loopback(host: str) -> bool:

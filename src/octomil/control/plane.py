@@ -10,21 +10,26 @@ from octomil.control.services.api_keys import ApiKeyService
 from octomil.control.services.assignments import Plans
 from octomil.control.services.audit import AuditService
 from octomil.control.services.bootstrap_tokens import BootstrapTokenService
+from octomil.control.services.completion import RolloutCompletion
 from octomil.control.services.deliveries import DeliveryService
 from octomil.control.services.device_auth import DeviceAuth
 from octomil.control.services.devices import DeviceService
 from octomil.control.services.download_links import DownloadLinks
 from octomil.control.services.downloads import Downloads
+from octomil.control.services.failures import FailedCredentials
 from octomil.control.services.fleet import FleetService
 from octomil.control.services.garbage import Garbage
+from octomil.control.services.idempotency import IdempotencyService
 from octomil.control.services.intake import Intake
 from octomil.control.services.last_seen import LastSeen
+from octomil.control.services.leftovers import LeftoverService
 from octomil.control.services.lineage import LineageService
 from octomil.control.services.models import ModelService
 from octomil.control.services.organisations import OrganisationService
 from octomil.control.services.publication import PublicationService
 from octomil.control.services.rate_limits import RateLimits
 from octomil.control.services.rollouts import RolloutService
+from octomil.control.services.signing_keys import SigningKeyService
 from octomil.control.services.uploads import UploadService
 from octomil.control.services.version_files import VersionFiles
 from octomil.control.services.versions import VersionService
@@ -34,13 +39,18 @@ from octomil.control.threads import ServiceThreads
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlPlane:
-    """Every part by name; a new resource's service is one more line here."""
+    """Every part by name; a new resource's service is one more line here.
+
+    Attributes:
+        public_url: how clients reach it; as the request at hand did if None.
+    """
 
     clock: Clock
     store: Store
     blobs: BlobStore
     spool: Spool
     threads: ServiceThreads
+    idempotency: IdempotencyService
     access_tokens: AccessTokens
     api_keys: ApiKeyService
     bootstrap_tokens: BootstrapTokenService
@@ -52,7 +62,9 @@ class ControlPlane:
     last_seen: LastSeen
     key_uses: LastSeen
     rate_limits: RateLimits
+    failures: FailedCredentials
     rollouts: RolloutService
+    completion: RolloutCompletion
     models: ModelService
     versions: VersionService
     intake: Intake
@@ -61,16 +73,20 @@ class ControlPlane:
     downloads: Downloads
     download_links: DownloadLinks
     garbage: Garbage
+    leftovers: LeftoverService
     publication: PublicationService
+    signing_keys: SigningKeyService
     lineage: LineageService
     aliases: AliasService
     webhooks: WebhookService
     deliveries: DeliveryService
     webhook_sender: WebhookSender
     plans: Plans = field(default_factory=Plans)
+    public_url: str | None = None
     metrics: ControlMetrics = field(default_factory=ControlMetrics)
 
     def close(self) -> None:
-        """Let the calls under way end, then give everything back."""
+        """Let the calls under way end, but not what may take minutes; then give everything back."""
+        self.intake.close()
         self.threads.close()
         self.store.close()

@@ -20,6 +20,7 @@ KEYS_READ: Final = "keys:read"
 KEYS_WRITE: Final = "keys:write"
 AUDIT_READ: Final = "audit:read"
 ORGANISATION_READ: Final = "organisation:read"
+SIGNING_KEYS_WRITE: Final = "signing-keys:write"
 INSTALLATION: Final = "installation:admin"
 
 SCOPES: Mapping[str, str] = {
@@ -40,6 +41,7 @@ SCOPES: Mapping[str, str] = {
     KEYS_WRITE: "make, rotate and revoke keys that have no more scopes than one's own",
     AUDIT_READ: "see what was done",
     ORGANISATION_READ: "see one's own organisation",
+    SIGNING_KEYS_WRITE: "let a new key sign the manifests of versions",
     INSTALLATION: "make organisations and see all of them",
 }
 """Every scope, and what it lets its holder do."""

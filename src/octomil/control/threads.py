@@ -1,30 +1,32 @@
 """Where services run: off the event loop, one hop away, writers apart from readers.
 
 A service call is one plain function; the API and the jobs hand it over here. All that write take
-turns in one thread, so that a call which waits for the disk keeps no reader waiting. Those that
-wait meanwhile are done together and committed at once (group commit): the disk takes milliseconds
-to confirm anything, and confirms a hundred rows as fast as one.
+turns in one thread (`control.writer`), so that a call which waits for the disk keeps no reader
+waiting. The bytes of files have threads of their own, and so has what takes minutes, such as
+looking through a file: else four uploads would hold up every download.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from threading import local
 from typing import Any, ParamSpec, TypeVar
 
+from octomil.control.disk_faults import told_of_disk
+from octomil.control.writer import Writer
 from octomil.errors import ServiceUnavailableError
 
 MAX_WAITING = 1000
 MAX_GROUP = 64
 READERS = 4
 MOVERS = 4
+WORKERS = 4
 
 P = ParamSpec("P")
+AnswerT = TypeVar("AnswerT")
 ResultT = TypeVar("ResultT")
-
-_Call = Callable[[], Any]
-_Outcome = tuple[Any, Exception | None]
 
 
 class ServiceThreads:
@@ -44,23 +46,29 @@ class ServiceThreads:
     ) -> None:
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="octomil-reader")
         self._movers = ThreadPoolExecutor(MOVERS, thread_name_prefix="octomil-mover")
-        self._writer = _Writer(group)
-        self._calls = {"write": 0, "read": 0, "move": 0}
+        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="octomil-worker")
+        self._writer = Writer(group, MAX_GROUP)
+        self._here = _Thread()
+        self._calls = {"write": 0, "read": 0, "move": 0, "work": 0}
         self._most = {
             "write": MAX_GROUP + max_waiting,
             "read": readers + max_waiting,
             "move": MOVERS + max_waiting,
+            "work": WORKERS + max_waiting,
         }
 
     async def write(self, call: Callable[P, ResultT], *args: P.args, **kwargs: P.kwargs) -> ResultT:
         """Run a call that writes, and return what it returns once that is committed.
 
         It touches nothing but the store and what is in memory, and must bear being begun again:
-        when the commit of its group fails, each call is tried by itself.
+        when its group comes to nothing, each call is tried by itself. What the service does beside
+        that, it does after the commit (`Transaction.after_commit`).
 
         Raises:
             ServiceUnavailableError: too many wait already.
         """
+        if self._here.afterwards is not None:
+            return call(*args, **kwargs)
         self._enter("write")
         try:
             result: ResultT = await self._writer.run(partial(call, *args, **kwargs))
@@ -74,27 +82,83 @@ class ServiceThreads:
         Raises:
             ServiceUnavailableError: too many wait already.
         """
+        if self._here.afterwards is not None:
+            return call(*args, **kwargs)
         return await self._run("read", self._readers, partial(call, *args, **kwargs))
 
-    async def move(self, call: Callable[P, ResultT], *args: P.args, **kwargs: P.kwargs) -> ResultT:
-        """Run a call that moves the bytes of files, which may take long, and return its result.
-
-        Its threads are no others', so that a slow disk keeps nobody from reading.
+    async def afterwards(self, call: Callable[[], object]) -> None:
+        """Run a call that only reads, once what was written before it is committed.
 
         Raises:
             ServiceUnavailableError: too many wait already.
         """
-        return await self._run("move", self._movers, partial(call, *args, **kwargs))
+        if self._here.afterwards is not None:
+            self._here.afterwards.append(call)
+        else:
+            await self.read(call)
+
+    async def move(self, call: Callable[P, ResultT], *args: P.args, **kwargs: P.kwargs) -> ResultT:
+        """Run a call that reads or writes a piece of a file, and return its result.
+
+        Its threads are no others', so that a slow disk keeps nobody from reading rows.
+
+        Raises:
+            ServiceUnavailableError: too many wait already, or the disk cannot be written.
+        """
+        with _told_of_disk():
+            return await self._run("move", self._movers, partial(call, *args, **kwargs))
+
+    async def work(self, call: Callable[P, ResultT], *args: P.args, **kwargs: P.kwargs) -> ResultT:
+        """Run a call that may take minutes, and return its result; it keeps no other kind waiting.
+
+        Raises:
+            ServiceUnavailableError: too many wait already, or the disk cannot be written.
+        """
+        with _told_of_disk():
+            return await self._run("work", self._workers, partial(call, *args, **kwargs))
+
+    async def write_as_one(
+        self,
+        handler: Callable[[], Coroutine[Any, Any, AnswerT]],
+        within: Callable[[Callable[[], AnswerT]], ResultT],
+    ) -> ResultT:
+        """Run a coroutine in the thread that writes, all that it writes in one transaction.
+
+        Args:
+            handler: begins the coroutine, again if need be. It awaits nothing but calls of `write`,
+                `read` and `afterwards`; those of the first two are made at once, in the same
+                thread, and so it ends without ever being suspended.
+            within: a call that writes; is given what runs the coroutine, and runs it or not.
+
+        Raises:
+            ServiceUnavailableError: too many wait already.
+        """
+        done, afterwards = await self.write(self._as_one, handler, within)
+        for call in afterwards:
+            await self.read(call)
+        return done
+
+    def _as_one(
+        self,
+        handler: Callable[[], Coroutine[Any, Any, AnswerT]],
+        within: Callable[[Callable[[], AnswerT]], ResultT],
+    ) -> tuple[ResultT, list[Callable[[], object]]]:
+        afterwards: list[Callable[[], object]] = []
+        self._here.afterwards = afterwards
+        try:
+            return within(lambda: _run_through(handler())), afterwards
+        finally:
+            self._here.afterwards = None
 
     def waiting(self) -> dict[str, int]:
         """Return how many calls of each kind are under way or wait."""
         return dict(self._calls)
 
     def close(self) -> None:
-        """Let the calls under way end; then there are no threads any more."""
+        """Let the calls under way end, and none that waits begin; then there are no threads."""
         self._writer.close()
-        self._readers.shutdown()
-        self._movers.shutdown()
+        for threads in (self._readers, self._movers, self._workers):
+            threads.shutdown(cancel_futures=True)
 
     async def _run(
         self, kind: str, threads: ThreadPoolExecutor, call: Callable[[], ResultT]
@@ -114,74 +178,33 @@ class ServiceThreads:
         self._calls[kind] += 1
 
 
-class _Writer:
-    """One thread, and the calls that wait for it; these are its loop's."""
-
-    def __init__(self, group: Callable[[], AbstractContextManager[None]]) -> None:
-        self._group = group
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="octomil-writer")
-        self._waiting: list[tuple[_Call, asyncio.Future[Any]]] = []
-        self._work: asyncio.Task[None] | None = None
-
-    async def run(self, call: _Call) -> Any:
-        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append((call, done))
-        if self._work is None:
-            self._work = asyncio.create_task(self._empty(), name="write")
-        return await done
-
-    def close(self) -> None:
-        self._thread.shutdown()
-
-    async def _empty(self) -> None:
-        """Work until nobody waits."""
-        loop = asyncio.get_running_loop()
-        try:
-            while self._waiting:
-                taken, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
-                calls = [call for call, _ in taken]
-                try:
-                    outcomes = await loop.run_in_executor(self._thread, self._run_together, calls)
-                except Exception as error:  # noqa: BLE001 - raised again where the calls were made
-                    outcomes = [(None, error)] * len(calls)
-                for (_, done), outcome in zip(taken, outcomes, strict=True):
-                    _tell(done, outcome)
-        finally:
-            self._work = None
-
-    def _run_together(self, calls: list[_Call]) -> list[_Outcome]:
-        """Run calls as a group; where that cannot be, each by itself."""
-        if len(calls) > 1:
-            try:
-                with self._group():
-                    return [_attempt(call, in_group=True) for call in calls]
-            except ServiceUnavailableError:
-                pass  # nothing of the group was committed, and whose fault that was is not known
-        return [_attempt(call) for call in calls]
+@contextmanager
+def _told_of_disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        told = told_of_disk(error)
+        if told is None:
+            raise
+        raise ServiceUnavailableError(told) from error
 
 
-def _attempt(call: _Call, *, in_group: bool = False) -> _Outcome:
-    """Return what a call returned, or what it raised.
+class _Thread(local):
+    """What a thread is at: what is to follow the coroutine that it runs, if it runs one."""
+
+    afterwards: list[Callable[[], object]] | None = None
+
+
+def _run_through(coroutine: Coroutine[Any, Any, AnswerT]) -> AnswerT:
+    """Run a coroutine to its end in this thread.
 
     Raises:
-        ServiceUnavailableError: the database failed, and with it perhaps the whole group: SQLite
-            may have rolled all of it back on a full disk.
+        RuntimeError: it waits for something.
     """
     try:
-        return call(), None
-    except ServiceUnavailableError as error:
-        if in_group:
-            raise
-        return None, error
-    except Exception as error:  # noqa: BLE001 - raised again where the call was made
-        return None, error
-
-
-def _tell(done: "asyncio.Future[Any]", outcome: _Outcome) -> None:
-    result, error = outcome
-    if done.cancelled():
-        return
-    if error is None:
-        done.set_result(result)
-    else:
-        done.set_exception(error)
+        coroutine.send(None)
+    except StopIteration as end:
+        answer: AnswerT = end.value
+        return answer
+    coroutine.close()
+    raise RuntimeError(f"{coroutine!r} awaits more than calls that write or read")

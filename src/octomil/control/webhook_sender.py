@@ -59,7 +59,8 @@ class HttpWebhookSender:
         }
         tls = self._tls_context() if target.scheme == "https" else False
         async with (
-            httpx.AsyncClient(verify=tls, trust_env=False, timeout=self._timeout_s) as client,
+            # Its own time-outs would only race with the one of `send`.
+            httpx.AsyncClient(verify=tls, trust_env=False, timeout=None) as client,  # noqa: S113
             client.stream(
                 "POST",
                 target.copy_with(host=address),
@@ -79,10 +80,11 @@ class HttpWebhookSender:
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         addresses = [str(entry[4][0]) for entry in found]
-        refused = [each for each in addresses if not (self._allow_private or is_public(each))]
-        if refused or not addresses:
-            named = ", ".join(refused) or "no address"
-            raise WebhookUnreachableError(f"{host} is {named}, which may not be called")
+        may_be_called = self._allow_private or all(map(is_public, addresses))
+        if not (addresses and may_be_called):  # which address it is, is for insiders to know
+            raise WebhookUnreachableError(
+                f"{host} has no public address, or one that is not: it may not be called"
+            )
         return addresses[0]
 
     def _tls_context(self) -> ssl.SSLContext:

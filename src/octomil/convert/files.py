@@ -6,7 +6,14 @@ from pathlib import Path
 
 from octomil.convert.formats import Format
 from octomil.convert.inspection import Inspection, RefusedFileError
-from octomil.convert.sandbox import Limits, SandboxError, run_in_sandbox, sandbox
+from octomil.convert.sandbox import (
+    Children,
+    Limits,
+    SandboxError,
+    require_room,
+    run_in_sandbox,
+    sandbox,
+)
 
 _MIB = 1 << 20
 _INSPECTION = Limits(memory_bytes=1024 * _MIB, file_bytes=16 * _MIB, cpu_s=120, wall_s=300)
@@ -29,28 +36,32 @@ class Converted:
     left_out: tuple[str, ...]
 
 
-def inspect_in_sandbox(path: Path, scratch: Path | None = None) -> Inspection:
+def inspect_in_sandbox(
+    path: Path, scratch: Path | None = None, children: Children | None = None
+) -> Inspection:
     """Look through a file without loading any of it.
 
     Args:
         path: the file.
         scratch: a folder for the sandbox's own.
+        children: those that are ended together.
 
     Raises:
         RefusedFileError: it is of no format that is taken, would do harm when loaded, or cannot be
             looked through with reasonable means.
+        SandboxError: whoever was to look gave no answer, which says nothing of the file.
+        SandboxEndedError: all of `children` were ended.
+        InsufficientSpaceError: the disk is full.
     """
     with sandbox(scratch) as folder:
-        try:
-            found = run_in_sandbox(
-                "-m",
-                "octomil.convert.inspect_child",
-                arguments=(str(path.absolute()),),
-                folder=folder,
-                limits=_INSPECTION,
-            )
-        except SandboxError as error:
-            raise RefusedFileError(f"it cannot be looked through: {error}") from error
+        found = run_in_sandbox(
+            "-m",
+            "octomil.convert.inspect_child",
+            arguments=(str(path.absolute()),),
+            folder=folder,
+            limits=_INSPECTION,
+            children=children,
+        )
     if "refused" in found:
         raise RefusedFileError(str(found["refused"]))
     return Inspection.from_object(found)
@@ -67,15 +78,18 @@ def can_convert(found: Inspection) -> str | None:
     return None
 
 
-def to_safetensors(source: Path, target: Path) -> Converted:
+def to_safetensors(source: Path, target: Path, children: Children | None = None) -> Converted:
     """Make safetensors of a torch state dict.
 
     Args:
         source: a file that `can_convert` approved of.
         target: made here; its folder is where the sandbox works.
+        children: those that are ended together.
 
     Raises:
         CannotConvertError: it holds no tensors, or more than tensors and plain containers.
+        SandboxEndedError: all of `children` were ended.
+        InsufficientSpaceError: the disk is full.
     """
     size = source.stat().st_size
     limits = Limits(memory_bytes=_TORCH_MEMORY_BYTES + _COPIES * size, file_bytes=size + 256 * _MIB)
@@ -88,9 +102,12 @@ def to_safetensors(source: Path, target: Path) -> Converted:
                 arguments=(str(source.absolute()), str(made)),
                 folder=folder,
                 limits=limits,
+                children=children,
             )
         except SandboxError as error:
             raise CannotConvertError(str(error)) from error
+        if "failed" in found:
+            require_room(folder)
         if "failed" in found or not made.is_file() or made.is_symlink():
             raise CannotConvertError(str(found.get("failed", "nothing was written")))
         made.rename(target)

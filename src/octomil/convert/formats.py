@@ -28,6 +28,12 @@ class Format(StrEnum):
     TORCH_EXPORT = "torch_export"
 
 
+ONNX_DATA = "onnx_data"
+"""The weights of an ONNX model in a file of their own: bytes without any form."""
+
+FILE_FORMATS = (*(each.value for each in Format), ONNX_DATA)
+"""What a file of a version can be."""
+
 TORCH_FORMATS = frozenset({Format.PYTORCH, Format.TORCHSCRIPT, Format.TORCH_EXPORT})
 """What torch wrote; each of these is what a client means that asks for `pytorch`."""
 

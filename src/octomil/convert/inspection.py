@@ -7,6 +7,7 @@ at it costs as much memory or time as there is.
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -79,6 +80,8 @@ def inspect_file(path: Path) -> Inspection:
             kind = _look(file, size, found, depth=0)
         except (BrokenPickleError, TrickyArchiveError) as error:
             raise RefusedFileError(str(error)) from error
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:  # found out while it was read
+            raise RefusedFileError(f"the archive is broken: {error}") from error
     imports = sorted_imports(found.imports)
     if imports.harmful:
         listed = ", ".join(imports.harmful)

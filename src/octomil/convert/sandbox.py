@@ -5,15 +5,19 @@ The server's own process never parses what somebody uploaded.
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
+
+from octomil.errors import InsufficientSpaceError
 
 _MAX_ANSWER_BYTES = 1 << 20
 _SHOWN_CHARS = 300
@@ -21,6 +25,47 @@ _SHOWN_CHARS = 300
 
 class SandboxError(Exception):
     """The child gave no answer: it ran out of what it was given, or died."""
+
+
+class SandboxEndedError(Exception):
+    """The child was ended together with all others; nothing is known of its work."""
+
+
+class Children:
+    """The children at work, so that none outlives the server."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._at_work: set[subprocess.Popen[bytes]] = set()
+        self._have_ended = False
+
+    @contextmanager
+    def run(self, command: Sequence[str], **options: Any) -> Iterator["subprocess.Popen[bytes]"]:
+        """Start a child, and end it and those it started when the block ends.
+
+        Raises:
+            SandboxEndedError: all were ended, before or meanwhile.
+        """
+        with self._lock:
+            if self._have_ended:
+                raise SandboxEndedError
+            child = subprocess.Popen(command, **options)  # noqa: S603 - our own interpreter
+            self._at_work.add(child)
+        try:
+            yield child
+        finally:
+            with self._lock:
+                self._at_work.remove(child)
+            _end(child)
+            if self._have_ended:
+                raise SandboxEndedError
+
+    def end(self) -> None:
+        """Kill all of them, and let none begin any more."""
+        with self._lock:
+            self._have_ended = True
+            for child in self._at_work:
+                _kill(child)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +97,11 @@ def sandbox(parent: Path | None = None) -> Iterator[Path]:
 
 
 def run_in_sandbox(
-    *program: str, arguments: tuple[str, ...], folder: Path, limits: Limits
+    *program: str,
+    arguments: tuple[str, ...],
+    folder: Path,
+    limits: Limits,
+    children: Children | None = None,
 ) -> dict[str, Any]:
     """Run a Python program in a child process and return the JSON object that it prints.
 
@@ -62,14 +111,19 @@ def run_in_sandbox(
         arguments: what follows the limits on its command line.
         folder: where it works; see `sandbox`.
         limits: what it may use.
+        children: those that are ended together.
 
     Raises:
         SandboxError: it did not answer.
+        SandboxEndedError: all of `children` were ended.
+        InsufficientSpaceError: nor could it have, on a disk that is full.
     """
     given = json.dumps(asdict(limits))
     answer, complaint = folder / "answer.json", folder / "complaint.txt"
-    with answer.open("wb") as out, complaint.open("wb") as err:
-        child = subprocess.Popen(  # noqa: S603 - our own interpreter, and no shell
+    with (
+        answer.open("wb") as out,
+        complaint.open("wb") as err,
+        (children or Children()).run(
             [sys.executable, "-I", "-X", "utf8", *program, given, *arguments],
             cwd=folder,
             env={"TMPDIR": str(folder), "HOME": str(folder)},
@@ -77,21 +131,34 @@ def run_in_sandbox(
             stdout=out,
             stderr=err,
             start_new_session=True,
-        )
+        ) as child,
+    ):
         try:
             status = child.wait(limits.wall_s)
         except subprocess.TimeoutExpired:
             raise SandboxError(f"its reader took longer than {limits.wall_s:g} s") from None
-        finally:
-            _end(child)
     return _answer(answer, status, complaint)
+
+
+def require_room(folder: Path) -> None:
+    """Return if a child had room to write: else what it failed at is not the file's fault.
+
+    Raises:
+        InsufficientSpaceError: the disk is full.
+    """
+    if shutil.disk_usage(folder).free < _MAX_ANSWER_BYTES:
+        raise InsufficientSpaceError("there is no room to look through the file")
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:
     """Kill whatever is left of the child and those it started."""
+    _kill(child)
+    child.wait()
+
+
+def _kill(child: "subprocess.Popen[bytes]") -> None:
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
 
 
 def _answer(path: Path, status: int, complaint: Path) -> dict[str, Any]:
@@ -103,6 +170,7 @@ def _answer(path: Path, status: int, complaint: Path) -> dict[str, Any]:
         answer = None
     if isinstance(answer, dict):
         return answer
+    require_room(path.parent)
     how = f"signal {-status}" if status < 0 else f"status {status}"
     raise SandboxError(f"its reader ended with {how}: {_last_line(complaint) or 'no word'}")
 

@@ -7,6 +7,7 @@ from typing import Protocol
 from octomil.device.releases import Release, damaged_part, digest_of_folder
 from octomil.device.state import StateFolder
 from octomil.models.partial import space_errors, sync_folder
+from octomil.registry.manifest import DIGEST_PREFIX
 
 
 class Activator(Protocol):
@@ -54,4 +55,4 @@ class LinkActivator:
 
     def in_use(self) -> set[str]:
         """Return the digests of the releases that links lead to."""
-        return {digest_of_folder(link) for link in self._state.active.iterdir()}
+        return {DIGEST_PREFIX + digits for digits in self._state.active_releases()}

@@ -7,15 +7,26 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
+import msgspec
+
 from octomil.device.activation import Activator
 from octomil.device.profile import own_profile
 from octomil.device.releases import Releases
 from octomil.device.session import Session
-from octomil.errors import DigestMismatchError, OctomilError, UnauthorizedError
+from octomil.errors import (
+    DigestMismatchError,
+    EngineError,
+    ModelError,
+    ModelUnavailableError,
+    OctomilError,
+    UnauthorizedError,
+    UnexpectedAnswerError,
+)
 from octomil.http.api import path_to
-from octomil.http.records import Record
+from octomil.wire.devices import Assignment, AssignmentsAnswer
 
 _LONGEST_S = 3600.0
+_LONGEST_OUTSIDE_S = 60.0  # where the cause lies outside of the release, and may be gone soon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,22 +100,31 @@ class Agent:
                 if not self._is_registered:
                     raise
                 self._say(f"the control plane does not take this device's token: {error}")
-                self._session.forget_access()
-            except OctomilError as error:
+            except (OctomilError, OSError) as error:
                 self._say(str(error))
             stop.wait(self._pace.poll_s * (0.8 + 0.4 * self._rng.random()))
 
     def turn(self) -> bool:
         """Tell that the device is there, and run what is wanted; return whether it does.
 
+        An access token that is not taken is renewed once: this machine's clock may be wrong.
+
         Raises:
             OctomilClientError: the control plane refuses, or does not answer.
+            OSError: the device's folder cannot be read or written.
         """
+        try:
+            return self._turn()
+        except UnauthorizedError:
+            self._session.forget_access()
+            return self._turn()
+
+    def _turn(self) -> bool:
         if not self._is_registered:
             body = {"device_identifier": self._session.identifier, **own_profile()}
-            device: Record = self._session.api.post("/devices/register", body)
+            self._session.api.post("/devices/register", body)
             self._is_registered = True
-            self._say(f"{self._session.identifier} is the device {device.id}")
+            self._say(f"{self._session.identifier} is the device {self._session.device_id}")
         elif self._clock() - self._beaten_s >= self._pace.heartbeat_s:
             self._session.api.post(self._path("heartbeat"), {})
             self._beaten_s = self._clock()
@@ -116,9 +136,7 @@ class Agent:
         Raises:
             OctomilClientError: the control plane refuses, or does not answer.
         """
-        answer = self._session.api.get(
-            self._path("assignments"), config_version=self._known_version
-        )
+        answer = self._asked()
         if not answer.updated:
             return True
         settled = [self._follow(each) for each in answer.assignments]
@@ -128,7 +146,16 @@ class Agent:
             self._known_version = answer.config_version
         return all(settled)
 
-    def _follow(self, wanted: Record) -> bool:
+    def _asked(self) -> AssignmentsAnswer:
+        answer = self._session.api.get(
+            self._path("assignments"), config_version=self._known_version
+        )
+        try:
+            return msgspec.convert(answer, AssignmentsAnswer)
+        except msgspec.ValidationError as error:
+            raise UnexpectedAnswerError(f"these are no assignments: {error}") from error
+
+    def _follow(self, wanted: Assignment) -> bool:
         """Run one assignment and attest it; return whether that worked out."""
         what = f"{wanted.model_id} {wanted.version}"
         failures = self._failures.get(wanted.digest)
@@ -138,37 +165,43 @@ class Agent:
             self._activate(wanted, what)
         except UnauthorizedError:  # says nothing about the release
             raise
-        except OctomilError as error:
+        except (OctomilError, OSError) as error:
             self._say(f"{what}: {error}")
-            self._attest(wanted, "failed", str(error))
-            self._failures[wanted.digest] = self._one_more(failures)
+            is_its_fault = _is_fault_of_release(error)
+            if is_its_fault:
+                self._attest(wanted, "failed", str(error))
+            self._failures[wanted.digest] = self._one_more(failures, is_its_fault=is_its_fault)
             return False
         self._failures.pop(wanted.digest, None)
         self._attest(wanted, "active")
         self._say(f"{what}: runs, {wanted.digest}")
         return True
 
-    def _activate(self, wanted: Record, what: str) -> None:
+    def _activate(self, wanted: Assignment, what: str) -> None:
         """Return when an assignment runs.
 
         Raises:
             OctomilError: it does not.
         """
+        self._releases.accept(wanted)
         if self._activator.running(wanted.model_id) == wanted.digest:
             return
         self._say(f"{what}: fetching")
-        release = self._releases.obtain(wanted.model_id, wanted.version, wanted.digest)
+        release = self._releases.obtain(
+            wanted.model_id, wanted.version, wanted.digest, name=wanted.name
+        )
         self._activator.activate(release)
         found = self._activator.running(wanted.model_id)
         if found != wanted.digest:
             raise DigestMismatchError(f"{wanted.digest} was activated, and {found} runs")
 
-    def _one_more(self, before: "_Failures | None") -> "_Failures":
+    def _one_more(self, before: "_Failures | None", *, is_its_fault: bool) -> "_Failures":
         number = 1 if before is None else before.number + 1
-        wait_s = min(_LONGEST_S, self._pace.poll_s * 2 ** min(number, 16))
+        longest_s = _LONGEST_S if is_its_fault else _LONGEST_OUTSIDE_S
+        wait_s = min(longest_s, self._pace.poll_s * 2 ** min(number, 16))
         return _Failures(number, self._clock() + wait_s)
 
-    def _attest(self, wanted: Record, status: str, message: str | None = None) -> None:
+    def _attest(self, wanted: Assignment, status: str, message: str | None = None) -> None:
         body: dict[str, Any] = {
             "model_id": wanted.model_id,
             "version": wanted.version,
@@ -181,3 +214,12 @@ class Agent:
 
     def _path(self, *more: str) -> str:
         return path_to("devices", self._session.device_id, *more)
+
+
+def _is_fault_of_release(error: Exception) -> bool:
+    """Tell whether an error says something about a release, and not about the way to it.
+
+    A full disk does: the release is too large for the device.
+    """
+    is_outside = isinstance(error, ModelUnavailableError)
+    return isinstance(error, (ModelError, EngineError)) and not is_outside

@@ -3,18 +3,21 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from octomil.device.assignments import AcceptedAssignments
 from octomil.device.state import StateFolder
-from octomil.errors import DigestMismatchError, UnexpectedAnswerError
+from octomil.device.trust import TrustedKeys
+from octomil.errors import DigestMismatchError, InvalidModelFileError, UnexpectedAnswerError
 from octomil.http.api import ApiClient, path_to
 from octomil.http.records import Record
 from octomil.models.partial import read_json, space_errors, write_json
 from octomil.registry.manifest import PAYLOAD_TYPE, Manifest, digest_of, hex_of
-from octomil.registry.signatures import SignatureError, key_id_of, verify
 from octomil.sdk.downloads import Downloader, RemoteFile
+from octomil.wire.devices import Assignment
 
 _MANIFEST = "manifest.json"
 _CHUNK_BYTES = 1 << 20
@@ -49,41 +52,72 @@ class Releases:
         self._state = state
         self._api = api
         self._downloader = downloader
+        self._keys = TrustedKeys(state, api)
+        self._accepted = AcceptedAssignments(state, self._keys)
 
-    def obtain(self, model_id: str, version: str, digest: str) -> Release:
+    def accept(self, wanted: Assignment) -> None:
+        """Return if an assignment is to be followed; raises as `AcceptedAssignments.accept`."""
+        self._accepted.accept(wanted)
+
+    def obtain(self, model_id: str, version: str, digest: str, *, name: str) -> Release:
         """Return a release, fetched unless it is here whole.
+
+        Args:
+            model_id: the model.
+            version: the version's number.
+            digest: of its manifest.
+            name: the model's, which the manifest must have, as it must the number.
 
         Raises:
             DigestMismatchError: what the control plane sends is not what was assigned, or nobody
                 whom this device trusts has signed it.
+            InvalidModelFileError: what was signed is no manifest.
             InsufficientSpaceError: the disk is full.
-            OctomilClientError: the control plane refuses, or does not answer.
+            OctomilClientError: the control plane refuses, or does not answer, or what it sends is
+                no release.
         """
-        here = self._state.releases / hex_of(digest)
+        here = self._state.releases / _hex(digest)
         if damaged_part(here) is not None:
-            here = self._fetch(model_id, version, digest)
+            here = self._fetch(model_id, version, digest, name)
         manifest = _read_manifest(here)
+        _require_same(manifest, name, version)
         files = {format_: here / format_ for format_ in manifest.files}
         return Release(model_id=model_id, version=version, digest=digest, folder=here, files=files)
 
     def keep_only(self, digests: set[str]) -> None:
         """Delete every release but these."""
-        self._state.remove_all_but({hex_of(digest) for digest in digests})
+        self._state.remove_all_but({_hex(digest) for digest in digests})
 
-    def _fetch(self, model_id: str, version: str, digest: str) -> Path:
+    def _fetch(self, model_id: str, version: str, digest: str, name: str) -> Path:
         envelope = self._api.get(path_to("models", model_id, "versions", version, "manifest"))
         payload = self._verified_payload(envelope, digest)
+        try:
+            manifest = Manifest.parse(payload)
+        except ValueError as error:
+            raise InvalidModelFileError(f"{digest} is signed and no manifest: {error}") from error
+        _require_same(manifest, name, version)
         folder = self._state.incoming(hex_of(digest))
         with space_errors(self._state.path):
             folder.mkdir(parents=True, exist_ok=True)
             write_json(folder / _MANIFEST, {"payload": payload.decode()})
-        for format_, file in Manifest.parse(payload).files.items():
-            where = path_to("models", model_id, "versions", version, "download-url")
-            url = str(self._api.get(where, format=format_).url)
-            sha256 = hex_of(file.digest)
-            remote = RemoteFile(name=format_, url=url, sha256=sha256, size_bytes=file.size)
+        for format_, file in manifest.files.items():
+            remote = RemoteFile(
+                name=format_,
+                url=partial(self._link, model_id, version, format_),
+                sha256=hex_of(file.digest),
+                size_bytes=file.size,
+            )
             self._downloader.fetch(remote, folder / format_)
         return self._state.install(hex_of(digest))
+
+    def _link(self, model_id: str, version: str, format_: str) -> str:
+        """Return where a file can be had for a while."""
+        where = path_to("models", model_id, "versions", version, "download-url")
+        answer = self._api.get(where, format=format_)
+        try:
+            return str(answer["url"])
+        except (KeyError, TypeError) as error:
+            raise UnexpectedAnswerError(f"this is no download-url: {answer!r:.200}") from error
 
     def _verified_payload(self, envelope: Record, digest: str) -> bytes:
         """Return the manifest's bytes, if they are what was assigned and are signed."""
@@ -99,29 +133,33 @@ class Releases:
             raise DigestMismatchError(
                 f"the manifest that was assigned is {digest}, and {digest_of(payload)} was sent"
             )
-        keys = self._trusted_keys()
-        for key_id in signatures.keys() & keys.keys():
-            try:
-                verify(keys[key_id], PAYLOAD_TYPE, payload, signatures[key_id])
-            except SignatureError as error:
-                raise DigestMismatchError(f"the manifest {digest} is forged: {error}") from error
-            return payload
-        raise DigestMismatchError(
-            f"none of the keys that this device trusts signed the manifest {digest}, but "
-            f"{', '.join(sorted(signatures)) or 'nobody'}; if the control plane has a new key, "
-            f"compare it and delete {self._state.keys}"
-        )
+        self._keys.require_signed(PAYLOAD_TYPE, payload, signatures, f"the manifest {digest}")
+        return payload
 
-    def _trusted_keys(self) -> Mapping[str, bytes]:
-        """Return the keys that manifests may be signed with: those of the first time, for ever."""
-        kept = read_json(self._state.keys)
-        if not kept:
-            listed: Sequence[Record] = self._api.get("/signing-keys")["keys"]
-            kept = {key.keyid: key.public_key for key in listed}
-            with space_errors(self._state.path):
-                write_json(self._state.keys, kept)
-        keys = [base64.b64decode(text) for text in kept.values()]
-        return {key_id_of(key): key for key in keys}
+
+def _hex(digest: str) -> str:
+    """Return a digest's hexadecimal digits.
+
+    Raises:
+        UnexpectedAnswerError: it is none.
+    """
+    try:
+        return hex_of(digest)
+    except ValueError as error:
+        raise UnexpectedAnswerError(f"what was assigned has no digest: {error}") from error
+
+
+def _require_same(manifest: Manifest, name: str, version: str) -> None:
+    """Return if a manifest is of the version that was assigned.
+
+    Raises:
+        DigestMismatchError: it is of another model, or of another version.
+    """
+    if (manifest.name, manifest.version) != (name, version):
+        raise DigestMismatchError(
+            f"{name} {version} was assigned, and the manifest is of {manifest.name} "
+            f"{manifest.version}"
+        )
 
 
 def damaged_part(folder: Path) -> str | None:

@@ -5,14 +5,24 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from octomil.device.state import Identity, StateFolder
-from octomil.errors import ConfigurationError, UnauthorizedError
+from octomil.errors import ConfigurationError, UnauthorizedError, UnexpectedAnswerError
 from octomil.http.api import ApiClient
 from octomil.http.records import Record
+from octomil.http.retry import Backoff
 
 SCOPES = ("devices:write", "models:read")
 """What the agent needs: to report on itself, and to fetch what it is to run."""
 
 _EARLY = timedelta(seconds=30)
+_AUTH_TIMEOUT_S = 10.0
+_AUTH_BACKOFF = Backoff(attempts=4, first_s=0.5, longest_s=30.0)
+_WAITS_OF_A_TRY = 3  # to connect, to send, and for the answer
+
+AUTH_PATIENCE_S = (
+    _AUTH_BACKOFF.attempts * _WAITS_OF_A_TRY * _AUTH_TIMEOUT_S
+    + (_AUTH_BACKOFF.attempts - 1) * _AUTH_BACKOFF.longest_s
+)
+"""A call for tokens is given up after this long at the latest."""
 
 
 class Session:
@@ -42,14 +52,15 @@ class Session:
         self._clock = clock
         self._identity = state.identity
         self._is_void = False
-        self._anybody = ApiClient(api_base, None)
+        patience: Any = {"timeout_s": _AUTH_TIMEOUT_S, "backoff": _AUTH_BACKOFF}
+        self._anybody = ApiClient(api_base, None, **patience)
         if self._identity is not None:
             _require_same(state, self._identity, self._anybody.base_url, identifier)
             identifier = self._identity.device_identifier
         if identifier is None:
             raise ConfigurationError("the device has no name yet; give it one with --identifier")
         self.identifier = identifier
-        self._bootstrapper = ApiClient(api_base, lambda: bootstrap_token or "")
+        self._bootstrapper = ApiClient(api_base, lambda: bootstrap_token or "", **patience)
         self.api = ApiClient(api_base, self.token)
 
     def close(self) -> None:
@@ -101,14 +112,17 @@ class Session:
         return tokens
 
     def _keep(self, tokens: Record) -> Identity:
-        self._identity = Identity(
-            api_base=self._anybody.base_url,
-            device_identifier=self.identifier,
-            device_id=tokens.device_id,
-            access_token=tokens.access_token,
-            refresh_token=tokens.refresh_token,
-            expires_at=self._clock() + timedelta(seconds=tokens.expires_in),
-        )
+        try:
+            self._identity = Identity(
+                api_base=self._anybody.base_url,
+                device_identifier=self.identifier,
+                device_id=tokens.device_id,
+                access_token=tokens.access_token,
+                refresh_token=tokens.refresh_token,
+                expires_at=self._clock() + timedelta(seconds=tokens.expires_in),
+            )
+        except (AttributeError, TypeError) as error:
+            raise UnexpectedAnswerError(f"these are no tokens: {error}") from error
         self._state.keep_identity(self._identity)
         self._is_void = False
         return self._identity

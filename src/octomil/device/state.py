@@ -3,7 +3,8 @@
 ```
 lock                    held by the agent that uses the folder
 identity.json           who the device is, and its tokens
-keys.json               the keys that manifests must be signed with
+keys.json               the keys that manifests and assignments must be signed with
+assignments.json        of each model, the number of the last assignment that was taken
 incoming/DIGEST/        a release on its way
 releases/DIGEST/        a whole release: manifest.json and one file for each format
 active/MODEL            a link to the release that runs
@@ -23,7 +24,7 @@ from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
-from octomil.errors import DataFolderError
+from octomil.errors import DataFolderError, OctomilError
 from octomil.models.partial import read_json, space_errors, sync_folder, write_json
 
 
@@ -63,6 +64,7 @@ class StateFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.keys = path / "keys.json"
+        self.assignments = path / "assignments.json"
         self.releases = path / "releases"
         self.active = path / "active"
         self._identity = path / "identity.json"
@@ -84,8 +86,8 @@ class StateFolder:
         return self._incoming / digest
 
     def link(self, model_id: str) -> Path:
-        """Return the link to what a model's release is."""
-        return self.active / quote(model_id, safe="")
+        """Return the link to what a model's release is; never anything outside of its folder."""
+        return self.active / quote(model_id, safe="").replace(".", "%2E")
 
     def install(self, digest: str) -> Path:
         """Move a release that has come in whole to where releases are."""
@@ -98,11 +100,16 @@ class StateFolder:
         sync_folder(self.releases)
         return target
 
+    def active_releases(self) -> set[str]:
+        """Return the digests of the releases that links lead to, by their digits alone."""
+        folders = {link.resolve() for link in self.active.iterdir()}
+        return {each.name for each in folders if each.parent == self.releases.resolve()}
+
     def remove_all_but(self, digests: set[str]) -> None:
-        """Delete releases, whole or on their way, that nobody needs any more."""
+        """Delete releases, whole or on their way, that nobody needs any more; no strange files."""
         for folder in (self.releases, self._incoming):
             for release in folder.iterdir():
-                if release.name not in digests:
+                if release.name not in digests and release.is_dir() and not release.is_symlink():
                     shutil.rmtree(release)
 
 
@@ -111,7 +118,8 @@ def open_state_folder(path: Path) -> Iterator[StateFolder]:
     """Make the folder if need be, and keep other agents out of it until the block ends.
 
     Raises:
-        DataFolderError: another agent uses it, or it cannot be made or written.
+        DataFolderError: another agent uses it, or it cannot be made, read or written, in the block
+            neither.
     """
     path = path.absolute()
     try:
@@ -124,5 +132,7 @@ def open_state_folder(path: Path) -> Iterator[StateFolder]:
             f"{path} is used by another `octomil device run`; stop that one, or give this one a "
             "folder of its own with --state-dir"
         ) from None
-    except PermissionError as error:
+    except OctomilError:  # some are errors of the system, too
+        raise
+    except OSError as error:
         raise DataFolderError(f"{path} cannot be used: {error}") from error

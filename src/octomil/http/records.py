@@ -35,6 +35,9 @@ def parse_json(text: bytes) -> Any:
     """Read JSON; its objects become records.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is none, or nested too deeply to be followed.
     """
-    return json.loads(text, object_hook=Record)
+    try:
+        return json.loads(text, object_hook=Record)
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None

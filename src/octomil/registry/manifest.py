@@ -5,6 +5,7 @@ Its SHA-256 is the version's digest, so whoever knows the digest can check every
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +17,7 @@ PAYLOAD_TYPE: Final = "application/vnd.octomil.manifest.v1+json"
 """What the payload of a signed manifest says it is."""
 
 _HEX_DIGITS = 64
+_FORMAT = re.compile(r"[a-z0-9][a-z0-9_-]*")  # files are called by it: no dots, no folders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,9 @@ class Manifest:
             raise ValueError(f"this is no manifest: {error}") from error
         if manifest.payload() != payload:
             raise ValueError("the manifest is not in its canonical form")
-        for file in manifest.files.values():
+        for format_, file in manifest.files.items():
+            if not _FORMAT.fullmatch(format_):
+                raise ValueError(f"{format_[:80]!r} is no name of a format")
             hex_of(file.digest)
         for parent in manifest.lineage:
             hex_of(parent.digest)

@@ -5,16 +5,12 @@ from dataclasses import dataclass
 from functools import total_ordering
 from typing import Final
 
+from octomil.wire.versions import SEMVER_PATTERN
+
 MAX_LENGTH: Final = 64
 """Characters a version may have here; the standard sets no bound."""
 
-_NUMBER = r"(0|[1-9][0-9]*)"
-_IDENTIFIER = r"(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
-_PATTERN = re.compile(
-    rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}"
-    rf"(?:-({_IDENTIFIER}(?:\.{_IDENTIFIER})*))?"
-    r"(?:\+([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?"
-)
+_PATTERN = re.compile(SEMVER_PATTERN)
 # In the key an identifier ends with a character below all that may stand in one, so that a shorter
 # list sorts first, and a release is marked by one above them.
 _END = "!"

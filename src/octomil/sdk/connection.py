@@ -24,6 +24,7 @@ def connect(api_key: str | None, api_base: str | None, org_id: str | None) -> tu
     if key is None:
         raise ConfigurationError(
             "there is no API key: pass api_key=, or set OCTOMIL_API_KEY; the first start of "
-            "`octomil up` prints one"
+            "`octomil up` prints one, and `octomil keys create NAME --admin --data-dir DIR` makes "
+            "another on its machine"
         )
     return ApiClient(settings.api_base, lambda: key), settings.org_id

@@ -12,7 +12,12 @@ from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from octomil.errors import DigestMismatchError, ServerUnreachableError, UnexpectedAnswerError
+from octomil.errors import (
+    DigestMismatchError,
+    ForbiddenError,
+    ServerUnreachableError,
+    UnexpectedAnswerError,
+)
 from octomil.http.api import ApiClient, Request
 from octomil.http.problems import unexpected
 from octomil.http.retry import Backoff
@@ -30,13 +35,13 @@ class RemoteFile:
 
     Attributes:
         name: in messages and progress.
-        url: where it is; it needs no key.
+        url: returns where it is, for a while; it needs no key. Asked again once that is over (403).
         sha256: 64 hexadecimal digits.
         size_bytes: of the whole file.
     """
 
     name: str
-    url: str
+    url: Callable[[], str]
     sha256: str
     size_bytes: int
 
@@ -98,11 +103,17 @@ class Downloader:
     def _fill(self, file: GrowingFile, remote: RemoteFile) -> None:
         failures = 0
         self._report(remote.name, file.size_bytes, remote.size_bytes)
+        url, is_new = remote.url(), True
         while file.size_bytes < remote.size_bytes:
             before = file.size_bytes
             try:
-                self._receive(file, remote)
+                self._receive(file, remote, url)
+            except ForbiddenError:
+                if is_new:
+                    raise
+                url, is_new = remote.url(), True
             except ServerUnreachableError:
+                is_new = False
                 failures = 1 if file.size_bytes > before else failures + 1
                 jitter = self._rng.random()
                 delay_s = self._backoff.delay_s(failures, retry_after_s=None, jitter=jitter)
@@ -116,10 +127,12 @@ class Downloader:
                         f"ended after {file.size_bytes:,}"
                     )
 
-    def _receive(self, file: GrowingFile, remote: RemoteFile) -> None:
+    def _receive(self, file: GrowingFile, remote: RemoteFile, url: str) -> None:
         """Append one answer."""
-        headers = {"Range": f"bytes={file.size_bytes}-"} if file.size_bytes else {}
-        request = Request(method="GET", path=remote.url, headers=headers, is_authorised=False)
+        headers = {"Accept-Encoding": "identity"}  # the bytes are hashed as they come
+        if file.size_bytes:
+            headers["Range"] = f"bytes={file.size_bytes}-"
+        request = Request(method="GET", path=url, headers=headers, is_authorised=False)
         with self._api.stream(request) as answer:
             if not _goes_on_at(file.size_bytes, answer):
                 file.restart()

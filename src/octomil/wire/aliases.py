@@ -5,10 +5,11 @@ from typing import Annotated
 
 from annotated_types import Interval, MaxLen, MinLen
 
+from octomil.wire.numbers import EXACT
 from octomil.wire.texts import Matches
 from octomil.wire.versions import Number
 
-MAX_REVISION = 2**63 - 2
+MAX_REVISION = 2**53 - 1  # what JSON numbers hold exactly everywhere
 AliasName = Annotated[str, MinLen(1), MaxLen(64), Matches(r"^[a-z0-9][a-z0-9_.-]*$")]
 
 
@@ -23,7 +24,7 @@ class AliasMove:
     """
 
     version: Number
-    expected_revision: Annotated[int, Interval(ge=0, le=MAX_REVISION)] | None = None
+    expected_revision: Annotated[int, Interval(ge=0, le=MAX_REVISION), EXACT] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

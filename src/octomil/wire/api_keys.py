@@ -5,11 +5,14 @@ from typing import Annotated
 
 from annotated_types import Interval, MaxLen, MinLen
 
-from octomil.wire.device_auth import Scope
-from octomil.wire.texts import Name
+from octomil.wire.numbers import EXACT
+from octomil.wire.scopes import SCOPE_NAMES
+from octomil.wire.texts import Name, OneOf, Plain
 
 MAX_KEY_TTL_S = 10 * 366 * 86_400
 MAX_ROTATION_GRACE_S = 30 * 86_400
+
+Scope = Annotated[str, MinLen(1), MaxLen(64), Plain, OneOf(SCOPE_NAMES)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +26,7 @@ class CreateKey:
 
     name: Name
     scopes: Annotated[list[Scope], MinLen(1), MaxLen(32)]
-    expires_in_seconds: Annotated[int, Interval(ge=60, le=MAX_KEY_TTL_S)] | None = None
+    expires_in_seconds: Annotated[int, Interval(ge=60, le=MAX_KEY_TTL_S), EXACT] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +37,7 @@ class RotateKey:
         grace_seconds: so long the old key goes on being good.
     """
 
-    grace_seconds: Annotated[int, Interval(ge=0, le=MAX_ROTATION_GRACE_S)] = 86_400
+    grace_seconds: Annotated[int, Interval(ge=0, le=MAX_ROTATION_GRACE_S), EXACT] = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,9 @@ from typing import Annotated
 from annotated_types import Interval, MaxLen, MinLen
 
 from octomil.wire.devices import Groups, Labels
-from octomil.wire.texts import Identifier, Label, Name, Plain
+from octomil.wire.numbers import EXACT
+from octomil.wire.scopes import DEVICE_SCOPE_NAMES
+from octomil.wire.texts import Identifier, Label, Name, OneOf, Plain
 
 MIN_ACCESS_TTL_S = 60
 MAX_ACCESS_TTL_S = 86_400
@@ -14,7 +16,7 @@ MAX_BOOTSTRAP_TTL_S = 366 * 86_400
 MAX_USES = 1_000_000_000
 
 Token = Annotated[str, MinLen(1), MaxLen(1024), Plain]
-Scope = Annotated[str, MinLen(1), MaxLen(64), Plain]
+DeviceScope = Annotated[str, MinLen(1), MaxLen(64), Plain, OneOf(DEVICE_SCOPE_NAMES)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +32,11 @@ class BootstrapRequest:
     device_identifier: Identifier
     org_id: Identifier | None = None
     device_id: Identifier | None = None
-    scopes: Annotated[list[Scope], MaxLen(32)] = field(default_factory=lambda: ["devices:write"])
+    scopes: Annotated[list[DeviceScope], MaxLen(32)] = field(
+        default_factory=lambda: ["devices:write"]
+    )
     access_ttl_seconds: (
-        Annotated[int, Interval(ge=MIN_ACCESS_TTL_S, le=MAX_ACCESS_TTL_S)] | None
+        Annotated[int, Interval(ge=MIN_ACCESS_TTL_S, le=MAX_ACCESS_TTL_S), EXACT] | None
     ) = None
 
 
@@ -94,9 +98,9 @@ class CreateBootstrapToken:
     """
 
     name: Name
-    expires_in_seconds: Annotated[int, Interval(ge=60, le=MAX_BOOTSTRAP_TTL_S)] = 86_400
-    max_uses: Annotated[int, Interval(ge=1, le=MAX_USES)] | None = 1
-    device_scopes: Annotated[list[Scope], MinLen(1), MaxLen(32)] = field(
+    expires_in_seconds: Annotated[int, Interval(ge=60, le=MAX_BOOTSTRAP_TTL_S), EXACT] = 86_400
+    max_uses: Annotated[int, Interval(ge=1, le=MAX_USES), EXACT] | None = 1
+    device_scopes: Annotated[list[DeviceScope], MinLen(1), MaxLen(32)] = field(
         default_factory=lambda: ["devices:write", "models:read"]
     )
     labels: Labels = field(default_factory=dict)

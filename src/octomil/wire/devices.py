@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from annotated_types import MaxLen
 
 from octomil.wire.texts import Identifier, Label, Matches, NoOtherKeys, Plain
+from octomil.wire.versions import SignatureView
 
 MAX_TAGS = 64
 """So many labels a device may have, and so many groups it may be in."""
@@ -142,12 +143,18 @@ class Assignment:
     """A model version that a device is to run.
 
     Attributes:
+        name: the model's, as the manifest has it.
         digest: of the version's manifest, `sha256:` and 64 hexadecimal digits.
+        sequence: grows with every change; a device takes none smaller than the last it took.
+        signature: over the statement of all the rest (`registry.assignments`), as a DSSE payload.
     """
 
     model_id: str
+    name: str
     version: str
     digest: str
+    sequence: int
+    signature: SignatureView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,8 +162,9 @@ class AssignmentsAnswer:
     """`GET /devices/{id}/assignments`.
 
     Attributes:
-        updated: whether anything changed since the `config_version` that the device named.
-        config_version: of the plan that this answer comes from; grows with every change.
+        updated: whether this answer is news to who has the `config_version` that the device named.
+        config_version: of the plan that this answer comes from; grows with every change, and when a
+            backup is restored; below 2^53.
     """
 
     updated: bool

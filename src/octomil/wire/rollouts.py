@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, MaxLen
 
+from octomil.wire.numbers import EXACT, Flag
 from octomil.wire.texts import Identifier, Matches, Plain
 
 AttestedStatus = Literal["active", "failed"]
-Percentage = Annotated[float, Interval(ge=0, le=100)]
+Percentage = Annotated[float, Interval(ge=0, le=100), EXACT]
 ManifestDigest = Annotated[str, Matches(r"^sha256:[0-9a-f]{64}$")]
 Message = Annotated[str, MaxLen(2000), Plain]
 
@@ -29,7 +30,7 @@ class RolloutRequest:
     rollout_percentage: Percentage = 10
     target_percentage: Percentage = 100
     increment_step: Percentage = 10
-    start_immediately: bool = False
+    start_immediately: Flag = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,36 @@ class Matches:
 
 
 @dataclass(frozen=True, slots=True)
+class OneOf:
+    """A text is one of those that there are; whoever takes it checks that, and names the nearest.
+
+    Attributes:
+        texts: what there is.
+    """
+
+    texts: tuple[str, ...]
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Callable[[Any], Any]) -> Any:
+        """Say so in the OpenAPI document."""
+        return {**handler(core), "enum": list(self.texts)}
+
+
+@dataclass(frozen=True, slots=True)
+class Documented:
+    """A text matches a pattern; whoever takes it checks that, and says what is wrong in words.
+
+    Attributes:
+        pattern: begins with `^` and ends with `$`.
+    """
+
+    pattern: str
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Callable[[Any], Any]) -> Any:
+        """Say so in the OpenAPI document."""
+        return {**handler(core), "pattern": self.pattern}
+
+
+@dataclass(frozen=True, slots=True)
 class NoOtherKeys:
     """A mapping has no keys but those that its key type takes; the checks know that anyway."""
 

@@ -5,13 +5,15 @@ from typing import Annotated
 
 from annotated_types import Ge, Le
 
-from octomil.wire.texts import Identifier, Label, Matches
+from octomil.wire.numbers import EXACT
+from octomil.wire.texts import Documented, Identifier, Label, Matches
 
 MAX_FILE_BYTES = 1 << 40
 SHA256_PREFIX = "sha256:"
 
 
 Sha256 = Annotated[str, Matches(r"^(sha256:)?[0-9a-fA-F]{64}$")]
+StoragePath = Annotated[Identifier, Documented(r"^sha256:[0-9a-f]{64}$")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +25,7 @@ class UploadRequest:
         name: what it is called where it comes from.
     """
 
-    size_bytes: Annotated[int, Ge(0), Le(MAX_FILE_BYTES)]
+    size_bytes: Annotated[int, Ge(0), Le(MAX_FILE_BYTES), EXACT]
     name: Label = "model"
 
 
@@ -77,7 +79,7 @@ class VersionFileRequest:
         name: what it is called where it comes from.
     """
 
-    storage_path: Identifier
+    storage_path: StoragePath
     format: Label | None = None
     name: Label | None = None
 

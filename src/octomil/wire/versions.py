@@ -3,16 +3,27 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from annotated_types import Ge, MaxLen, MinLen
+from annotated_types import Ge, Le, MaxLen, MinLen
 
+from octomil.wire.formats import Format, KnownFormat
 from octomil.wire.models import Prose
-from octomil.wire.texts import Matches, Plain
+from octomil.wire.numbers import EXACT
+from octomil.wire.texts import Documented, Identifier, Plain
+from octomil.wire.uploads import StoragePath
 
 MAX_FORMATS = 32
 MAX_PARENTS = 64
 
-Format = Annotated[str, MinLen(1), MaxLen(32), Matches(r"^[a-z0-9_.-]*$")]
+SEMVER_PATTERN = (
+    r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)"
+    r"(?:-((?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
+    r"(?:\.(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*))?"
+    r"(?:\+([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?$"
+)
+"""As https://semver.org/spec/v2.0.0.html has it; groups: core, pre-release, build."""
+
 Number = Annotated[str, MinLen(1), MaxLen(64), Plain]
+Dimension = Annotated[int, Ge(1), Le(2**31 - 1), EXACT]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +42,10 @@ class VersionCreation:
         version: a semantic version, unique in the model.
         formats: it stays `converting` until there is a file in each of them.
         metrics: what was measured of it.
+        architecture: how a state dict is built into a model, as its owner calls it.
+        input_dim: features that go in.
+        hidden_dim: width of the hidden layers.
+        output_dim: values that come out.
         parents: the versions that it comes from.
         storage_path: of its first file: `sha256:` and the digest of a complete upload, or of a file
             that another version has.
@@ -39,15 +54,19 @@ class VersionCreation:
         size_bytes: its size; checked if given.
     """
 
-    version: Number
+    version: Annotated[Number, Documented(SEMVER_PATTERN)]
     description: Prose | None = None
-    formats: Annotated[list[Format], MaxLen(MAX_FORMATS)] = field(default_factory=list)
+    formats: Annotated[list[KnownFormat], MaxLen(MAX_FORMATS)] = field(default_factory=list)
     metrics: dict[str, Any] | None = None
+    architecture: Identifier | None = None
+    input_dim: Dimension | None = None
+    hidden_dim: Dimension | None = None
+    output_dim: Dimension | None = None
     parents: Annotated[list[VersionReference], MaxLen(MAX_PARENTS)] = field(default_factory=list)
-    storage_path: Annotated[str, MinLen(1), MaxLen(1024), Plain] | None = None
+    storage_path: StoragePath | None = None
     format: Format | None = None
     checksum: Annotated[str, MaxLen(71), Plain] | None = None
-    size_bytes: Annotated[int, Ge(0)] | None = None
+    size_bytes: Annotated[int, Ge(0), EXACT] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +94,8 @@ class VersionView:
         failure: why it failed; None unless it did.
         formats: those it has files in.
         formats_wanted: those it was asked to have.
+        note: what it is waiting for, and how that comes; None unless it is `converting`.
+        architecture: `name`, `input_dim`, `hidden_dim` and `output_dim`, those that were given.
         digest: of its manifest, `sha256:` and 64 hexadecimal digits; None until it is published.
         created_at: RFC 3339 in UTC.
     """
@@ -87,6 +108,8 @@ class VersionView:
     description: str | None
     formats: list[str]
     formats_wanted: list[str]
+    note: str | None
+    architecture: dict[str, Any] | None
     files: list[FileView]
     metrics: dict[str, Any]
     digest: str | None
@@ -108,6 +131,17 @@ class MetricsUpdate:
     """`PATCH /models/{id}/versions/{v}/metrics`: those of other names stay."""
 
     metrics: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionFailure:
+    """`POST /models/{id}/versions/{v}/fail`.
+
+    Attributes:
+        reason: why it cannot become ready, as people and programs that wait for it are to read it.
+    """
+
+    reason: Annotated[Prose, MinLen(1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,24 +197,3 @@ class ManifestView:
     payloadType: str  # noqa: N815 - the envelope's own name for it
     payload: str
     signatures: list[SignatureView]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SigningKeyView:
-    """A key that manifests are signed with.
-
-    Attributes:
-        public_key: 32 bytes in Base64.
-    """
-
-    keyid: str
-    algorithm: str
-    public_key: str
-    created_at: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SigningKeyList:
-    """`GET /signing-keys`, oldest first; the last one signs."""
-
-    keys: list[SigningKeyView]

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Security
 
 from octomil.control.api.callers import caller_dependency
+from octomil.control.api.idempotency import SECRET
 from octomil.control.api.json_bodies import StrictJsonRoute
 from octomil.control.plane import ControlPlane
 from octomil.control.scopes import DEVICES_READ, DEVICES_WRITE
@@ -24,7 +25,7 @@ def bootstrap_tokens_router(plane: ControlPlane) -> APIRouter:
     caller_of = caller_dependency(plane)
     service = plane.bootstrap_tokens
 
-    @router.post("", status_code=201)
+    @router.post("", status_code=201, dependencies=[SECRET])
     async def create(
         body: CreateBootstrapToken,
         caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_WRITE])],

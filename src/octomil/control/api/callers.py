@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from octomil.asgi.headers import headers_of
+from octomil.control.api.failures import address_of
 from octomil.control.api.requests import RATE_LIMIT
 from octomil.control.plane import ControlPlane
 from octomil.control.services.callers import Caller
@@ -45,9 +46,10 @@ async def caller_of(plane: ControlPlane, request: Request, token: str | None = N
 
     Raises:
         UnauthorizedError: it brings no key or token that holds.
-        RateLimitedError: the caller comes too often.
+        RateLimitedError: the caller comes too often, or too many wrong keys from its address.
     """
-    caller = await _proven(plane, bearer_token(request.scope) if token is None else token)
+    shown = bearer_token(request.scope) if token is None else token
+    caller = await _proven(plane, shown, address_of(request.scope))
     if caller is None:
         raise UnauthorizedError(
             "a valid API key or device token is needed: send `Authorization: Bearer KEY`"
@@ -64,16 +66,21 @@ async def caller_of(plane: ControlPlane, request: Request, token: str | None = N
     return caller
 
 
-async def _proven(plane: ControlPlane, token: str) -> Caller | None:
+async def _proven(plane: ControlPlane, token: str, address: str) -> Caller | None:
+    """Return whose key or token that is; what is not known in memory is looked up."""
     if token.startswith(ACCESS_PREFIX):
         return plane.access_tokens.caller(token)
-    if token.startswith(BOOTSTRAP_PREFIX):
-        return await plane.threads.read(plane.bootstrap_tokens.look_up, token)
     if not token:
         return None
-    return plane.api_keys.remembered_caller(token) or await plane.threads.read(
-        plane.api_keys.look_up, token
-    )
+    if remembered := plane.api_keys.remembered_caller(token):
+        return remembered
+    is_bootstrap = token.startswith(BOOTSTRAP_PREFIX)
+    look_up = plane.bootstrap_tokens.look_up if is_bootstrap else plane.api_keys.look_up
+    plane.failures.require_few(address)
+    caller = await plane.threads.read(look_up, token)
+    if caller is None:
+        plane.failures.note(address)
+    return caller
 
 
 def caller_dependency(plane: ControlPlane) -> Callable[..., Awaitable[Caller]]:

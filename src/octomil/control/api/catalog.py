@@ -11,6 +11,7 @@ from octomil.control.api.bootstrap_tokens import bootstrap_tokens_router
 from octomil.control.api.device_auth import device_auth_router
 from octomil.control.api.devices import devices_router
 from octomil.control.api.downloads import downloads_router
+from octomil.control.api.federations import federations_router
 from octomil.control.api.fleet import fleet_router
 from octomil.control.api.keys import keys_router
 from octomil.control.api.models import models_router
@@ -19,6 +20,7 @@ from octomil.control.api.operations import session_router
 from octomil.control.api.organisations import organisations_router
 from octomil.control.api.provenance import provenance_router
 from octomil.control.api.rollouts import rollouts_router
+from octomil.control.api.signing_keys import signing_keys_router
 from octomil.control.api.uploads import uploads_router
 from octomil.control.api.version_uploads import version_uploads_router
 from octomil.control.api.versions import versions_router
@@ -43,8 +45,10 @@ ROUTERS: tuple[Callable[[ControlPlane], APIRouter], ...] = (
     uploads_router,
     blobs_router,
     provenance_router,
+    signing_keys_router,
     aliases_router,
     webhooks_router,
     rollouts_router,
+    federations_router,
     not_served_router,
 )

@@ -1,14 +1,19 @@
 """`/device-auth`: a device's tokens."""
 
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Security
+from starlette.requests import Request
 
 from octomil.control.api.callers import OPEN, caller_dependency
+from octomil.control.api.failures import counting_failures
+from octomil.control.api.idempotency import SECRET
 from octomil.control.api.json_bodies import StrictJsonRoute
 from octomil.control.plane import ControlPlane
 from octomil.control.scopes import DEVICES_REGISTER
 from octomil.control.services.callers import Caller
+from octomil.errors import UnauthorizedError
 from octomil.wire.device_auth import (
     BootstrapRequest,
     DeviceTokens,
@@ -23,7 +28,7 @@ def device_auth_router(plane: ControlPlane) -> APIRouter:
     router = APIRouter(prefix="/device-auth", tags=["device-auth"], route_class=StrictJsonRoute)
     caller_of = caller_dependency(plane)
 
-    @router.post("/bootstrap")
+    @router.post("/bootstrap", dependencies=[SECRET])
     async def bootstrap(
         body: BootstrapRequest,
         caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_REGISTER])],
@@ -32,16 +37,20 @@ def device_auth_router(plane: ControlPlane) -> APIRouter:
         return await plane.threads.write(plane.device_auth.bootstrap, caller, body)
 
     @router.post("/refresh", dependencies=[OPEN])
-    async def refresh(body: RefreshRequest) -> DeviceTokens:
+    async def refresh(body: RefreshRequest, request: Request) -> DeviceTokens:
         """Exchange a refresh token for the next one and an access token."""
+        with counting_failures(plane.failures, request.scope):
+            await plane.threads.read(plane.device_auth.require_held, body.refresh_token)
         return await plane.threads.write(plane.device_auth.refresh, body.refresh_token)
 
     @router.post("/revoke", dependencies=[OPEN])
-    async def revoke(body: RevokeRequest) -> Revoked:
-        """End a device's tokens."""
-        await plane.threads.write(
-            plane.device_auth.revoke, body.refresh_token, body.reason or "revoked"
-        )
+    async def revoke(body: RevokeRequest, request: Request) -> Revoked:
+        """End a device's tokens; those that are unknown have ended already (RFC 7009, 2.2)."""
+        with suppress(UnauthorizedError), counting_failures(plane.failures, request.scope):
+            await plane.threads.read(plane.device_auth.require_held, body.refresh_token)
+            await plane.threads.write(
+                plane.device_auth.revoke, body.refresh_token, body.reason or "revoked"
+            )
         return Revoked()
 
     return router

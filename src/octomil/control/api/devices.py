@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Security
 
 from octomil.control.api.callers import ITSELF, caller_dependency
+from octomil.control.api.idempotency import REPEATABLE
 from octomil.control.api.json_bodies import StrictJsonRoute
 from octomil.control.plane import ControlPlane
 from octomil.control.scopes import DEVICES_READ, DEVICES_REGISTER, DEVICES_WRITE
@@ -45,7 +46,7 @@ def devices_router(plane: ControlPlane) -> APIRouter:
         """Return a device."""
         return view_of(await plane.threads.read(plane.devices.get, caller, device_id))
 
-    @router.post("/{device_id}/heartbeat")
+    @router.post("/{device_id}/heartbeat", dependencies=[REPEATABLE])
     async def heartbeat(
         device_id: str,
         caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_WRITE, ITSELF])],

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from octomil.control.api.callers import OPEN, caller_dependency
+from octomil.control.api.failures import counting_failures
 from octomil.control.api.json_bodies import StrictJsonRoute
 from octomil.control.api.parameters import PathText
 from octomil.control.api.problems import problem_response
@@ -69,7 +70,7 @@ def downloads_router(plane: ControlPlane) -> APIRouter:
             plane.download_links.give, caller.organisation, file.digest, name
         )
         return DownloadUrl(
-            url=_url(request, link),
+            url=_url(plane.public_url or str(request.base_url).rstrip("/"), link),
             expires_at=shown(expires_at),
             format=file.format,
             sha256=file.digest,
@@ -90,7 +91,8 @@ def downloads_router(plane: ControlPlane) -> APIRouter:
         """Return the file that a download link is for."""
         link = DownloadLink(digest=digest, organisation=org_id, expires_s=expires, name=name,
                             key_id=key, signature=signature)  # fmt: skip
-        await threads.read(plane.download_links.check, link)
+        with counting_failures(plane.failures, request.scope):
+            await threads.read(plane.download_links.check, link)
         size = await threads.read(service.held_size, org_id, digest)
         return await _answer(plane, request, _Content(digest, size, name))
 
@@ -115,12 +117,8 @@ async def _answer(plane: ControlPlane, request: Request, content: _Content) -> R
     headers = _headers(content)
     if has_tag(request.headers.get("if-none-match"), content.tag):
         return Response(status_code=304, headers=headers)
-    asked = request.headers.get("range")
-    if_range = request.headers.get("if-range")
-    if if_range is not None and if_range != content.tag:
-        asked = None  # what the client has the beginning of is another file
     try:
-        span = span_of(asked, content.size)
+        span = span_of(_range_of(request, content), content.size)
     except RangeNotSatisfiableError as error:
         whole = {"content-range": f"bytes */{content.size}"}
         return problem_response(request.scope, error, whole)
@@ -140,6 +138,13 @@ async def _answer(plane: ControlPlane, request: Request, content: _Content) -> R
         headers=headers,
         media_type="application/octet-stream",
     )
+
+
+def _range_of(request: Request, content: _Content) -> str | None:
+    """Return the part that is asked for: of a GET (RFC 9110, 14.2), and of the file it knows."""
+    if_range = request.headers.get("if-range")
+    is_another = if_range is not None and if_range != content.tag
+    return None if request.method != "GET" or is_another else request.headers.get("range")
 
 
 def _headers(content: _Content) -> dict[str, str]:
@@ -164,7 +169,7 @@ def _name(stem: str, format_: str) -> str:
     return f"{stem}.{format_}"
 
 
-def _url(request: Request, link: DownloadLink) -> str:
+def _url(base: str, link: DownloadLink) -> str:
     query = urlencode(
         {
             "org_id": link.organisation,
@@ -174,5 +179,4 @@ def _url(request: Request, link: DownloadLink) -> str:
             "signature": link.signature,
         }
     )
-    base = str(request.base_url).rstrip("/")
     return f"{base}/api/v1/blobs/{link.digest}?{query}"

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Security
 
 from octomil.control.api.callers import caller_dependency
+from octomil.control.api.idempotency import SECRET
 from octomil.control.api.json_bodies import StrictJsonRoute
 from octomil.control.plane import ControlPlane
 from octomil.control.scopes import KEYS_READ, KEYS_WRITE
@@ -18,7 +19,7 @@ def keys_router(plane: ControlPlane) -> APIRouter:
     caller_of = caller_dependency(plane)
     service = plane.api_keys
 
-    @router.post("", status_code=201)
+    @router.post("", status_code=201, dependencies=[SECRET])
     async def create(
         body: CreateKey, caller: Annotated[Caller, Security(caller_of, scopes=[KEYS_WRITE])]
     ) -> KeyCreated:
@@ -39,7 +40,7 @@ def keys_router(plane: ControlPlane) -> APIRouter:
         """Return a key, without its text."""
         return await plane.threads.read(service.get, caller, key_id)
 
-    @router.post("/{key_id}/rotate", status_code=201)
+    @router.post("/{key_id}/rotate", status_code=201, dependencies=[SECRET])
     async def rotate(
         key_id: str,
         caller: Annotated[Caller, Security(caller_of, scopes=[KEYS_WRITE])],

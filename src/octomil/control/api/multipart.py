@@ -9,8 +9,10 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from octomil.errors import BadRequestError, UnsupportedMediaError
+from octomil.wire.texts import is_plain_text
 
 _MAX_HEADER_BYTES = 16 * 1024
+_MAX_NAME_CHARS = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,8 @@ class PartBegin:
 
     Attributes:
         name: of the form's field.
-        filename: None for a field that is no file.
+        filename: without folders, and of characters that can be shown; None for a field that is no
+            file.
     """
 
     name: str
@@ -123,7 +126,7 @@ class FormReader:
         self._events.append(
             PartBegin(
                 name.decode(errors="replace"),
-                None if filename is None else filename.decode(errors="replace"),
+                None if filename is None else _plain_name(filename.decode(errors="replace")),
             )
         )
 
@@ -132,3 +135,9 @@ class FormReader:
 
     def _on_end(self) -> None:
         self._is_over = True
+
+
+def _plain_name(filename: str) -> str:
+    """Return a file's name as it may be kept and shown: of the sender's folders nothing."""
+    name = filename.replace("\\", "/").rpartition("/")[2][:_MAX_NAME_CHARS]
+    return "".join(each if is_plain_text(each) else "_" for each in name)

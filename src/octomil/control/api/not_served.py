@@ -1,40 +1,79 @@
 """Calls of published clients that are known and not served: 501, so that nobody guesses why."""
 
-from typing import Annotated, Final
+import re
+from collections.abc import Mapping
+from typing import Any, Final
 
 from fastapi import APIRouter, Security
 from starlette.requests import Request
 from starlette.responses import Response
 
 from octomil.control.api.callers import caller_dependency
-from octomil.control.api.parameters import PathText
 from octomil.control.plane import ControlPlane
-from octomil.control.scopes import MODELS_READ
-from octomil.control.services.callers import Caller
-from octomil.errors import NotImplementedYetError
-
-CALLS: Final = (
-    ("GET", "/models/{model_id}/optimized-config/{device_type}"),
-    ("POST", "/models/{model_id}/optimize"),
-    ("GET", "/models/{model_id}/compatibility"),
+from octomil.control.scopes import (
+    DEVICES_READ,
+    MODELS_READ,
+    MODELS_WRITE,
+    ROLLOUTS_READ,
+    ROLLOUTS_WRITE,
+    TRAINING_READ,
+    TRAINING_WRITE,
 )
-"""Method and path; one that comes to be served is taken out."""
+from octomil.errors import NotImplementedYetError
+from octomil.wire.problems import Problem
+
+_MODEL, _ROLLOUT = "/models/{model_id}", "/models/{model_id}/rollouts/{rollout_id}"
+
+CALLS: Final[Mapping[tuple[str, str], str]] = {
+    ("GET", f"{_MODEL}/optimized-config/{{device_type}}"): MODELS_READ,
+    ("POST", f"{_MODEL}/optimize"): MODELS_READ,
+    ("GET", f"{_MODEL}/compatibility"): MODELS_READ,
+    ("GET", f"{_ROLLOUT}/status-history"): ROLLOUTS_READ,
+    ("POST", f"{_ROLLOUT}/pause"): ROLLOUTS_WRITE,
+    ("POST", f"{_ROLLOUT}/resume"): ROLLOUTS_WRITE,
+    ("POST", f"{_ROLLOUT}/advance"): ROLLOUTS_WRITE,
+    ("POST", f"{_ROLLOUT}/update-percentage"): ROLLOUTS_WRITE,
+    ("GET", "/training/{model_id}/status"): TRAINING_READ,
+    ("POST", "/training/{model_id}/stop"): TRAINING_WRITE,
+    ("POST", "/training/sessions"): TRAINING_WRITE,
+    ("POST", "/deploy/prepare"): MODELS_WRITE,
+    ("POST", "/deploy/execute"): MODELS_WRITE,
+    ("POST", "/integrations/huggingface/import"): MODELS_WRITE,
+    ("POST", "/feature-alignment/projection-matrix"): TRAINING_WRITE,
+    ("GET", "/device-config"): DEVICES_READ,
+    ("GET", "/experiments"): TRAINING_READ,
+    ("POST", "/experiments"): TRAINING_WRITE,
+    ("POST", "/federations"): TRAINING_WRITE,
+}
+"""Method and path → the scope that is asked for; one that comes to be served is taken out."""
+
+
+NOT_SERVED: Final[dict[int | str, dict[str, Any]]] = {
+    501: {"model": Problem, "description": "Known, and not served here."}
+}
+"""For routes of which all or some calls are answered so."""
 
 
 def not_served_router(plane: ControlPlane) -> APIRouter:
     """Return the routes; to be asked after all others."""
     router = APIRouter(tags=["not served"])
     caller_of = caller_dependency(plane)
-
-    async def refuse(
-        model_id: PathText,
-        request: Request,
-        caller: Annotated[Caller, Security(caller_of, scopes=[MODELS_READ])],
-    ) -> Response:
-        """Say that this is not served."""
-        await plane.threads.read(plane.models.get, caller, model_id)
-        raise NotImplementedYetError(f"{request.method} {request.url.path} is not served here")
-
-    for method, path in CALLS:
-        router.add_api_route(path, refuse, methods=[method])
+    for (method, path), scope in CALLS.items():
+        named = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in re.findall(r"{(\w+)}", path)
+        ]
+        router.add_api_route(
+            path,
+            _refuse,
+            methods=[method],
+            dependencies=[Security(caller_of, scopes=[scope])],
+            responses=NOT_SERVED,
+            openapi_extra={"parameters": named} if named else None,
+        )
     return router
+
+
+async def _refuse(request: Request) -> Response:
+    """Say that this is not served."""
+    raise NotImplementedYetError(f"{request.method} {request.url.path} is not served here")

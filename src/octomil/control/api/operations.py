@@ -1,6 +1,8 @@
 """`/health`, `/ready` and `/metrics`: how the control plane itself fares."""
 
-from typing import Any
+import asyncio
+import logging
+from typing import Any, Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -18,12 +20,16 @@ from octomil.control.plane import ControlPlane
 from octomil.control.ports import Store
 from octomil.errors import ServiceUnavailableError
 
+READY_S: Final = 2.0
+"""So long the database may take to show that it answers."""
+
 _SETTING = "format_version"
+_log = logging.getLogger("octomil.control")
 
 
 def operations_router(plane: ControlPlane) -> APIRouter:
     """Return the routes that lie outside of the API's prefix and need no key."""
-    router = APIRouter(tags=["operations"])
+    router, looks = APIRouter(tags=["operations"]), _Looks(plane)
 
     @router.get("/health", dependencies=[OPEN])
     async def health() -> dict[str, str]:
@@ -34,9 +40,13 @@ def operations_router(plane: ControlPlane) -> APIRouter:
     async def ready() -> Response:
         """Tell whether the database answers, too: 200, else 503."""
         try:
-            await plane.threads.read(_look, plane.store)
+            async with asyncio.timeout(READY_S):
+                await looks.join()
+        except TimeoutError:
+            return _not_ready(f"the database did not answer within {READY_S:g} s")
         except ServiceUnavailableError as error:
-            return JSONResponse({"ready": False, "reason": str(error)}, status_code=503)
+            _log.warning("not ready: %s: %s", error, error.__cause__)
+            return _not_ready(str(error))
         return JSONResponse({"ready": True})
 
     @router.get(
@@ -77,6 +87,35 @@ def _media_type(content_type: str) -> str:
 
 def _health() -> dict[str, Any]:
     return {"status": "ok", "version": __version__}
+
+
+class _Looks:
+    """Looks at the database, one at a time: those who ask meanwhile wait for the same one."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self._plane = plane
+        self._under_way: asyncio.Task[None] | None = None
+
+    async def join(self) -> None:
+        """Return once the database has answered; who goes away before leaves the look to others.
+
+        Raises:
+            ServiceUnavailableError: it cannot be used.
+        """
+        if self._under_way is None:
+            look = self._plane.threads.read(_look, self._plane.store)
+            self._under_way = asyncio.create_task(look, name="ready")
+            self._under_way.add_done_callback(self._end)
+        await asyncio.shield(self._under_way)
+
+    def _end(self, look: "asyncio.Task[None]") -> None:
+        self._under_way = None
+        if not look.cancelled():
+            look.exception()  # is no news, even if nobody waits for it any more
+
+
+def _not_ready(reason: str) -> Response:
+    return JSONResponse({"ready": False, "reason": reason}, status_code=503)
 
 
 def _look(store: Store) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Security
 
 from octomil.control.api.callers import caller_dependency
+from octomil.control.api.idempotency import SECRET
 from octomil.control.api.json_bodies import StrictJsonRoute
 from octomil.control.api.pages import DEFAULT_LIMIT, Cursor, PageLimit
 from octomil.control.plane import ControlPlane
@@ -24,7 +25,7 @@ def organisations_router(plane: ControlPlane) -> APIRouter:
     caller_of = caller_dependency(plane)
     service = plane.organisations
 
-    @router.post("", status_code=201)
+    @router.post("", status_code=201, dependencies=[SECRET])
     async def create(
         body: CreateOrganisation,
         caller: Annotated[Caller, Security(caller_of, scopes=[INSTALLATION])],

@@ -11,6 +11,9 @@ PageLimit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at mo
 Cursor = Annotated[
     str | None,
     Query(
-        min_length=1, max_length=2048, description="`next_cursor` of the page before, as it came."
+        min_length=1,
+        max_length=2048,
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="`next_cursor` of the page before, as it came.",
     ),
 ]

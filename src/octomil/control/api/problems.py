@@ -1,5 +1,6 @@
 """Errors on their way to the client: one form for all of them."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from epochly.inference.context.request import new_request_id
 from octomil.asgi.connections import BadHead
 from octomil.control.api.allowed import allowed_methods
 from octomil.control.api.requests import request_id_of_scope
+from octomil.control.disk_faults import FULL
 from octomil.errors import (
     API_ERRORS,
     ApiError,
@@ -31,6 +33,7 @@ from octomil.wire.problems import Problem
 _SHOWN_COMPLAINTS = 10
 _STATUSES = {kind.status: kind for kind in API_ERRORS.values()}
 
+_log = logging.getLogger("octomil.control")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -67,6 +70,9 @@ def no_request_body(why: BadHead, message: str) -> bytes:
 async def on_error(request: Request, error: Exception) -> Response:
     """Render whatever a route raised."""
     found = as_api_error(request, error)
+    if found.status == 503 and found.__cause__ is not None:  # which is not for everybody's eyes
+        name = request_id_of_scope(request.scope)
+        _log.warning("request %s: %s: %s", name, found, found.__cause__)
     headers = {"allow": allowed_methods(request)} if found.status == 405 else None
     return problem_response(request.scope, found, headers)
 
@@ -85,7 +91,7 @@ def as_api_error(request: Request, error: Exception) -> ApiError:
         case HTTPException():
             return _STATUSES.get(error.status_code, BadRequestError)(str(error.detail))
         case InsufficientSpaceError():
-            return ServiceUnavailableError(str(error))
+            return ServiceUnavailableError(f"{error}: {FULL}")
         case _:
             return InternalError("the server failed on this request; its log says why")
 

@@ -1,4 +1,4 @@
-"""What a version is and where it comes from: its manifest, the keys that sign it, its lineage."""
+"""What a version is and where it comes from: its manifest, its lineage."""
 
 from typing import Annotated
 
@@ -15,7 +15,6 @@ from octomil.wire.versions import (
     ManifestView,
     ParentsUpdate,
     RelativeList,
-    SigningKeyList,
     VersionView,
 )
 
@@ -27,13 +26,6 @@ def provenance_router(plane: ControlPlane) -> APIRouter:
     router = APIRouter(tags=["provenance"], route_class=StrictJsonRoute)
     caller_of = caller_dependency(plane)
     lineage, publication, threads = plane.lineage, plane.publication, plane.threads
-
-    @router.get("/signing-keys")
-    async def signing_keys(
-        caller: Annotated[Caller, Security(caller_of, scopes=[MODELS_READ])],
-    ) -> SigningKeyList:
-        """Return the public keys that the organisation's manifests are signed with."""
-        return SigningKeyList(keys=list(await threads.read(publication.signing_keys, caller)))
 
     @router.get(f"{_VERSION}/manifest")
     async def manifest(

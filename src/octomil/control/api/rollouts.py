@@ -7,6 +7,7 @@ from fastapi import APIRouter, Security
 
 from octomil.control.api.callers import ITSELF, caller_dependency
 from octomil.control.api.json_bodies import StrictJsonRoute
+from octomil.control.api.not_served import NOT_SERVED
 from octomil.control.api.parameters import Limit, Offset, PathText
 from octomil.control.moments import shown, shown_or_none
 from octomil.control.plane import ControlPlane
@@ -29,7 +30,7 @@ def rollouts_router(plane: ControlPlane) -> APIRouter:
     caller_of = caller_dependency(plane)
     service, threads = plane.rollouts, plane.threads
 
-    @router.post("/models/{model_id}/rollouts", status_code=201)
+    @router.post("/models/{model_id}/rollouts", status_code=201, responses=NOT_SERVED)
     async def create(
         model_id: PathText,
         body: RolloutRequest,
@@ -37,7 +38,7 @@ def rollouts_router(plane: ControlPlane) -> APIRouter:
     ) -> RolloutView:
         """Begin to bring a published version to the devices."""
         rollout = await threads.write(service.create, caller, model_id, body)
-        await threads.read(service.refresh)
+        await threads.afterwards(service.refresh)
         return view_of(rollout)
 
     @router.get("/models/{model_id}/rollouts")
@@ -45,9 +46,13 @@ def rollouts_router(plane: ControlPlane) -> APIRouter:
         model_id: PathText,
         caller: Annotated[Caller, Security(caller_of, scopes=[ROLLOUTS_READ])],
         status_filter: RolloutStatus | None = None,
+        limit: Limit = 100,
+        offset: Offset = 0,
     ) -> Sequence[RolloutView]:
         """Return a model's rollouts, newest first."""
-        found = await threads.read(service.list, caller, model_id, status_filter)
+        found = await threads.read(
+            service.list, caller, model_id, status_filter, limit=limit, offset=offset
+        )
         return [view_of(*each) for each in found]
 
     @router.get("/models/{model_id}/rollouts/active")
@@ -55,7 +60,7 @@ def rollouts_router(plane: ControlPlane) -> APIRouter:
         model_id: PathText, caller: Annotated[Caller, Security(caller_of, scopes=[ROLLOUTS_READ])]
     ) -> Sequence[RolloutView]:
         """Return a model's rollouts under way."""
-        found = await threads.read(service.list, caller, model_id, RolloutStatus.ACTIVE)
+        found = await threads.read(service.list, caller, model_id, RolloutStatus.ACTIVE, limit=1)
         return [view_of(*each) for each in found]
 
     @router.get("/models/{model_id}/rollouts/{rollout_id}")
@@ -75,7 +80,7 @@ def rollouts_router(plane: ControlPlane) -> APIRouter:
     ) -> RolloutView:
         """Offer a pending rollout's version to the devices."""
         rollout = await threads.write(service.start, caller, model_id, rollout_id)
-        await threads.read(service.refresh)
+        await threads.afterwards(service.refresh)
         return view_of(rollout)
 
     @router.get("/models/{model_id}/rollouts/{rollout_id}/affected-devices")
@@ -101,7 +106,7 @@ def rollouts_router(plane: ControlPlane) -> APIRouter:
     ) -> Deleted:
         """Remove a rollout; devices are told to run what was rolled out before it."""
         await threads.write(service.delete, caller, model_id, rollout_id, force=force)
-        await threads.read(service.refresh)
+        await threads.afterwards(service.refresh)
         return Deleted(id=rollout_id)
 
     @router.post("/devices/{device_id}/attestations")

@@ -9,9 +9,11 @@ from starlette.requests import Request
 
 from octomil.control.api.arriving import SpoolWriter, pieces_of
 from octomil.control.api.callers import caller_dependency
+from octomil.control.api.idempotency import REPEATABLE
 from octomil.control.api.json_bodies import StrictJsonRoute
 from octomil.control.api.parameters import PathText
 from octomil.control.plane import ControlPlane
+from octomil.control.records import Upload
 from octomil.control.scopes import MODELS_WRITE
 from octomil.control.services.callers import Caller
 from octomil.wire.uploads import CompleteRequest, DeletedUpload, UploadRequest, UploadView
@@ -24,6 +26,11 @@ def uploads_router(plane: ControlPlane) -> APIRouter:
     router = APIRouter(prefix="/uploads", tags=["uploads"], route_class=StrictJsonRoute)
     caller_of = caller_dependency(plane)
     service, threads = plane.uploads, plane.threads
+
+    async def renewed(caller: Caller, upload: Upload) -> None:
+        """Begin its time anew, now and then: what is worked on is not abandoned."""
+        if service.is_to_be_renewed(upload):
+            await threads.write(service.renew, caller, upload)
 
     @router.post("", status_code=201)
     async def begin(
@@ -46,7 +53,7 @@ def uploads_router(plane: ControlPlane) -> APIRouter:
         """Tell by `Upload-Offset` how far an upload got."""
         return Response(headers=_progress(await threads.read(service.get, caller, upload_id)))
 
-    @router.patch("/{upload_id}")
+    @router.patch("/{upload_id}", dependencies=[REPEATABLE])
     async def append(
         upload_id: PathText,
         request: Request,
@@ -56,6 +63,7 @@ def uploads_router(plane: ControlPlane) -> APIRouter:
     ) -> UploadView:
         """Add the body at `Upload-Offset`; what is acknowledged survives a loss of power."""
         upload = await threads.read(service.find_open, caller, upload_id)
+        await renewed(caller, upload)
         writer = SpoolWriter(threads, partial(service.append, upload), upload_offset)
         try:
             async for piece in pieces_of(request):
@@ -64,12 +72,12 @@ def uploads_router(plane: ControlPlane) -> APIRouter:
         finally:
             await asyncio.shield(writer.abandon())
         await threads.move(service.acknowledge, upload)
-        await threads.write(service.renew, caller, upload)
+        await renewed(caller, upload)
         view = await threads.read(service.get, caller, upload_id)
         response.headers.update(_progress(view))
         return view
 
-    @router.post("/{upload_id}/complete")
+    @router.post("/{upload_id}/complete", dependencies=[REPEATABLE])
     async def complete(
         upload_id: PathText,
         body: CompleteRequest,
@@ -77,7 +85,8 @@ def uploads_router(plane: ControlPlane) -> APIRouter:
     ) -> UploadView:
         """Check the whole against its SHA-256 and keep it; once more changes nothing."""
         upload = await threads.read(service.find, caller, upload_id)
-        blob = await threads.move(service.keep, upload, body.sha256)
+        await renewed(caller, upload)
+        blob = await threads.work(service.keep, upload, body.sha256)
         return await threads.write(service.complete, caller, upload_id, blob)
 
     @router.delete("/{upload_id}")

@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from octomil.control.api.arriving import SpoolWriter, pieces_of
 from octomil.control.api.callers import caller_dependency
+from octomil.control.api.idempotency import REPEATABLE
 from octomil.control.api.json_bodies import StrictJsonRoute
 from octomil.control.api.multipart import FormReader, PartBegin, PartData, PartEnd
 from octomil.control.api.parameters import PathText
@@ -20,17 +21,17 @@ from octomil.control.identifiers import new_id
 from octomil.control.plane import ControlPlane
 from octomil.control.scopes import MODELS_WRITE
 from octomil.control.services.callers import Caller
-from octomil.control.services.intake import ONNX_DATA
 from octomil.control.services.version_files import Part
 from octomil.control.services.versions import view_of
-from octomil.convert.formats import Format
+from octomil.convert.formats import ONNX_DATA, Format
 from octomil.errors import BadRequestError
 from octomil.wire.uploads import VersionFileRequest
 from octomil.wire.versions import VersionCreation, VersionView
 
 FILE: Final = "file"
 _FILE_PARTS = (FILE, ONNX_DATA)
-_TEXTS = ("version", "description")
+_TEXTS = ("version", "description", "architecture")
+_SIZES = ("input_dim", "hidden_dim", "output_dim")
 _MAX_FIELDS = 32
 _MAX_FIELD_BYTES = 64 * 1024
 
@@ -46,6 +47,8 @@ _BODY: Mapping[str, Any] = {
                     "version": {"type": "string"},
                     "description": {"type": "string"},
                     "formats": {"type": "string", "description": "Names, separated by commas."},
+                    "architecture": {"type": "string"},
+                    **{name: {"type": "integer", "minimum": 1} for name in _SIZES},
                     FILE: {"type": "string", "format": "binary"},
                     ONNX_DATA: {"type": "string", "format": "binary"},
                 },
@@ -62,7 +65,9 @@ def version_uploads_router(plane: ControlPlane) -> APIRouter:
     caller_of = caller_dependency(plane)
     service, threads = plane.version_files, plane.threads
 
-    @router.post("/upload", status_code=201, openapi_extra={"requestBody": _BODY})
+    @router.post(
+        "/upload", status_code=201, openapi_extra={"requestBody": _BODY}, dependencies=[REPEATABLE]
+    )
     async def upload(
         model_id: PathText,
         request: Request,
@@ -103,10 +108,16 @@ def _creation(fields: Mapping[str, str]) -> VersionCreation:
     said["formats"] = [
         name for each in fields.get("formats", "").split(",") if (name := each.strip())
     ]
+    said |= {name: _size(fields[name]) for name in _SIZES if name in fields}
     try:
         return _VERSION.validate_python(said)
     except ValidationError as error:
         raise RequestValidationError(error.errors(include_url=False)) from error
+
+
+def _size(text: str) -> int | str:
+    """Return a size, or a text that is none as it is, for the checks to refuse."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else text
 
 
 @dataclass(slots=True)
@@ -157,13 +168,13 @@ class _Form:
             BadRequestError: there are weights beside something else than an ONNX model.
             UnsupportedMediaError: a file is refused for its content.
         """
-        move, intake = self.plane.threads.move, self.plane.intake
+        work, intake = self.plane.threads.work, self.plane.intake
         main = self.files[FILE]
-        parts = [Part(blob=await move(intake.keep, main.upload_id), name=main.name)]
+        parts = [Part(blob=await work(intake.keep, main.upload_id), name=main.name)]
         if (data := self.files.get(ONNX_DATA)) is not None:
             if parts[0].blob.format != Format.ONNX:
                 raise BadRequestError(f"{ONNX_DATA} goes with an ONNX model only")
-            blob = await move(partial(intake.keep, data.upload_id, format_=ONNX_DATA))
+            blob = await work(partial(intake.keep, data.upload_id, format_=ONNX_DATA))
             parts.append(Part(blob=blob, name=data.name))
         return parts
 

@@ -13,7 +13,13 @@ from octomil.control.services.callers import Caller
 from octomil.control.services.versions import view_of
 from octomil.registry.lifecycle import VersionState
 from octomil.wire.models import Deleted
-from octomil.wire.versions import MetricsUpdate, VersionCreation, VersionList, VersionView
+from octomil.wire.versions import (
+    MetricsUpdate,
+    VersionCreation,
+    VersionFailure,
+    VersionList,
+    VersionView,
+)
 
 
 def versions_router(plane: ControlPlane) -> APIRouter:
@@ -90,6 +96,17 @@ def versions_router(plane: ControlPlane) -> APIRouter:
     ) -> VersionView:
         """Take a published version out of use."""
         return view_of(await threads.write(service.deprecate, caller, model_id, version))
+
+    @router.post("/{version}/fail")
+    async def fail(
+        model_id: PathText,
+        version: PathText,
+        body: VersionFailure,
+        caller: Annotated[Caller, Security(caller_of, scopes=[MODELS_WRITE])],
+    ) -> VersionView:
+        """Give a version up that cannot become ready, so that nobody waits for it."""
+        reason = body.reason
+        return view_of(await threads.write(service.fail, caller, model_id, version, reason))
 
     @router.patch("/{version}/metrics")
     async def put_metrics(

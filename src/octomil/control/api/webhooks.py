@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Security
 
 from octomil.control.api.callers import caller_dependency
+from octomil.control.api.idempotency import SECRET
 from octomil.control.api.json_bodies import StrictJsonRoute
 from octomil.control.api.parameters import Limit, Offset, PathText
 from octomil.control.plane import ControlPlane
@@ -29,7 +30,7 @@ def webhooks_router(plane: ControlPlane) -> APIRouter:
     caller_of = caller_dependency(plane)
     service, threads = plane.webhooks, plane.threads
 
-    @router.post("", status_code=201)
+    @router.post("", status_code=201, dependencies=[SECRET])
     async def create(
         body: WebhookCreation,
         caller: Annotated[Caller, Security(caller_of, scopes=[WEBHOOKS_WRITE])],

@@ -4,16 +4,26 @@ obstore's local store would do, but it does not wait for the disk.
 """
 
 import errno
-import os
+import secrets
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from octomil.control.blobs.durable import make_folders, sync_file, sync_folder
 from octomil.control.blobs.layout import is_digest, key_of, no_blob
+from octomil.control.durable import (
+    make_folders,
+    make_root,
+    remove_file,
+    sync_file,
+    sync_folder,
+)
 from octomil.control.records import SpooledFile
 
 _PIECE_BYTES = 1 << 20
+_COPYING = "incoming"
+_LEFT = timedelta(hours=24)
+"""A copy that has not grown for so long is nobody's any more."""
 
 
 class LocalBlobs:
@@ -24,18 +34,16 @@ class LocalBlobs:
     """
 
     def __init__(self, root: Path) -> None:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_root(root)
         self._root = root
 
     def put(self, file: SpooledFile) -> None:
         """Move a file to its place: one rename on the same file system, a copy and one elsewhere.
 
-        The file's own content is on the disk already; here it is its name that must get there.
+        The file's own content is on the disk already; here it is its name that must get there. A
+        blob that is here already is replaced, at no cost: it may have been damaged meanwhile.
         """
         place = self._path(file.digest)
-        if place.exists():
-            file.path.unlink(missing_ok=True)
-            return
         make_folders(place.parent, self._root)
         try:
             file.path.rename(place)
@@ -64,8 +72,8 @@ class LocalBlobs:
         return self._pieces(digest, start, size if end is None else min(end, size))
 
     def delete(self, digest: str) -> None:
-        """Remove a blob; one that is not there is no error."""
-        self._path(digest).unlink(missing_ok=True)
+        """Remove a blob, for good; one that is not there is no error."""
+        remove_file(self._path(digest))
 
     def digests(self) -> Iterator[str]:
         """Yield the digest of every blob, in any order."""
@@ -84,7 +92,11 @@ class LocalBlobs:
                 yield piece
 
     def _copy(self, source: Path, place: Path) -> None:
-        beside = place.with_name(f"{place.name}.{os.getpid()}.part")
+        """Copy a file to its place, which never has a part of it."""
+        coming = self._root / _COPYING
+        coming.mkdir(mode=0o700, exist_ok=True)
+        _drop_left(coming)
+        beside = coming / f"{place.name}.{secrets.token_hex(8)}.part"
         try:
             shutil.copyfile(source, beside)
             sync_file(beside)
@@ -92,3 +104,14 @@ class LocalBlobs:
         finally:
             beside.unlink(missing_ok=True)
         source.unlink()
+
+
+def _drop_left(folder: Path) -> None:
+    """Remove copies that were under way when their server died."""
+    before_s = (datetime.now(UTC) - _LEFT).timestamp()
+    for path in folder.iterdir():
+        try:
+            if path.stat().st_mtime < before_s:
+                path.unlink()
+        except FileNotFoundError:
+            continue  # it has just come to its place

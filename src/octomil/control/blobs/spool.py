@@ -1,9 +1,7 @@
 """Uploads under way: a file each, hashed while it grows, gone on with after a restart."""
 
-import errno
 import hashlib
 import os
-import re
 import shutil
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -13,17 +11,17 @@ from pathlib import Path
 from threading import Lock
 from typing import Protocol
 
-from octomil.control.blobs.durable import sync_file, sync_folder
+from octomil.control.blobs.layout import require_upload_id
+from octomil.control.disk_faults import NO_SPACE
+from octomil.control.durable import make_root, sync_file, sync_folder
 from octomil.control.records import SpooledFile
-from octomil.errors import BadRequestError, ConflictError, InsufficientSpaceError, NotFoundError
+from octomil.errors import ConflictError, InsufficientSpaceError, NotFoundError
 
 MAX_REMEMBERED = 1024
 """Of so many uploads the hash is kept in memory; that of others is made again from the file."""
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _PIECE_BYTES = 1 << 20
 _SUFFIX = ".part"
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _Hash(Protocol):
@@ -54,9 +52,10 @@ class UploadSpool:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_root(folder)
         self._folder = folder
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        if self.scratch.exists():
+            shutil.rmtree(self.scratch)
         self.scratch.mkdir(mode=0o700)
         self._uploads: OrderedDict[str, _Upload] = OrderedDict()
         self._lock = Lock()
@@ -67,6 +66,10 @@ class UploadSpool:
             return self._path(upload_id).stat().st_size
         except FileNotFoundError:
             return 0
+
+    def has(self, upload_id: str) -> bool:
+        """Tell whether an upload has begun here, if only with no bytes."""
+        return self._path(upload_id).exists()
 
     def append(self, upload_id: str, offset: int, data: bytes) -> int:
         """Add bytes to an upload and return the new offset.
@@ -137,8 +140,7 @@ class UploadSpool:
         self._path(upload_id).unlink(missing_ok=True)
 
     def _path(self, upload_id: str) -> Path:
-        if not _ID.fullmatch(upload_id):
-            raise BadRequestError(f"{upload_id!r} is no id of an upload")
+        require_upload_id(upload_id)
         return self._folder / f"{upload_id}{_SUFFIX}"
 
     def _upload(self, upload_id: str) -> _Upload:
@@ -175,7 +177,7 @@ class UploadSpool:
                     rest = rest[file.write(rest) :]
             except OSError as error:
                 os.truncate(path, offset)
-                if error.errno in _NO_SPACE:
+                if error.errno in NO_SPACE:
                     message = f"the disk has no room for the next {len(data)} bytes of the upload"
                     raise InsufficientSpaceError(message) from error
                 raise

@@ -49,6 +49,11 @@ class Overview:
     devices: Sequence[DeviceView]
     more_devices: bool
 
+    def name_of(self, device_id: str) -> str:
+        """Return what a device calls itself; its id where it is none of those here."""
+        names = (each.device_identifier for each in self.devices if each.id == device_id)
+        return next(names, device_id)
+
 
 def overview_of(plane: ControlPlane, caller: Caller) -> Overview:
     """Return what a caller may see.
@@ -69,7 +74,7 @@ def overview_of(plane: ControlPlane, caller: Caller) -> Overview:
 
 
 def _line(plane: ControlPlane, caller: Caller, model: Model) -> ModelLine:
-    found = plane.rollouts.list(caller, model.id, None)[:_VERSIONS]
+    found = plane.rollouts.list(caller, model.id, None, limit=_VERSIONS)
     rollouts = [
         RolloutLine(
             rollout=rollout,

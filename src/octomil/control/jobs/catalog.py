@@ -1,5 +1,6 @@
 """Every job, and how often it runs. A new one is one function and one line here."""
 
+import logging
 from collections.abc import Mapping
 from functools import partial
 
@@ -9,7 +10,10 @@ from octomil.control.plane import ControlPlane
 from octomil.control.services.access_tokens import REFRESHED_S
 from octomil.control.services.garbage import COLLECTED_EVERY_S
 from octomil.control.services.last_seen import FLUSHED_S, LastSeen
+from octomil.control.services.leftovers import DROPPED_EVERY_S
 from octomil.control.services.rollouts import REFRESHED_S as PLANNED_S
+
+_log = logging.getLogger("octomil.control")
 
 
 def jobs_of(plane: ControlPlane) -> Mapping[str, tuple[float, Job]]:
@@ -23,8 +27,10 @@ def jobs_of(plane: ControlPlane) -> Mapping[str, tuple[float, Job]]:
             partial(webhooks.forget_old_deliveries, plane),
         ),
         "collect garbage": (COLLECTED_EVERY_S, partial(collect_garbage, plane)),
+        "drop what has ended": (DROPPED_EVERY_S, partial(drop_leftovers, plane)),
         "read what was revoked": (REFRESHED_S, partial(read_revocations, plane)),
-        "complete rollouts and read plans": (PLANNED_S, partial(settle_rollouts, plane)),
+        "complete rollouts": (PLANNED_S, partial(complete_rollouts, plane)),
+        "read plans": (PLANNED_S, partial(read_plans, plane)),
     }
 
 
@@ -54,10 +60,25 @@ async def read_revocations(plane: ControlPlane) -> None:
 
 async def collect_garbage(plane: ControlPlane) -> None:
     """Remove abandoned uploads, and files that no version refers to."""
-    await plane.threads.move(plane.garbage.collect)
+    await plane.threads.work(plane.garbage.collect)
 
 
-async def settle_rollouts(plane: ControlPlane) -> None:
-    """Complete the rollouts that every device attests, and learn of those of other replicas."""
-    await plane.threads.write(plane.rollouts.settle)
+async def drop_leftovers(plane: ControlPlane) -> None:
+    """Drop kept answers, keys and tokens that ended long ago, a few at a time."""
+    while await plane.threads.write(plane.leftovers.drop_some):
+        pass
+
+
+async def complete_rollouts(plane: ControlPlane) -> None:
+    """Complete the rollouts that every device attests; one that cannot be holds up no other."""
+    for rollout in await plane.threads.read(plane.completion.under_way):
+        try:
+            if await plane.threads.read(plane.completion.is_complete, rollout):
+                await plane.threads.write(plane.completion.complete, rollout)
+        except Exception:  # noqa: BLE001 - logged, and the next run may do better
+            _log.exception("whether the rollout %s is complete could not be told", rollout.id)
+
+
+async def read_plans(plane: ControlPlane) -> None:
+    """Learn what other replicas tell devices to run."""
     await plane.threads.read(plane.rollouts.refresh)

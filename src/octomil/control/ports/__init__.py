@@ -10,11 +10,19 @@ from octomil.control.ports.blobs import BlobStore, Spool
 from octomil.control.ports.credentials import ApiKeys, BootstrapTokens, TokenFamilies
 from octomil.control.ports.devices import Devices
 from octomil.control.ports.files import BlobLedger, Blobs, Uploads
+from octomil.control.ports.leftovers import Leftovers
 from octomil.control.ports.limits import LimitsUnavailableError, SharedLimits
 from octomil.control.ports.registry import Aliases, Lineage, ManifestKeys, Models, Versions
 from octomil.control.ports.requests import IdempotencyKeys
 from octomil.control.ports.rollouts import Attestations, Offers, Rollouts
-from octomil.control.ports.store import Store, SystemTransaction, Transaction
+from octomil.control.ports.store import (
+    OutcomeUnknownError,
+    Store,
+    StoreUnreachableError,
+    SystemTransaction,
+    Transaction,
+    TransactionConflictError,
+)
 from octomil.control.ports.time import Clock
 from octomil.control.ports.webhooks import (
     Deliveries,
@@ -38,19 +46,23 @@ __all__ = [
     "Deliveries",
     "Devices",
     "IdempotencyKeys",
+    "Leftovers",
     "LimitsUnavailableError",
     "Lineage",
     "ManifestKeys",
     "Models",
     "Offers",
     "Outbox",
+    "OutcomeUnknownError",
     "Rollouts",
     "SharedLimits",
     "Spool",
     "Store",
+    "StoreUnreachableError",
     "SystemTransaction",
     "TokenFamilies",
     "Transaction",
+    "TransactionConflictError",
     "Uploads",
     "Versions",
     "WebhookSender",

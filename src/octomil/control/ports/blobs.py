@@ -9,13 +9,15 @@ from octomil.control.records import SpooledFile
 
 
 class Spool(Protocol):
-    """Uploads under way, each a file on this machine that grows at its end."""
+    """Uploads under way, each of which grows at its end; whole ones are files of this machine."""
 
     def offset(self, upload_id: str) -> int:
-        """Return how many bytes of an upload are here; 0 for one that has not begun."""
+        """Return where an upload can be gone on with; 0 for one that has not begun."""
 
     def append(self, upload_id: str, offset: int, data: bytes) -> int:
         """Add bytes to an upload and return the new offset.
+
+        Those that were not synced may be lost; an offset before them may be taken again then.
 
         Raises:
             ConflictError: `offset` is not where the upload stands; `details["offset"]` says where.
@@ -34,6 +36,7 @@ class Spool(Protocol):
 
         Raises:
             NotFoundError: there is no such upload.
+            ConflictError: another replica went on from the same offset.
         """
 
     def drop(self, upload_id: str) -> None:
@@ -54,7 +57,7 @@ class BlobStore(Protocol):
     """Immutable bytes, each under the SHA-256 of its content."""
 
     def put(self, file: SpooledFile) -> None:
-        """Take a file over, which is gone afterwards; a blob that is here already stays.
+        """Take a file over, which is gone afterwards; a blob that was cut short is whole again.
 
         When this returns, a loss of power cannot undo it.
         """

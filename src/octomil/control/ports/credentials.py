@@ -77,5 +77,8 @@ class TokenFamilies(Protocol):
         None is among them if one began with an API key.
         """
 
+    def ended(self, device_id: str, reason: str) -> set[str | None]:
+        """Return which bootstrap tokens those began with that were made void for a reason."""
+
     def revoke_all(self, device_id: str, reason: str, now: datetime) -> int:
         """Make all families of a device void; return how many that were."""

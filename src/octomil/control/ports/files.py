@@ -31,6 +31,9 @@ class Uploads(Protocol):
     def delete(self, upload_id: str) -> bool:
         """Forget an upload; return False if there is none."""
 
+    def delete_expired(self, upload_id: str, now: datetime) -> bool:
+        """Forget an upload if it is abandoned; tell whether it was."""
+
 
 class Blobs(Protocol):
     """What an organisation may know of the bytes that are kept."""
@@ -66,6 +69,9 @@ class BlobLedger(Protocol):
 
     def take_over(self, before: datetime, now: datetime, limit: int) -> Sequence[Blob]:
         """Condemn once more what was condemned before a moment and is not forgotten."""
+
+    def is_condemned(self, digest: str, at: datetime) -> bool:
+        """Tell whether a blob was last condemned at a moment, and is not forgotten."""
 
     def forget(self, digest: str) -> None:
         """Forget a condemned blob, whose bytes are gone."""

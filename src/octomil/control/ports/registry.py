@@ -106,6 +106,12 @@ class Lineage(Protocol):
     def set_parents(self, version_id: str, parents: Sequence[str]) -> None:
         """Say which versions one comes from, in place of what was said before."""
 
+    def parents_of(self, version_id: str) -> Sequence[str]:
+        """Return the ids of the versions that one comes from, in their order."""
+
+    def children_of(self, version_id: str) -> Sequence[str]:
+        """Return the ids of the versions that come from one, in their order."""
+
     def ancestry(self, version_ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Return the parents of some versions and of all their ancestors, by their ids."""
 
@@ -147,8 +153,14 @@ class Aliases(Protocol):
 class ManifestKeys(Protocol):
     """The keys that an organisation signs manifests with."""
 
-    def add(self, key: ManifestKey) -> None:
-        """Add a key."""
+    def add(self, key: ManifestKey) -> bool:
+        """Add the key that signs; return False, and change nothing, if there is one already."""
+
+    def retire(self, key_id: str, now: datetime) -> bool:
+        """Let a key sign no more, and forget its private part; False if it does not sign."""
+
+    def current(self) -> ManifestKey | None:
+        """Return the key that signs."""
 
     def list(self) -> Sequence[ManifestKey]:
-        """Return all keys, oldest first."""
+        """Return all keys, oldest first, those that sign no more too."""

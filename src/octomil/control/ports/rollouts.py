@@ -1,6 +1,6 @@
 """Rollouts, and what devices attest that they run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from octomil.control.records import Attestation, Rollout, RolloutStatus
@@ -15,11 +15,16 @@ class Rollouts(Protocol):
     def get(self, model_id: str, rollout_id: str) -> Rollout | None:
         """Return a rollout that is not deleted."""
 
-    def list(self, model_id: str, status: RolloutStatus | None) -> Sequence[Rollout]:
+    def list(
+        self, model_id: str, status: RolloutStatus | None, *, limit: int, offset: int = 0
+    ) -> Sequence[Rollout]:
         """Return a model's rollouts that are not deleted, newest first."""
 
     def of_version(self, version_id: str) -> Sequence[Rollout]:
         """Return the rollouts that need a version: the open ones, and the one it is offered by."""
+
+    def of_model(self, model_id: str) -> Sequence[Rollout]:
+        """Return the rollouts that need a model: the open ones, and the one that is offered."""
 
     def change(self, rollout: Rollout, changes: Mapping[str, Any]) -> bool:
         """Replace fields of a rollout, if it is still as it was read; tell whether it was."""
@@ -30,8 +35,8 @@ class Rollouts(Protocol):
     def last_completed(self, model_id: str) -> Rollout | None:
         """Return the rollout that was completed last, and is not deleted."""
 
-    def is_complete(self, rollout: Rollout) -> bool:
-        """Tell whether there are devices, and all of them attest that they run it."""
+    def first_lacking(self, rollout: Rollout, begin: str = "") -> str | None:
+        """Return the first device, by ids and from `begin` on, that does not attest to run it."""
 
 
 class Attestations(Protocol):
@@ -45,8 +50,8 @@ class Attestations(Protocol):
     ) -> Sequence[Attestation]:
         """Return what was attested about a version, by the devices' ids."""
 
-    def counts(self, model_id: str, digest: str) -> tuple[int, int]:
-        """Return how many devices run a version, and how many cannot."""
+    def counts(self, model_id: str, digests: Collection[str]) -> Mapping[str, tuple[int, int]]:
+        """Return how many devices run each of some versions, and how many cannot, by digest."""
 
 
 class Offers(Protocol):

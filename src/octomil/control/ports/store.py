@@ -1,6 +1,6 @@
 """The unit of work, and what begins one."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
@@ -9,6 +9,7 @@ from octomil.control.ports.audit import Audit
 from octomil.control.ports.credentials import ApiKeys, BootstrapTokens, TokenFamilies
 from octomil.control.ports.devices import Devices
 from octomil.control.ports.files import BlobLedger, Blobs, Uploads
+from octomil.control.ports.leftovers import Leftovers
 from octomil.control.ports.registry import Aliases, Lineage, ManifestKeys, Models, Versions
 from octomil.control.ports.requests import IdempotencyKeys
 from octomil.control.ports.rollouts import Attestations, Offers, Rollouts
@@ -21,6 +22,19 @@ from octomil.control.records import (
     SigningSecret,
     TokenFamily,
 )
+from octomil.errors import ServiceUnavailableError
+
+
+class StoreUnreachableError(ServiceUnavailableError):
+    """The database does not answer: what was begun there is undone."""
+
+
+class TransactionConflictError(ServiceUnavailableError):
+    """The database gave a transaction up for the sake of another; begun again, it may succeed."""
+
+
+class OutcomeUnknownError(ServiceUnavailableError):
+    """The database was lost while it committed: nobody knows whether it did."""
 
 
 class Transaction(Protocol):
@@ -98,6 +112,9 @@ class Transaction(Protocol):
     def idempotency_keys(self) -> IdempotencyKeys:
         """The answers kept for requests that come again."""
 
+    def after_commit(self, effect: Callable[[], None]) -> None:
+        """Call something once all this is committed, and only then; it touches memory alone."""
+
 
 class SystemTransaction(Protocol):
     """What must be found before it is known whose it is, and what is everybody's."""
@@ -113,6 +130,10 @@ class SystemTransaction(Protocol):
     @property
     def offers(self) -> Offers:
         """What all devices are to run."""
+
+    @property
+    def leftovers(self) -> Leftovers:
+        """What has ended."""
 
     def add_organisation(self, organisation: Organisation) -> bool:
         """Add an organisation; return False if the id is taken."""

@@ -45,15 +45,22 @@ class Deliveries(Protocol):
     """Deliveries of all organisations, for whoever carries them out."""
 
     def claim(
-        self, now: datetime, leased_until: datetime, limit: int
+        self, now: datetime, leased_until: datetime, *, limit: int, to_each: int
     ) -> Sequence[tuple[Delivery, Webhook]]:
         """Take deliveries that are due, which nobody else does before `leased_until`.
 
-        Of those to one webhook about one subject, only the oldest is ever taken.
+        Of those to one webhook about one subject, only the oldest is ever taken. Those to a webhook
+        that was removed go.
+
+        Args:
+            now: the present moment.
+            leased_until: how long they are the caller's.
+            limit: how many to take at most.
+            to_each: how many may be under way to one webhook, whoever took them.
         """
 
     def settle(self, delivery: Delivery) -> None:
-        """Note what became of a try."""
+        """Note what became of a try, unless somebody took it over meanwhile."""
 
     def forget(self, before: datetime) -> int:
         """Drop those that ended before a moment; return how many that was."""

@@ -26,7 +26,7 @@ from octomil.control.records.registry import (
     Version,
     VersionFile,
 )
-from octomil.control.records.requests import KeptAnswer
+from octomil.control.records.requests import KeptAnswer, RequestKey
 from octomil.control.records.rollouts import Attestation, Rollout, RolloutStatus
 from octomil.control.records.webhooks import Delivery, DeliveryState, Event, Webhook
 
@@ -51,6 +51,7 @@ __all__ = [
     "Organisation",
     "Origin",
     "Profile",
+    "RequestKey",
     "Revocation",
     "Rollout",
     "RolloutStatus",

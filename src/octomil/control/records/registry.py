@@ -65,6 +65,7 @@ class Version:
         failure: why it failed; None unless it did.
         formats_wanted: it is converting until there is a file in each of them.
         files: by format, in the order of their names.
+        architecture: how to build it anew: a name, and its sizes, as its owner says.
         metrics: what was measured of it; may change for ever.
         digest: SHA-256 of its manifest, 64 hexadecimal digits; None until it is published.
     """
@@ -77,6 +78,7 @@ class Version:
     failure: str | None = None
     description: str | None = None
     formats_wanted: tuple[str, ...] = ()
+    architecture: Mapping[str, Any] | None = None
     files: tuple[VersionFile, ...] = ()
     metrics: Mapping[str, Any]
     digest: str | None = None
@@ -111,14 +113,20 @@ class ManifestKey:
 
     Attributes:
         id: the first 16 hexadecimal digits of the public key's SHA-256.
-        private: 32 bytes.
+        private: 32 bytes; none once it is retired, so that nobody can sign with it any more.
         public: 32 bytes.
+        endorsed_by: the key whose place it took; None for an organisation's first.
+        endorsement: that key's signature over this one (`registry.succession`), likewise.
+        retired_at: since when it signs no more.
     """
 
     id: str
     private: bytes
     public: bytes
     created_at: datetime
+    endorsed_by: str | None = None
+    endorsement: bytes | None = None
+    retired_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,6 +62,7 @@ class Delivery:
         ended_at: when it was delivered or given up.
         status: the HTTP status of the last answer, if there was one.
         problem: what went wrong at the last try.
+        leased_until: before then it is whose who took it last, to settle.
     """
 
     sequence: int
@@ -78,3 +79,4 @@ class Delivery:
     ended_at: datetime | None = None
     status: int | None = None
     problem: str | None = None
+    leased_until: datetime | None = None

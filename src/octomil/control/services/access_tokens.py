@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from threading import Lock
 
-from octomil.control.ports import Clock, Store
+from octomil.control.ports import Clock, Store, Transaction
 from octomil.control.records import Device, Revocation, SigningSecret
 from octomil.control.services.callers import Caller
 from octomil.control.tokens import AccessClaims, TokenSigner, new_signing_secret
@@ -14,7 +15,8 @@ REFRESHED_S = 2.0
 """So long a replica may go on taking a token that another one revoked."""
 
 _SETTLED = timedelta(seconds=10)  # until then not every replica may know a new secret
-_OVERLAP = timedelta(minutes=1)  # between replicas' clocks
+OVERLAP = timedelta(minutes=1)
+"""Between replicas' clocks."""
 
 
 class AccessTokens:
@@ -40,13 +42,13 @@ class AccessTokens:
     def _read(self) -> bool:
         """Read secrets and revocations; tell whether there is a secret to sign with."""
         now = self._clock()
-        oldest = now - timedelta(seconds=MAX_ACCESS_TTL_S) - _OVERLAP
+        oldest = now - timedelta(seconds=MAX_ACCESS_TTL_S) - OVERLAP
         with self._lock, self._store.system_snapshot() as tx:
-            secrets = [each for each in tx.signing_secrets() if _may_count(each, oldest)]
+            secrets = [each for each in tx.signing_secrets() if may_count(each, oldest)]
             revoked = tx.revocations(oldest)
             self._generations = {each.device_id: each.generation for each in revoked}
             if secrets:
-                self._signer = TokenSigner(secrets, _active(secrets, now))
+                self._signer = TokenSigner(secrets, signing_id(secrets, now))
         return bool(secrets)
 
     def rotate_secret(self) -> None:
@@ -75,17 +77,22 @@ class AccessTokens:
         actor = f"device:{claims.device_id}"
         return Caller(claims.organisation, actor, claims.scopes, claims.device_id)
 
-    def revoked(self, revocation: Revocation) -> None:
-        """Heed a revocation that this replica has committed."""
+    def heed(self, tx: Transaction, revocation: Revocation | None) -> None:
+        """Heed a revocation, if there is one, once it is committed and `refresh` reads it too."""
+        if revocation is not None:
+            tx.after_commit(partial(self._revoked, revocation))
+
+    def _revoked(self, revocation: Revocation) -> None:
         with self._lock:
             self._generations[revocation.device_id] = revocation.generation
 
 
-def _active(secrets: Sequence[SigningSecret], now: datetime) -> str:
+def signing_id(secrets: Sequence[SigningSecret], now: datetime) -> str:
     """Return which secret to sign with: the youngest that every replica knows."""
     settled = [each.id for each in secrets if each.created_at <= now - _SETTLED]
     return settled[-1] if settled else secrets[0].id
 
 
-def _may_count(secret: SigningSecret, oldest: datetime) -> bool:
+def may_count(secret: SigningSecret, oldest: datetime) -> bool:
+    """Tell whether anything that a secret signed since a moment can be good still."""
     return secret.retired_at is None or secret.retired_at > oldest

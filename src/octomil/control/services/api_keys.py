@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from threading import Lock
 from time import monotonic
 
@@ -38,6 +39,7 @@ class ApiKeyService:
         self._clock = clock
         self._clock_s = clock_s
         self._remembered: dict[bytes, tuple[ApiKey, float]] = {}
+        self._changes = 0
         self._lock = Lock()
 
     def create(
@@ -109,7 +111,7 @@ class ApiKeyService:
             tx.api_keys.add(key)
             details = {"replaced_by": key.id, "old_one_ends": shown(ends_at)}
             tx.audit.append(_act(caller.actor, "api_key.rotate", key_id, **details), now)
-        self._forget(old)
+            tx.after_commit(partial(self._forget, old))
         return self._with_text(key, text)
 
     def revoke(self, caller: Caller, key_id: str) -> KeyView:
@@ -117,15 +119,18 @@ class ApiKeyService:
 
         Raises:
             NotFoundError: there is no such key in the caller's organisation.
+            ForbiddenError: the key has scopes that the caller lacks.
         """
         caller.require_key()
         now = self._clock()
         with self._store.transaction(caller.organisation) as tx:
             key = _present(tx.api_keys.get(key_id), key_id)
+            for scope in key.scopes:
+                caller.require(scope)
             if tx.api_keys.revoke(key_id, now):
                 key = replace(key, revoked_at=now)
                 tx.audit.append(_act(caller.actor, "api_key.revoke", key_id), now)
-        self._forget(key)
+            tx.after_commit(partial(self._forget, key))
         return self.view_of(key)
 
     def remembered_caller(self, text: str) -> Caller | None:
@@ -139,7 +144,7 @@ class ApiKeyService:
         """Return whose key `text` is, or None if it is nobody's or holds no more."""
         if not text.startswith(KEY_PREFIX):
             return None
-        key_hash = hash_secret(text)
+        key_hash, changes = hash_secret(text), self._changes
         with self._store.system_snapshot() as tx:
             key = tx.key_of_hash(key_hash)
         if key is None:
@@ -147,7 +152,8 @@ class ApiKeyService:
         with self._lock:
             if len(self._remembered) >= _MAX_REMEMBERED:
                 self._remembered.clear()
-            self._remembered[key_hash] = key, self._clock_s() + REMEMBERED_S
+            if changes == self._changes:  # else it may have been revoked since it was read
+                self._remembered[key_hash] = key, self._clock_s() + REMEMBERED_S
         return self._caller(key)
 
     def view_of(self, key: ApiKey) -> KeyView:
@@ -192,6 +198,7 @@ class ApiKeyService:
 
     def _forget(self, key: ApiKey) -> None:
         with self._lock:
+            self._changes += 1
             self._remembered.pop(key.hash, None)
 
     def _caller(self, key: ApiKey) -> Caller | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from octomil.control.plan_numbers import is_news
 from octomil.wire.devices import Assignment, AssignmentsAnswer
 
 _encode = msgspec.json.Encoder().encode
@@ -15,7 +16,7 @@ class Plan:
     """What an organisation's devices are to run.
 
     Attributes:
-        version: grows with every change; 0 while nothing was ever planned.
+        version: grows with every change (`plan_numbers`); 0 while nothing was ever planned.
         assignments: what every device runs.
     """
 
@@ -31,10 +32,15 @@ class Plans:
 
     def __init__(self) -> None:
         self._plans: Mapping[str, Plan] = {}
+        self._epoch = 0
 
-    def replace(self, plans: Mapping[str, Plan]) -> None:
-        """Put other plans in place of all."""
-        self._plans = dict(plans)
+    def replace(self, plans: Mapping[str, Plan], epoch: int = 0) -> None:
+        """Put other plans in place of all, whose numbers count within an epoch."""
+        self._plans, self._epoch = dict(plans), epoch
+
+    def of(self, organisation: str) -> Plan:
+        """Return what an organisation's devices are to run."""
+        return self._plans.get(organisation, _NOTHING)
 
     def answer(self, organisation: str, known_version: int | None) -> AssignmentsAnswer:
         """Return what a device of an organisation is told.
@@ -43,8 +49,8 @@ class Plans:
             organisation: the device's.
             known_version: the plan that the device says it has; None if it does not say.
         """
-        plan = self._plans.get(organisation, _NOTHING)
-        changed = plan.version != (known_version or 0)
+        plan = self.of(organisation)
+        changed = is_news(plan.version, known_version or 0, self._epoch)
         return AssignmentsAnswer(
             updated=changed,
             config_version=plan.version,

@@ -17,10 +17,13 @@ LEASE = timedelta(seconds=20)
 KEPT = timedelta(days=30)
 """So long it can be looked up what became of a delivery."""
 MAX_TRIES = 16
+AT_ONCE = 128
+"""So many tries are under way at most."""
+TO_EACH = 8
+"""So many of them to one webhook, so that one which does not answer keeps none from the others."""
 _FIRST_WAIT = timedelta(seconds=5)
 _LONGEST_WAIT = timedelta(hours=1)
 _MOST_DOUBLINGS = 20
-_BATCH = 32
 _OK = range(200, 300)
 
 
@@ -71,11 +74,16 @@ class DeliveryService:
         self._chance = chance
         self._max_tries = max_tries
 
-    def claim(self) -> Sequence[Message]:
-        """Take what is due; nobody else does until it is settled, or the lease is over."""
+    def claim(self, most: int = AT_ONCE, to_each: int = TO_EACH) -> Sequence[Message]:
+        """Take what is due; nobody else does until it is settled, or the lease is over.
+
+        Args:
+            most: how many to take.
+            to_each: how many may be under way to one webhook.
+        """
         now = self._clock()
         with self._store.system() as tx:
-            claimed = tx.deliveries.claim(now, now + LEASE, _BATCH)
+            claimed = tx.deliveries.claim(now, now + LEASE, limit=most, to_each=to_each)
         return [_message(delivery, webhook, now) for delivery, webhook in claimed]
 
     def settle(self, delivery: Delivery, status: int | None, problem: str | None) -> None:

@@ -3,12 +3,17 @@
 Refresh tokens rotate: each is good once, and answers with the next. One that comes again was
 copied, by whom nobody can tell, so its whole family ends, and the device's access tokens with it
 (RFC 9700, 4.14.2). The exception: the answer may have been lost on its way, so for `GRACE` the
-token before the youngest is taken again.
+token before the youngest is taken again. Its answer is the next of the same family, in place of the
+one that was lost: of two who hold on, the one who was not last ends the family at its next try.
+
+After a restore the youngest token that is known here may be older than the one that its device has,
+so of each family that is of the backup a token that is not known is taken, once.
 """
 
 import hmac
 from datetime import datetime, timedelta
 
+from octomil.control.plan_numbers import RESTORED_SETTING
 from octomil.control.ports import Clock, Store, Transaction
 from octomil.control.records import Act, BootstrapToken, Device, TokenFamily
 from octomil.control.scopes import DEVICE_SCOPES
@@ -23,7 +28,14 @@ from octomil.wire.device_auth import BootstrapRequest, DeviceTokens
 ACCESS_TTL_S = 3600
 FAMILY_TTL = timedelta(days=90)
 """So long after its last refresh a device can still refresh."""
-GRACE = timedelta(seconds=30)
+GRACE = timedelta(hours=1)
+"""So long a lost answer may be asked for again: more than a client's tries and an outage take.
+
+It is no longer than access tokens hold by default, so the use of a copy within it shows at the
+owner's next refresh at the latest.
+"""
+
+_REUSE = "reuse"
 
 _TRIES = 3  # at a race that somebody else has just won
 
@@ -82,6 +94,14 @@ class DeviceAuth:
             tx.audit.append(_act(caller.actor, "device_tokens.create", device.id), now)
         return self._tokens(device, family, token)
 
+    def require_held(self, text: str) -> None:
+        """Return if a refresh token's family holds; for who has shown nothing yet, it only reads.
+
+        Raises:
+            UnauthorizedError: the token is none, or its family is unknown or has ended.
+        """
+        self._find(text)
+
     def refresh(self, text: str) -> DeviceTokens:
         """Exchange a refresh token for the next one and an access token.
 
@@ -90,8 +110,8 @@ class DeviceAuth:
         """
         for _ in range(_TRIES):
             token, family = self._find(text)
-            if not self._is_next(token, family):
-                self._end(family, "reuse")
+            if not self._is_next(token, family) and not self._is_of_backup(token, family):
+                self._end(family, _REUSE)
                 raise _refused()
             following = RefreshToken.new(family.id)
             device = self._rotate(family, token, following)
@@ -130,6 +150,7 @@ class DeviceAuth:
     def _let_in(self, tx: Transaction, bootstrap_id: str, identifier: str) -> BootstrapToken:
         """Count a bootstrap token's use, unless the same device only asks again.
 
+        It may also do so when its tokens ended as copied ones: it lost what it was let in with.
         Another's bootstrap token must not get the tokens of a device that has some.
         """
         now, device = self._clock(), tx.devices.find(identifier)
@@ -138,7 +159,8 @@ class DeviceAuth:
             raise ConflictError(
                 f"{identifier!r} has tokens that it got otherwise; revoke the device's tokens first"
             )
-        if bootstrap_id in origins:
+        copied = tx.token_families.ended(device.id, _REUSE) if device else set()
+        if bootstrap_id in origins | copied:
             token = tx.bootstrap_tokens.get(bootstrap_id)
         else:
             token = tx.bootstrap_tokens.use(bootstrap_id, now)
@@ -161,6 +183,14 @@ class DeviceAuth:
         if hmac.compare_digest(token.hash, family.current_hash):
             return True
         return self._is_previous(token, family) and self._clock() < family.rotated_at + GRACE
+
+    def _is_of_backup(self, token: RefreshToken, family: TokenFamily) -> bool:
+        """Tell whether a token that is not known may be younger than a restored family."""
+        if self._was_given_out(token, family):
+            return False
+        with self._store.system_snapshot() as tx:
+            restored_at = tx.setting(RESTORED_SETTING)
+        return restored_at is not None and family.rotated_at < datetime.fromisoformat(restored_at)
 
     def _is_previous(self, token: RefreshToken, family: TokenFamily) -> bool:
         previous = family.previous_hash
@@ -185,18 +215,19 @@ class DeviceAuth:
                 rotated_at=rotated_at,
                 expires_at=now + FAMILY_TTL,
             )
+            if done and not self._was_given_out(token, family):
+                actor = f"device:{family.device_id}"
+                tx.audit.append(_act(actor, "device_tokens.restore", family.device_id), now)
             return tx.devices.get(family.device_id) if done else None
 
     def _end(self, family: TokenFamily, reason: str) -> None:
-        now, revocation = self._clock(), None
+        now = self._clock()
         with self._store.transaction(family.organisation) as tx:
             if tx.token_families.revoke(family.id, reason, now):
-                revocation = tx.devices.revoke_tokens(family.device_id, now)
+                self._access_tokens.heed(tx, tx.devices.revoke_tokens(family.device_id, now))
                 actor = f"device:{family.device_id}"
                 act = _act(actor, "device_tokens.revoke", family.device_id, reason=reason)
                 tx.audit.append(act, now)
-        if revocation is not None:
-            self._access_tokens.revoked(revocation)
 
     def _tokens(self, device: Device, family: TokenFamily, token: RefreshToken) -> DeviceTokens:
         access, expires_at = self._access_tokens.give(device, family.scopes, family.access_ttl_s)

@@ -8,10 +8,15 @@ from threading import Lock
 from typing import Final
 
 from octomil.control.ports import Clock, Store
+from octomil.control.services.access_tokens import OVERLAP, may_count, signing_id
 from octomil.errors import ForbiddenError
 
 GOOD_FOR: Final = timedelta(hours=1)
 
+_LONGEST = GOOD_FOR + OVERLAP
+_KNOWN_FOR = timedelta(minutes=1)
+_UNKNOWN_FOR = timedelta(seconds=2)
+"""So long ids that nobody knows cause no look; a new secret signs nothing before it is older."""
 _PURPOSE = b"octomil download link 1"
 
 
@@ -58,6 +63,7 @@ class DownloadLinks:
         self._store = store
         self._clock = clock
         self._secrets: dict[str, bytes] = {}
+        self._read_at = datetime.min.replace(tzinfo=UTC)
         self._lock = Lock()
 
     def give(self, organisation: str, digest: str, name: str) -> tuple[DownloadLink, datetime]:
@@ -90,13 +96,17 @@ class DownloadLinks:
             raise ForbiddenError("the link has expired; ask for another download-url")
 
     def _secret(self, key_id: str) -> bytes | None:
-        if key_id not in self._secrets:
+        age = self._clock() - self._read_at
+        if age > _KNOWN_FOR or (key_id not in self._secrets and age > _UNKNOWN_FOR):
             self._read()
         return self._secrets.get(key_id)
 
     def _read(self) -> tuple[str, bytes]:
-        """Read the secrets; return the youngest with its id."""
+        """Read the secrets whose links can be good still; return which to sign with, and it."""
+        now = self._clock()
         with self._lock, self._store.system_snapshot() as tx:
-            secrets = tx.signing_secrets()
+            secrets = [each for each in tx.signing_secrets() if may_count(each, now - _LONGEST)]
+            self._read_at = now
             self._secrets = {each.id: each.secret for each in secrets}
-        return secrets[-1].id, secrets[-1].secret
+        chosen = signing_id(secrets, now)
+        return chosen, self._secrets[chosen]

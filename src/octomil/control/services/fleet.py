@@ -6,7 +6,7 @@ from dataclasses import replace
 from octomil.control.cursors import cursor_of, read_cursor, read_moment
 from octomil.control.moments import shown
 from octomil.control.ports import Clock, Store, Transaction
-from octomil.control.records import Act, Device, DeviceFilter, DeviceOrder, Revocation
+from octomil.control.records import Act, Device, DeviceFilter, DeviceOrder
 from octomil.control.services.access_tokens import AccessTokens
 from octomil.control.services.callers import Caller
 from octomil.control.services.devices import no_device, view_of
@@ -87,9 +87,8 @@ class FleetService:
         with self._store.transaction(caller.organisation) as tx:
             _present(tx, device_id)
             ended = tx.token_families.revoke_all(device_id, "device_revoked", now)
-            revocation = tx.devices.revoke_tokens(device_id, now)
+            self._access_tokens.heed(tx, tx.devices.revoke_tokens(device_id, now))
             tx.audit.append(_act(caller, "device.revoke", device_id, refresh_tokens=ended), now)
-        self._heed(revocation)
         return DeviceRevoked(id=device_id, refresh_tokens=ended)
 
     def remove(self, caller: Caller, device_id: str) -> DeviceRemoved:
@@ -105,15 +104,10 @@ class FleetService:
         with self._store.transaction(caller.organisation) as tx:
             device = _present(tx, device_id)
             tx.token_families.revoke_all(device_id, "device_deleted", now)
-            revocation = tx.devices.remove(device_id, now)
+            self._access_tokens.heed(tx, tx.devices.remove(device_id, now))
             details = {"identifier": device.identifier}
             tx.audit.append(_act(caller, "device.delete", device_id, **details), now)
-        self._heed(revocation)
         return DeviceRemoved(id=device_id)
-
-    def _heed(self, revocation: Revocation | None) -> None:
-        if revocation is not None:
-            self._access_tokens.revoked(revocation)
 
 
 def _present(tx: Transaction, device_id: str) -> Device:

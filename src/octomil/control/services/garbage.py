@@ -67,9 +67,10 @@ class Garbage:
                 expired = tx.blob_ledger.abandoned_uploads(now, _AT_ONCE)
             for upload in expired:
                 with self._store.transaction(upload.organisation) as own:
-                    own.uploads.delete(upload.id)
-                self._spool.drop(upload.id)
-            dropped += len(expired)
+                    is_gone = own.uploads.delete_expired(upload.id, now)
+                if is_gone:  # else it was gone on with meanwhile
+                    self._spool.drop(upload.id)
+                    dropped += 1
             if len(expired) < _AT_ONCE:
                 break
         with self._store.system_snapshot() as tx:
@@ -95,8 +96,14 @@ class Garbage:
             for blob in doomed:
                 if self._clock() - condemned_at > _OWN:
                     return removed  # another replica may have taken the rest over
+                if not self._is_mine(blob, condemned_at):
+                    continue  # one has: this one was stopped for a while just now
                 self._blobs.delete(blob.digest)
                 with self._store.system() as tx:
                     tx.blob_ledger.forget(blob.digest)
                 removed.append(blob)
         return removed
+
+    def _is_mine(self, blob: Blob, condemned_at: datetime) -> bool:
+        with self._store.system_snapshot() as tx:
+            return tx.blob_ledger.is_condemned(blob.digest, condemned_at)

@@ -1,12 +1,10 @@
 """What becomes of a file that has arrived: verified, looked through, kept.
 
-Everything here takes its time, and runs in the threads for that (`ServiceThreads.move`). Pickles
+Everything here takes its time, and runs in the threads for that (`ServiceThreads.work`). Pickles
 are never loaded in this process; see `octomil.convert`.
 """
 
-import errno
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from time import sleep
 
@@ -18,17 +16,14 @@ from octomil.convert.files import (
     inspect_in_sandbox,
     to_safetensors,
 )
-from octomil.convert.formats import Format
+from octomil.convert.formats import ONNX_DATA, Format
 from octomil.convert.inspection import Inspection, RefusedFileError
+from octomil.convert.sandbox import Children, SandboxEndedError, SandboxError
 from octomil.errors import (
     BadRequestError,
-    InsufficientSpaceError,
     ServiceUnavailableError,
     UnsupportedMediaError,
 )
-
-ONNX_DATA = "onnx_data"
-"""The weights of an ONNX model in a file of their own: bytes without any form."""
 
 _TRIES, _PAUSE_S = 100, 0.05
 
@@ -48,6 +43,11 @@ class Intake:
         self._blobs = blobs
         self._spool = spool
         self._clock = clock
+        self._children = Children()
+
+    def close(self) -> None:
+        """Give up what is looked through or converted; the uploads stay, to be gone on with."""
+        self._children.end()
 
     def keep(
         self,
@@ -59,7 +59,8 @@ class Intake:
     ) -> Blob:
         """Keep an upload, and what can be derived from it, and return what it is.
 
-        The upload is gone from the spool then, whether it was taken or refused.
+        The upload is gone from the spool then, whether it was taken or refused. Where the server
+        fails, it stays.
 
         Args:
             upload_id: of a whole upload.
@@ -70,20 +71,10 @@ class Intake:
         Raises:
             BadRequestError: the file has another SHA-256.
             UnsupportedMediaError: it is of no format that is taken, or would do harm when loaded.
-            InsufficientSpaceError: the disk is full; the upload stays in the spool.
+            ServiceUnavailableError: it could not be looked through.
+            OSError: the disk cannot be written.
         """
         file = self._spool.finish(upload_id)
-        with _told_if_full():
-            return self._keep(upload_id, file, sha256, format_, before_it_moves)
-
-    def _keep(
-        self,
-        upload_id: str,
-        file: SpooledFile,
-        sha256: str | None,
-        format_: str | None,
-        before_it_moves: Callable[[Blob], None] | None,
-    ) -> Blob:
         try:
             _verify(file, sha256)
             if format_ == ONNX_DATA:
@@ -96,6 +87,10 @@ class Intake:
         except (BadRequestError, UnsupportedMediaError):
             self._spool.drop(upload_id)
             raise
+        except SandboxEndedError:
+            raise ServiceUnavailableError(
+                "the server is stopping; complete the upload once it is back", {"retry_after_s": 5}
+            ) from None
         self._spool.drop(upload_id)
         return blob
 
@@ -108,9 +103,13 @@ class Intake:
 
     def _looked_through(self, upload_id: str, file: SpooledFile) -> Blob:
         try:
-            found = inspect_in_sandbox(file.path, self._spool.scratch)
+            found = inspect_in_sandbox(file.path, self._spool.scratch, self._children)
         except RefusedFileError as error:
             raise UnsupportedMediaError(f"the file is refused: {error}") from error
+        except SandboxError as error:
+            raise ServiceUnavailableError(
+                f"the file could not be looked through: {error}", {"retry_after_s": 5}
+            ) from error
         blob = Blob(
             digest=file.digest,
             size_bytes=file.size_bytes,
@@ -126,7 +125,7 @@ class Intake:
             return replace(blob, not_converted=reason)
         target = self._spool.scratch / f"{upload_id}.safetensors"
         try:
-            to_safetensors(file.path, target)
+            to_safetensors(file.path, target, self._children)
             made = self._spool.adopt(target)
             self._put(
                 Blob(
@@ -148,19 +147,6 @@ class Intake:
     def _enter(self, blob: Blob) -> bool:
         with self._store.system() as tx:
             return tx.blob_ledger.enter(blob, self._clock())
-
-
-@contextmanager
-def _told_if_full() -> Iterator[None]:
-    """Turn what the system says about a full disk into our error."""
-    try:
-        yield
-    except InsufficientSpaceError:
-        raise
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise InsufficientSpaceError("the disk has no room for the file") from error
-        raise
 
 
 def _verify(file: SpooledFile, sha256: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from threading import Lock
 
 from octomil.control.ports import Clock, Store, SystemTransaction
 
@@ -10,7 +11,7 @@ FLUSHED_S = 5.0
 
 
 class LastSeen:
-    """Notes who was here. `note`, `take` and `put_back` are the event loop's, `write` a thread's.
+    """Notes who was here, in whichever thread.
 
     Args:
         store: where the notes go.
@@ -28,17 +29,21 @@ class LastSeen:
         self._clock = clock
         self._write_down = write_down
         self._noted: dict[str, datetime] = {}
+        self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self._noted)
 
     def note(self, who: str) -> None:
         """Note that a device or a key was here just now, by its id."""
-        self._noted[who] = self._clock()
+        now = self._clock()
+        with self._lock:
+            self._noted[who] = now
 
     def take(self) -> Mapping[str, datetime]:
         """Return what was noted since the last time."""
-        noted, self._noted = self._noted, {}
+        with self._lock:
+            noted, self._noted = self._noted, {}
         return noted
 
     def write(self, noted: Mapping[str, datetime]) -> None:
@@ -49,4 +54,5 @@ class LastSeen:
 
     def put_back(self, noted: Mapping[str, datetime]) -> None:
         """Keep notes that could not be written for the next time."""
-        self._noted = {**noted, **self._noted}
+        with self._lock:
+            self._noted = {**noted, **self._noted}

@@ -12,6 +12,7 @@ from octomil.control.scopes import MODELS_READ, MODELS_WRITE
 from octomil.control.services.callers import Caller
 from octomil.control.services.events import announce
 from octomil.control.services.lookup import held_model, require_model
+from octomil.control.services.merging import merged
 from octomil.control.services.needs import check_model_not_needed
 from octomil.errors import ConflictError
 from octomil.wire.models import ModelCreation, ModelView
@@ -94,6 +95,7 @@ class ModelService:
             ForbiddenError: the caller lacks the scope.
             NotFoundError: there is no such model in the caller's organisation.
             ConflictError: the name is to be another.
+            PayloadTooLargeError: the metadata would become too large.
         """
         caller.require(MODELS_WRITE)
         now = self._clock()
@@ -106,7 +108,7 @@ class ModelService:
                     "model"
                 )
             if "metadata" in wanted:
-                wanted["metadata"] = {**model.metadata, **wanted["metadata"]}
+                wanted["metadata"] = merged("metadata", model.metadata, wanted["metadata"])
             tx.models.update(model.id, wanted, now)
             self._note(tx, caller, "model.update", model, fields=sorted(wanted))
         return replace(model, **wanted, updated_at=now)

@@ -12,8 +12,7 @@ def _aliases(tx: Transaction, version: Version) -> list[str]:
 
 
 def _children(tx: Transaction, version: Version) -> list[str]:
-    ids = tx.lineage.progeny([version.id]).get(version.id, ())
-    found = tx.versions.get_all(ids).values()
+    found = tx.versions.get_all(tx.lineage.children_of(version.id)).values()
     return [f"the version {child.number} of {child.model_id}" for child in found]
 
 
@@ -42,15 +41,10 @@ def check_model_not_needed(tx: Transaction, model: Model) -> None:
         ConflictError: somebody does; the message and `details["needed_by"]` say who.
     """
     children = tx.versions.get_all(tx.lineage.foreign_children(model.id)).values()
-    rollouts = [
-        rollout
-        for rollout in tx.rollouts.list(model.id, None)
-        if rollout.is_offered or rollout.status.is_open
-    ]
     needed_by = [
         *(f"the alias {alias.name!r}" for alias in tx.aliases.list(model.id)),
         *(f"the version {child.number} of {child.model_id}" for child in children),
-        *(f"the rollout {rollout.id}" for rollout in rollouts),
+        *(f"the rollout {rollout.id}" for rollout in tx.rollouts.of_model(model.id)),
     ]
     _refuse(f"the model {model.name!r}", needed_by)
 

@@ -2,18 +2,18 @@
 
 import base64
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from octomil.control.moments import shown
 from octomil.control.ports import Clock, Store, Transaction
-from octomil.control.records import Act, ManifestKey, Model, SignedManifest, Version
+from octomil.control.records import Act, Model, SignedManifest, Version
 from octomil.control.scopes import MODELS_READ, MODELS_WRITE
 from octomil.control.services.callers import Caller
 from octomil.control.services.events import announce
 from octomil.control.services.lookup import held_version, require_model, require_version
-from octomil.control.services.versions import digest_text, followed
+from octomil.control.services.signing_keys import current_key
+from octomil.control.services.versions import digest_text, followed, waiting_note
 from octomil.errors import ConflictError
 from octomil.registry.lifecycle import VersionState
 from octomil.registry.manifest import (
@@ -25,8 +25,8 @@ from octomil.registry.manifest import (
     digest_of,
     hex_of,
 )
-from octomil.registry.signatures import key_id_of, new_private_key, public_key_of, sign
-from octomil.wire.versions import ManifestView, SignatureView, SigningKeyView
+from octomil.registry.signatures import sign
+from octomil.wire.versions import ManifestView, SignatureView
 
 
 class PublicationService:
@@ -55,10 +55,15 @@ class PublicationService:
             version = held_version(tx, model_id, number)
             if version.state is VersionState.PUBLISHED:
                 return version
+            if (note := waiting_note(version)) is not None:
+                raise ConflictError(
+                    f"the version {number} cannot be published: {note}",
+                    {"status": version.state.value},
+                )
             state = followed(version, VersionState.PUBLISHED, "be published")
             model = require_model(tx, model_id)
             payload = _manifest(tx, model, version).payload()
-            tx.versions.put_manifest(version.id, self._signed(tx, payload, now))
+            tx.versions.put_manifest(version.id, _signed(tx, payload, now))
             changes = {"state": state, "digest": hex_of(digest_of(payload)), "published_at": now}
             tx.versions.update(version.id, changes, now)
             published = replace(
@@ -103,32 +108,11 @@ class PublicationService:
             signatures=[SignatureView(keyid=signed.key_id, sig=_base64(signed.signature))],
         )
 
-    def signing_keys(self, caller: Caller) -> Sequence[SigningKeyView]:
-        """Return the public keys that the organisation's manifests are signed with, oldest first.
 
-        Raises:
-            ForbiddenError: the caller lacks the scope.
-        """
-        caller.require(MODELS_READ)
-        with self._store.snapshot(caller.organisation) as tx:
-            keys = tx.manifest_keys.list()
-        return [
-            SigningKeyView(
-                keyid=key.id,
-                algorithm="ed25519",
-                public_key=_base64(key.public),
-                created_at=shown(key.created_at),
-            )
-            for key in keys
-        ]
-
-    def _signed(self, tx: Transaction, payload: bytes, now: datetime) -> SignedManifest:
-        keys = tx.manifest_keys.list()
-        key = keys[-1] if keys else _new_key(now)
-        if not keys:
-            tx.manifest_keys.add(key)
-        signature = sign(key.private, PAYLOAD_TYPE, payload)
-        return SignedManifest(payload=payload, key_id=key.id, signature=signature)
+def _signed(tx: Transaction, payload: bytes, now: datetime) -> SignedManifest:
+    key = current_key(tx, now)
+    signature = sign(key.private, PAYLOAD_TYPE, payload)
+    return SignedManifest(payload=payload, key_id=key.id, signature=signature)
 
 
 def _manifest(tx: Transaction, model: Model, version: Version) -> Manifest:
@@ -150,7 +134,7 @@ def _manifest(tx: Transaction, model: Model, version: Version) -> Manifest:
 
 
 def _parents(tx: Transaction, version: Version) -> list[ManifestParent]:
-    ids = tx.lineage.ancestry([version.id]).get(version.id, ())
+    ids = tx.lineage.parents_of(version.id)
     found = tx.versions.get_all(ids)
     names = tx.models.names({parent.model_id for parent in found.values()})
     parents = []
@@ -165,12 +149,6 @@ def _parents(tx: Transaction, version: Version) -> list[ManifestParent]:
             ManifestParent(name=names[parent.model_id], version=parent.number, digest=digest)
         )
     return parents
-
-
-def _new_key(now: datetime) -> ManifestKey:
-    private = new_private_key()
-    public = public_key_of(private)
-    return ManifestKey(id=key_id_of(public), private=private, public=public, created_at=now)
 
 
 def _base64(data: bytes) -> str:

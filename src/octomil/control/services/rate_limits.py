@@ -25,22 +25,28 @@ class Limits:
     Attributes:
         key: for an API key or a bootstrap token.
         device: for a device's token.
+        failures: for wrong keys and tokens of a client address.
     """
 
     key: RateLimit | None = None
     device: RateLimit | None = None
+    failures: RateLimit | None = None
 
 
 NO_LIMITS = Limits()
 
 
-def read_limits(*, key: str, device: str) -> Limits:
+def read_limits(*, key: str, device: str, failures: str) -> Limits:
     """Read what `octomil up` was told, such as `500/s` and `off`.
 
     Raises:
         ConfigurationError: a limit cannot be read.
     """
-    return Limits(key=RateLimit.parse(key), device=RateLimit.parse(device))
+    return Limits(
+        key=RateLimit.parse(key),
+        device=RateLimit.parse(device),
+        failures=RateLimit.parse(failures),
+    )
 
 
 class LocalLimits:
@@ -57,6 +63,11 @@ class LocalLimits:
 
     def __len__(self) -> int:
         return len(self._full_at_s)
+
+    def look(self, who: str, limit: RateLimit) -> Decision:
+        """Tell what would become of a request, and take nothing."""
+        _, decision = decide(limit, self._full_at_s.get(who, 0.0), self._clock_s())
+        return decision
 
     def take(self, who: str, limit: RateLimit) -> Decision:
         """Take a token out of a caller's bucket."""

@@ -10,16 +10,17 @@ from threading import Lock
 from typing import Any, NoReturn
 
 from octomil.control.identifiers import new_id
+from octomil.control.plan_numbers import EPOCH_SETTING, epoch_at, plan_number
 from octomil.control.ports import Clock, Store, Transaction
 from octomil.control.records import Act, Attestation, Rollout, RolloutStatus, Version
 from octomil.control.services.assignments import Plan, Plans
 from octomil.control.services.callers import Caller
 from octomil.control.services.devices import no_device
 from octomil.control.services.lookup import held_version, require_model
+from octomil.control.services.offers import signed_assignments
 from octomil.errors import ConflictError, ForbiddenError, NotFoundError, NotImplementedYetError
 from octomil.registry.lifecycle import VersionState
-from octomil.registry.manifest import DIGEST_PREFIX, hex_of
-from octomil.wire.devices import Assignment
+from octomil.registry.manifest import hex_of
 from octomil.wire.rollouts import AttestationRequest, RolloutRequest
 
 REFRESHED_S = 2.0
@@ -42,6 +43,7 @@ class RolloutService:
         self._clock = clock
         self._plans = plans
         self._lock = Lock()  # so that of two that refresh, the later look is the one that stays
+        self._begin_epoch()
         self.refresh()
 
     def create(self, caller: Caller, model_id: str, request: RolloutRequest) -> Rollout:
@@ -101,7 +103,13 @@ class RolloutService:
         return rollout
 
     def list(
-        self, caller: Caller, model_id: str, status: RolloutStatus | None
+        self,
+        caller: Caller,
+        model_id: str,
+        status: RolloutStatus | None,
+        *,
+        limit: int,
+        offset: int = 0,
     ) -> Sequence[tuple[Rollout, tuple[int, int]]]:
         """Return a model's rollouts, newest first, each with how many devices run it and cannot.
 
@@ -110,7 +118,9 @@ class RolloutService:
         """
         with self._store.snapshot(caller.organisation) as tx:
             require_model(tx, model_id)
-            return [_counted(tx, each) for each in tx.rollouts.list(model_id, status)]
+            found = tx.rollouts.list(model_id, status, limit=limit, offset=offset)
+            counts = tx.attestations.counts(model_id, {each.digest for each in found})
+        return [(each, counts[each.digest]) for each in found]
 
     def get(
         self, caller: Caller, model_id: str, rollout_id: str
@@ -121,7 +131,9 @@ class RolloutService:
             NotFoundError: there is no such rollout.
         """
         with self._store.snapshot(caller.organisation) as tx:
-            return _counted(tx, _rollout(tx, model_id, rollout_id))
+            rollout = _rollout(tx, model_id, rollout_id)
+            counts = tx.attestations.counts(model_id, {rollout.digest})
+        return rollout, counts[rollout.digest]
 
     def affected(
         self, caller: Caller, model_id: str, rollout_id: str, *, limit: int, offset: int = 0
@@ -188,22 +200,36 @@ class RolloutService:
                 raise no_device(device_id)
         raise ForbiddenError(f"only {device_id!r} itself can attest what it runs")
 
-    def settle(self) -> None:
-        """Complete the rollouts whose version every device runs."""
-        with self._store.system_snapshot() as system:
-            under_way = system.offers.active()
-        for rollout in under_way:
-            with self._store.snapshot(rollout.organisation) as look:
-                is_complete = look.rollouts.is_complete(rollout)
-            if is_complete:
-                self._complete(rollout)
-
     def refresh(self) -> None:
         """Tell devices what the store says, whichever replica changed it."""
         with self._lock:
             with self._store.system_snapshot() as tx:
-                versions, offered = tx.offers.versions(), tx.offers.all()
-            self._plans.replace(_plans(versions, offered))
+                epoch = int(tx.setting(EPOCH_SETTING) or 0)
+                changes, offers = tx.offers.versions(), _by_owner(tx.offers.all())
+            plans = {
+                owner: self._planned(owner, plan_number(epoch, n), offers.get(owner, ()))
+                for owner, n in changes.items()
+            }
+            self._plans.replace(plans, epoch)
+
+    def _planned(self, organisation: str, number: int, offered: Sequence[Rollout]) -> Plan:
+        """Return what an organisation's devices are told; only what changed is signed anew."""
+        known = self._plans.of(organisation)
+        if known.version == number:
+            return known
+        if not offered:
+            return Plan(number)
+        with self._store.snapshot(organisation) as tx:
+            return Plan(number, signed_assignments(tx, offered, number))
+
+    def _begin_epoch(self) -> None:
+        """Let plans be counted from now on, where they were never counted before."""
+        with self._store.system_snapshot() as look:
+            if look.setting(EPOCH_SETTING) is not None:
+                return
+        with self._store.system() as tx:
+            if tx.setting(EPOCH_SETTING) is None:
+                tx.put_setting(EPOCH_SETTING, str(epoch_at(self._clock())))
 
     def _offer(self, tx: Transaction, rollout: Rollout) -> Rollout:
         before = tx.rollouts.offered(rollout.model_id)
@@ -213,28 +239,18 @@ class RolloutService:
         changes = {"status": RolloutStatus.ACTIVE, "is_offered": True, "started_at": now}
         return _change(tx, rollout, changes)
 
-    def _complete(self, rollout: Rollout) -> None:
-        now = self._clock()
-        changes = {"status": RolloutStatus.COMPLETED, "completed_at": now}
-        with self._store.transaction(rollout.organisation) as tx:
-            if tx.rollouts.change(rollout, changes):  # else another replica was faster
-                self._note(tx, "system", "rollout.complete", rollout)
-
     def _note(self, tx: Transaction, actor: str, operation: str, rollout: Rollout) -> None:
         details = {"model_id": rollout.model_id, "version": rollout.number}
         act = Act(actor=actor, operation=operation, target=rollout.id, details=details)
         tx.audit.append(act, self._clock())
 
 
-def _plans(versions: Mapping[str, int], offered: Sequence[Rollout]) -> Mapping[str, Plan]:
-    """Return what the devices of each organisation are told."""
-    assignments: dict[str, list[Assignment]] = defaultdict(list)
+def _by_owner(offered: Sequence[Rollout]) -> Mapping[str, Sequence[Rollout]]:
+    """Return the rollouts of each organisation that has some."""
+    found: dict[str, list[Rollout]] = defaultdict(list)
     for each in offered:
-        digest = DIGEST_PREFIX + each.digest
-        assignments[each.organisation].append(
-            Assignment(model_id=each.model_id, version=each.number, digest=digest)
-        )
-    return {owner: Plan(n, tuple(assignments[owner])) for owner, n in versions.items()}
+        found[each.organisation].append(each)
+    return found
 
 
 def _published(tx: Transaction, model_id: str, number: str) -> Version:
@@ -249,10 +265,6 @@ def _rollout(tx: Transaction, model_id: str, rollout_id: str) -> Rollout:
     if found is None:
         raise NotFoundError(f"the model has no rollout {rollout_id!r}")
     return found
-
-
-def _counted(tx: Transaction, rollout: Rollout) -> tuple[Rollout, tuple[int, int]]:
-    return rollout, tx.attestations.counts(rollout.model_id, rollout.digest)
 
 
 def _change(tx: Transaction, rollout: Rollout, changes: dict[str, Any]) -> Rollout:

@@ -8,7 +8,13 @@ from octomil.control.records import Blob, Upload
 from octomil.control.scopes import MODELS_WRITE
 from octomil.control.services.callers import Caller
 from octomil.control.services.intake import Intake
-from octomil.errors import BadRequestError, ConflictError, NotFoundError
+from octomil.control.turns import Turns
+from octomil.errors import (
+    BadRequestError,
+    ConflictError,
+    NotFoundError,
+    UnsupportedMediaError,
+)
 from octomil.wire.uploads import SHA256_PREFIX, UploadRequest, UploadView
 
 EXPIRES = timedelta(hours=24)
@@ -22,7 +28,7 @@ class UploadService:
 
     Args:
         store: where it is noted which there are.
-        spool: where their bytes are, on this machine.
+        spool: where their bytes are.
         intake: keeps those that are complete.
         clock: tells the time.
     """
@@ -32,6 +38,7 @@ class UploadService:
         self._spool = spool
         self._intake = intake
         self._clock = clock
+        self._turns = Turns()
 
     def begin(self, caller: Caller, request: UploadRequest) -> UploadView:
         """Begin an upload.
@@ -51,7 +58,7 @@ class UploadService:
         )
         with self._store.transaction(caller.organisation) as tx:
             tx.uploads.add(upload)
-        return self._view(upload)
+        return _view(upload, 0)
 
     def get(self, caller: Caller, upload_id: str) -> UploadView:
         """Return an upload.
@@ -59,7 +66,8 @@ class UploadService:
         Raises:
             NotFoundError: there is none, or it was abandoned.
         """
-        return self._view(self.find(caller, upload_id))
+        upload = self.find(caller, upload_id)
+        return _view(upload, self.offset(upload))
 
     def find(self, caller: Caller, upload_id: str) -> Upload:
         """Return what is noted about an upload.
@@ -104,12 +112,14 @@ class UploadService:
         if self._spool.offset(upload.id):
             self._spool.sync(upload.id)
 
+    def is_to_be_renewed(self, upload: Upload) -> bool:
+        """Tell whether some of an upload's time has passed."""
+        return upload.expires_at - self._clock() < _RENEWED_BELOW
+
     def renew(self, caller: Caller, upload: Upload) -> None:
-        """Put off the moment from which an upload counts as abandoned, now and then."""
-        now = self._clock()
-        if upload.expires_at - now < _RENEWED_BELOW:
-            with self._store.transaction(caller.organisation) as tx:
-                tx.uploads.renew(upload.id, now + EXPIRES)
+        """Put off the moment from which an upload counts as abandoned."""
+        with self._store.transaction(caller.organisation) as tx:
+            tx.uploads.renew(upload.id, self._clock() + EXPIRES)
 
     def offset(self, upload: Upload) -> int:
         """Return how many bytes of an upload are here."""
@@ -118,21 +128,26 @@ class UploadService:
     def keep(self, upload: Upload, sha256: str) -> Blob | None:
         """Keep a whole upload; return what it is, or None if that was done before.
 
+        Of two calls at once, the second waits for the first, and has what that one has.
+
         Raises:
-            ConflictError: bytes are missing; `details["offset"]` says how many are here.
+            NotFoundError: it was given up meanwhile.
+            ConflictError: bytes are missing; `details["offset"]` says how many are here. Or it is
+                complete, and has another SHA-256.
             BadRequestError: it has another SHA-256, and is begun anew from offset 0.
             UnsupportedMediaError: it is nothing that is taken, likewise.
+            ServiceUnavailableError: it could not be looked through; its bytes stay.
         """
         digits = sha256.removeprefix(SHA256_PREFIX).lower()
-        if upload.digest is not None:
-            if upload.digest != digits:
-                raise ConflictError(f"the upload {upload.id} is complete and has another SHA-256")
-            return None
+        with self._turns.of(upload.id):
+            known = self._as_noted(upload)
+            if known.digest is not None:
+                _require_same(known, known.digest, digits)
+                return None
+            return self._moved(known, digits) or self._keep(known, digits)
+
+    def _keep(self, upload: Upload, digits: str) -> Blob:
         here = self._spool.offset(upload.id)
-        if here == 0 and upload.verified == digits:  # it moved, and then the server died
-            moved = self._intake.kept(digits)
-            if moved is not None:
-                return moved
         if here != upload.size_bytes:
             raise ConflictError(
                 f"{here} of {upload.size_bytes} bytes are here; go on from there", {"offset": here}
@@ -144,7 +159,30 @@ class UploadService:
             with self._store.transaction(upload.organisation) as tx:
                 tx.uploads.verify(upload.id, blob.digest)
 
-        return self._intake.keep(upload.id, sha256=digits, before_it_moves=note)
+        try:
+            return self._intake.keep(upload.id, sha256=digits, before_it_moves=note)
+        except (BadRequestError, NotFoundError, UnsupportedMediaError):
+            moved = self._moved(self._as_noted(upload), digits)
+            if moved is None:
+                raise
+            return moved  # by another replica, which was faster and left nothing to look at
+
+    def _moved(self, upload: Upload, digits: str) -> Blob | None:
+        """Return what an upload became whose row does not say so: by a call before, or a crash.
+
+        Raises:
+            ConflictError: it has another SHA-256.
+        """
+        if upload.verified is None or self._spool.offset(upload.id):
+            return None
+        moved = self._intake.kept(upload.verified)
+        if moved is not None:
+            _require_same(upload, upload.verified, digits)
+        return moved
+
+    def _as_noted(self, upload: Upload) -> Upload:
+        with self._store.snapshot(upload.organisation) as tx:
+            return self._known(tx.uploads.get(upload.id), upload.id)
 
     def complete(self, caller: Caller, upload_id: str, blob: Blob | None) -> UploadView:
         """Note what an upload became.
@@ -158,7 +196,7 @@ class UploadService:
                 tx.uploads.complete(upload_id, blob.digest)
                 tx.uploads.renew(upload_id, self._clock() + EXPIRES)
             upload = self._known(tx.uploads.get(upload_id), upload_id)
-        return self._view(upload)
+        return _view(upload, upload.size_bytes)
 
     def give_up(self, caller: Caller, upload_id: str) -> None:
         """Forget an upload; what versions were made of it stays.
@@ -172,26 +210,33 @@ class UploadService:
                 raise _no_upload(upload_id)
 
     def drop(self, upload_id: str) -> None:
-        """Remove the bytes of an upload that was given up."""
-        self._spool.drop(upload_id)
+        """Remove the bytes of an upload that was given up; who is at them removes them itself."""
+        if not self._turns.is_taken(upload_id):
+            self._spool.drop(upload_id)
 
     def _known(self, upload: Upload | None, upload_id: str) -> Upload:
         if upload is None or upload.expires_at <= self._clock():
             raise _no_upload(upload_id)
         return upload
 
-    def _view(self, upload: Upload) -> UploadView:
-        done = upload.digest is not None
-        return UploadView(
-            id=upload.id,
-            name=upload.name,
-            size_bytes=upload.size_bytes,
-            offset=self.offset(upload),
-            is_complete=done,
-            storage_path=f"{SHA256_PREFIX}{upload.digest}" if done else None,
-            sha256=upload.digest,
-            expires_at=upload.expires_at.astimezone(UTC).isoformat(),
-        )
+
+def _require_same(upload: Upload, digest: str, digits: str) -> None:
+    if digest != digits:
+        raise ConflictError(f"the upload {upload.id} is complete and has another SHA-256")
+
+
+def _view(upload: Upload, offset: int) -> UploadView:
+    done = upload.digest is not None
+    return UploadView(
+        id=upload.id,
+        name=upload.name,
+        size_bytes=upload.size_bytes,
+        offset=offset,
+        is_complete=done,
+        storage_path=f"{SHA256_PREFIX}{upload.digest}" if done else None,
+        sha256=upload.digest,
+        expires_at=upload.expires_at.astimezone(UTC).isoformat(),
+    )
 
 
 def _no_upload(upload_id: str) -> NotFoundError:

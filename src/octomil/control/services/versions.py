@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 
 from octomil.control.identifiers import new_id
@@ -13,7 +14,9 @@ from octomil.control.services.callers import Caller
 from octomil.control.services.events import announce
 from octomil.control.services.lineage import put_parents
 from octomil.control.services.lookup import held_model, held_version, require_model, require_version
+from octomil.control.services.merging import merged
 from octomil.control.services.needs import check_not_needed
+from octomil.convert.formats import FILE_FORMATS
 from octomil.errors import BadRequestError, ConflictError, NotFoundError
 from octomil.registry.lifecycle import TransitionError, VersionState, follow, state_of_files
 from octomil.registry.manifest import DIGEST_PREFIX
@@ -36,9 +39,11 @@ class VersionService:
     def create(self, caller: Caller, model_id: str, creation: VersionCreation) -> Version:
         """Begin a version; its files follow by `add_file`.
 
+        A model that nobody has described has the architecture of its first version that has one.
+
         Raises:
             ForbiddenError: the caller lacks the scope.
-            BadRequestError: the number is no semantic version.
+            BadRequestError: the number is no semantic version, or a format is not known.
             NotFoundError: there is no such model, or a parent is not there.
             ConflictError: the number is taken, perhaps by a version that was published and removed.
         """
@@ -55,7 +60,8 @@ class VersionService:
                 number=number,
                 state=state_of_files((), creation.formats),
                 description=creation.description,
-                formats_wanted=tuple(dict.fromkeys(creation.formats)),
+                formats_wanted=_known_formats(creation.formats),
+                architecture=_architecture(creation),
                 metrics=creation.metrics or {},
                 created_at=now,
                 updated_at=now,
@@ -64,6 +70,8 @@ class VersionService:
                 raise _taken(tx, model, number)
             if creation.parents:
                 put_parents(tx, version, creation.parents)
+            if version.architecture is not None and model.architecture is None:
+                tx.models.update(model.id, {"architecture": version.architecture}, now)
             self._note(tx, caller, "version.create", version)
         return version
 
@@ -169,13 +177,14 @@ class VersionService:
         Raises:
             ForbiddenError: the caller lacks the scope.
             NotFoundError: there is no such version.
+            PayloadTooLargeError: there would be too much of it.
         """
         caller.require(MODELS_WRITE)
         with self._store.transaction(caller.organisation) as tx:
             version = held_version(tx, model_id, number)
-            merged = {**version.metrics, **metrics}
+            known = merged("metrics", version.metrics, metrics)
             details = {"names": sorted(metrics)}
-            return self._change(tx, caller, version, "version.measure", details, metrics=merged)
+            return self._change(tx, caller, version, "version.measure", details, metrics=known)
 
     def deprecate(self, caller: Caller, model_id: str, number: str) -> Version:
         """Take a published version out of use; whoever has it keeps it.
@@ -256,6 +265,20 @@ def digest_text(version: Version) -> str | None:
     return None if version.digest is None else DIGEST_PREFIX + version.digest
 
 
+def waiting_note(version: Version) -> str | None:
+    """Return what a version waits for, and how that comes; None if it does not wait."""
+    if version.state is not VersionState.CONVERTING:
+        return None
+    present = {file.format for file in version.files}
+    missing = ", ".join(sorted(set(version.formats_wanted) - present))
+    return (
+        f"it is still converting, and lacks {missing}. The control plane makes safetensors of a "
+        "state dict that it can load, and converts nothing else yet: convert the model where it "
+        "was made and add the file (POST …/versions/VERSION/files), or make a version without "
+        "these formats"
+    )
+
+
 def view_of(version: Version) -> VersionView:
     """Return a version as the API shows it."""
     return VersionView(
@@ -267,6 +290,8 @@ def view_of(version: Version) -> VersionView:
         description=version.description,
         formats=[file.format for file in version.files],
         formats_wanted=list(version.formats_wanted),
+        note=waiting_note(version),
+        architecture=None if version.architecture is None else dict(version.architecture),
         files=[_file_view(file) for file in version.files],
         metrics=dict(version.metrics),
         digest=digest_text(version),
@@ -292,6 +317,32 @@ def _number(text: str) -> str:
         return str(SemVer.parse(text))
     except ValueError as error:
         raise BadRequestError(f"version: {error}") from None
+
+
+def _known_formats(names: Sequence[str]) -> tuple[str, ...]:
+    """Return formats, each once.
+
+    Raises:
+        BadRequestError: nothing is ever of one of them, so that the version could never be ready.
+    """
+    for name in names:
+        if name not in FILE_FORMATS:
+            near = get_close_matches(name, FILE_FORMATS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"write {', '.join(FILE_FORMATS)}"
+            raise BadRequestError(
+                f"formats: {name!r} is no format; {hint}", {"formats": list(FILE_FORMATS)}
+            )
+    return tuple(dict.fromkeys(names))
+
+
+def _architecture(creation: VersionCreation) -> dict[str, Any] | None:
+    said = {
+        "name": creation.architecture,
+        "input_dim": creation.input_dim,
+        "hidden_dim": creation.hidden_dim,
+        "output_dim": creation.output_dim,
+    }
+    return {name: value for name, value in said.items() if value is not None} or None
 
 
 def _taken(tx: Transaction, model: Model, number: str) -> ConflictError:

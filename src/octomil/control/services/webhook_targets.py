@@ -6,7 +6,26 @@ from urllib.parse import urlsplit
 from octomil.errors import BadRequestError
 
 _SCHEMES = ("http", "https")
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
+_LAST_FOUR = tuple(
+    ipaddress.IPv6Network(network)
+    for network in (
+        "::/96",  # IPv4-compatible, RFC 4291
+        "::ffff:0:0:0/96",  # IPv4-translated, RFC 2765
+        "64:ff9b::/96",  # NAT64, RFC 6052
+    )
+)
+"""Networks whose addresses end with the IPv4 address that is meant."""
+_NEVER = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "64:ff9b:1::/48",  # NAT64 of one's own network, RFC 8215
+        "fec0::/10",  # site-local, RFC 3879
+        "3fff::/20",  # for documents, RFC 9637
+        "5f00::/16",  # segment routing, RFC 9602
+        "192.88.99.0/24",  # relays for 6to4, RFC 7526
+    )
+)
+"""What is not public, and taken for it by the oldest `ipaddress` that we run on."""
 
 
 def check_url(url: str, *, allow_private: bool) -> None:
@@ -48,6 +67,8 @@ def is_public(address: str) -> bool:
         hidden = _hidden_in(ip)
         if hidden is not None:
             return is_public(str(hidden))
+    if any(ip in network for network in _NEVER):
+        return False
     return ip.is_global and not ip.is_multicast
 
 
@@ -59,8 +80,8 @@ def _may_be_public(host: str) -> bool:
 
 
 def _hidden_in(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address that would be called in the end: mapped, 6to4, Teredo or NAT64."""
-    if ip in _NAT64:
+    """Return the IPv4 address that would be called in the end, where there is one."""
+    if any(ip in network for network in _LAST_FOUR):
         return ipaddress.IPv4Address(ip.packed[-4:])
     if ip.teredo is not None:
         return ip.teredo[1]

@@ -45,6 +45,9 @@ audit_heads = Table(
 )
 """How far each chain reaches: what a transaction locks that adds to it."""
 
+_PIECEMEAL = {"stream_results": True, "yield_per": 1000}
+"""Postgres would else send a whole chain at once."""
+
 
 class AuditRows:
     """The acts of an organisation."""
@@ -122,7 +125,8 @@ class AuditRows:
             .order_by(audit.c.sequence)
         )
         previous = GENESIS
-        for row in self._connection.execute(query):
-            digest = bytes(row.digest)
-            yield Link(row.sequence, row.entry.encode(), previous, digest)
-            previous = digest
+        with self._connection.execute(query, execution_options=_PIECEMEAL) as rows:
+            for row in rows:
+                digest = bytes(row.digest)
+                yield Link(row.sequence, row.entry.encode(), previous, digest)
+                previous = digest

@@ -125,6 +125,11 @@ class BlobLedgerRows:
         rows = self._connection.execute(taken.returning(blobs))
         return [_blob(row) for row in rows.mappings()]
 
+    def is_condemned(self, digest: str, at: datetime) -> bool:
+        """Tell whether a blob was last condemned at a moment, and is not forgotten."""
+        condemned = (blobs.c.digest == digest) & (blobs.c.condemned_at == at)
+        return self._connection.execute(select(blobs.c.digest).where(condemned)).first() is not None
+
     def forget(self, digest: str) -> None:
         """Forget a condemned blob, whose bytes are gone."""
         gone = delete(blobs).where(blobs.c.digest == digest, blobs.c.condemned_at.is_not(None))

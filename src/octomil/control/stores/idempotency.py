@@ -5,16 +5,18 @@ from datetime import datetime
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Connection,
     ForeignKey,
     Index,
     LargeBinary,
     Table,
-    delete,
+    and_,
     select,
+    update,
 )
 
-from octomil.control.records import KeptAnswer
+from octomil.control.records import KeptAnswer, RequestKey
 from octomil.control.stores.columns import PLAIN_TEXT, Moment
 from octomil.control.stores.schema import insert_new, metadata
 
@@ -22,10 +24,11 @@ idempotency_keys = Table(
     "idempotency_keys",
     metadata,
     Column("organisation", PLAIN_TEXT, ForeignKey("organisations.id"), primary_key=True),
+    Column("caller", PLAIN_TEXT, primary_key=True),
     Column("key", PLAIN_TEXT, primary_key=True),
     Column("request_digest", LargeBinary, nullable=False),
     Column("status", BigInteger, nullable=False),
-    Column("body", LargeBinary, nullable=False),
+    Column("body", LargeBinary),
     Column("created_at", Moment, nullable=False),
     Index("ix_idempotency_keys_created_at", "created_at"),
 )
@@ -36,33 +39,42 @@ class IdempotencyKeyRows:
 
     def __init__(self, connection: Connection, organisation: str) -> None:
         self._connection = connection
-        self._own = idempotency_keys.c.organisation == organisation
         self._organisation = organisation
 
-    def find(self, key: str) -> KeptAnswer | None:
-        """Return what the key's request was answered, if it was."""
-        table = idempotency_keys.c
-        query = select(table.request_digest, table.status, table.body)
-        row = self._connection.execute(query.where(self._own, table.key == key)).one_or_none()
-        if row is None:
-            return None
-        return KeptAnswer(
-            request_digest=bytes(row.request_digest), status=row.status, body=bytes(row.body)
-        )
-
-    def keep(self, key: str, answer: KeptAnswer, now: datetime) -> bool:
-        """Keep an answer; return False, and change nothing, if the key has one already."""
+    def claim(self, key: RequestKey, request_digest: bytes, now: datetime) -> bool:
+        """Take a key for a request; return False, and change nothing, if it was taken before."""
         row = {
             "organisation": self._organisation,
-            "key": key,
-            "request_digest": answer.request_digest,
-            "status": answer.status,
-            "body": answer.body,
+            "caller": key.caller,
+            "key": key.text,
+            "request_digest": request_digest,
+            "status": 0,
             "created_at": now,
         }
         return insert_new(self._connection, idempotency_keys, row)
 
-    def forget(self, before: datetime) -> int:
-        """Drop what was kept before a moment; return how much that was."""
-        old = idempotency_keys.c.created_at < before
-        return self._connection.execute(delete(idempotency_keys).where(self._own, old)).rowcount
+    def find(self, key: RequestKey) -> KeptAnswer | None:
+        """Return what the key's request was answered, if it was."""
+        table = idempotency_keys.c
+        query = select(table.request_digest, table.status, table.body).where(self._is(key))
+        row = self._connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        return KeptAnswer(
+            request_digest=bytes(row.request_digest),
+            status=row.status,
+            body=None if row.body is None else bytes(row.body),
+        )
+
+    def keep(self, key: RequestKey, status: int, body: bytes | None) -> None:
+        """Keep the answer to the request that has claimed a key."""
+        change = update(idempotency_keys).where(self._is(key))
+        self._connection.execute(change.values(status=status, body=body))
+
+    def _is(self, key: RequestKey) -> ColumnElement[bool]:
+        table = idempotency_keys.c
+        return and_(
+            table.organisation == self._organisation,
+            table.caller == key.caller,
+            table.key == key.text,
+        )

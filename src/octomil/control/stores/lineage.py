@@ -75,6 +75,18 @@ class LineageRows:
         of_model = version_parents.c.version_id.in_(chosen)
         self._connection.execute(delete(version_parents).where(self._own, of_model))
 
+    def parents_of(self, version_id: str) -> Sequence[str]:
+        """Return the ids of the versions that one comes from, in their order."""
+        edges = version_parents.c
+        query = select(edges.parent_id).where(self._own, edges.version_id == version_id)
+        return self._connection.execute(query.order_by(edges.position)).scalars().all()
+
+    def children_of(self, version_id: str) -> Sequence[str]:
+        """Return the ids of the versions that come from one, in their order."""
+        edges = version_parents.c
+        query = select(edges.version_id).where(self._own, edges.parent_id == version_id)
+        return self._connection.execute(query.order_by(edges.version_id)).scalars().all()
+
     def ancestry(self, version_ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Return the parents of some versions and of all their ancestors."""
         return self._reached("version_id", "parent_id", version_ids)

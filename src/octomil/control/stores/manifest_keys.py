@@ -1,12 +1,23 @@
 """The keys that organisations sign the manifests of their versions with."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from sqlalchemy import Column, Connection, ForeignKey, Index, LargeBinary, Table, insert, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    RowMapping,
+    Table,
+    select,
+    update,
+)
 
 from octomil.control.records import ManifestKey
 from octomil.control.stores.columns import PLAIN_TEXT, Moment
-from octomil.control.stores.schema import metadata
+from octomil.control.stores.schema import insert_new, metadata
 
 manifest_keys = Table(
     "manifest_keys",
@@ -16,8 +27,23 @@ manifest_keys = Table(
     Column("private", LargeBinary, nullable=False),
     Column("public", LargeBinary, nullable=False),
     Column("created_at", Moment, nullable=False),
+    Column("endorsed_by", PLAIN_TEXT),
+    Column("endorsement", LargeBinary),
+    Column("retired_at", Moment),
     Index("ix_manifest_keys_organisation", "organisation"),
 )
+
+_SIGNS = manifest_keys.c.retired_at.is_(None)
+
+Index(  # one of each organisation at most
+    "uq_manifest_keys_organisation_signs",
+    manifest_keys.c.organisation,
+    unique=True,
+    sqlite_where=_SIGNS,
+    postgresql_where=_SIGNS,
+)
+
+_FIELDS = tuple(ManifestKey.__dataclass_fields__)
 
 
 class ManifestKeyRows:
@@ -26,30 +52,35 @@ class ManifestKeyRows:
     def __init__(self, connection: Connection, organisation: str) -> None:
         self._connection = connection
         self._organisation = organisation
+        self._own = manifest_keys.c.organisation == organisation
 
-    def add(self, key: ManifestKey) -> None:
-        """Add a key."""
-        row = {
-            "id": key.id,
-            "organisation": self._organisation,
-            "private": key.private,
-            "public": key.public,
-            "created_at": key.created_at,
-        }
-        self._connection.execute(insert(manifest_keys).values(row))
+    def add(self, key: ManifestKey) -> bool:
+        """Add the key that signs; return False, and change nothing, if there is one already."""
+        row = {name: getattr(key, name) for name in _FIELDS}
+        row |= {"organisation": self._organisation}
+        return insert_new(self._connection, manifest_keys, row)
+
+    def retire(self, key_id: str, now: datetime) -> bool:
+        """Let a key sign no more, and forget its private part; False if it does not sign."""
+        change = update(manifest_keys).where(self._own, manifest_keys.c.id == key_id, _SIGNS)
+        done = self._connection.execute(change.values(private=b"", retired_at=now))
+        return done.rowcount == 1
+
+    def current(self) -> ManifestKey | None:
+        """Return the key that signs."""
+        query = select(manifest_keys).where(self._own, _SIGNS)
+        row = self._connection.execute(query).mappings().one_or_none()
+        return None if row is None else _key(row)
 
     def list(self) -> Sequence[ManifestKey]:
-        """Return all keys, oldest first."""
+        """Return all keys, oldest first, those that sign no more too."""
         table = manifest_keys.c
-        query = select(table.id, table.private, table.public, table.created_at)
-        own = query.where(table.organisation == self._organisation)
-        rows = self._connection.execute(own.order_by(table.created_at, table.id))
-        return [
-            ManifestKey(
-                id=row.id,
-                private=bytes(row.private),
-                public=bytes(row.public),
-                created_at=row.created_at,
-            )
-            for row in rows
-        ]
+        query = select(manifest_keys).where(self._own).order_by(table.created_at, table.id)
+        return [_key(row) for row in self._connection.execute(query).mappings()]
+
+
+def _key(row: RowMapping) -> ManifestKey:
+    fields = {name: row[name] for name in _FIELDS}
+    for name in ("private", "public", "endorsement"):
+        fields[name] = None if row[name] is None else bytes(row[name])
+    return ManifestKey(**fields)

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Index,
     Integer,
     RowMapping,
+    Select,
     Table,
     delete,
     func,
@@ -132,11 +133,12 @@ class DeliveryRows:
         self._connection = connection
 
     def claim(
-        self, now: datetime, leased_until: datetime, limit: int
+        self, now: datetime, leased_until: datetime, *, limit: int, to_each: int
     ) -> Sequence[tuple[Delivery, Webhook]]:
         """Take deliveries that are due, the oldest to each webhook about each subject."""
-        due = (deliveries.c.due_at <= now) & _is_free(now) & deliveries.c.sequence.in_(_FIRST)
-        chosen = select(deliveries.c.sequence).where(_PENDING, due)
+        due = (deliveries.c.due_at <= now) & _is_free(now)
+        within = deliveries.c.sequence.in_(_within(now, to_each))
+        chosen = select(deliveries.c.sequence).where(_PENDING, due, within)
         chosen = chosen.order_by(deliveries.c.due_at, deliveries.c.sequence).limit(limit)
         taken = (
             update(deliveries)
@@ -145,14 +147,19 @@ class DeliveryRows:
             .returning(deliveries)
         )
         rows = self._connection.execute(taken).mappings().all()
-        targets = self._webhooks({row["webhook_id"] for row in rows}) if rows else {}
+        ids = {row["webhook_id"] for row in rows}
+        targets = self._webhooks(ids) if ids else {}
+        if gone := ids - targets.keys():
+            of_gone = deliveries.c.webhook_id.in_(gone)
+            self._connection.execute(delete(deliveries).where(of_gone, _PENDING))
         claimed = sorted((_delivery(row) for row in rows), key=lambda each: each.sequence)
-        return [(each, targets[each.webhook_id]) for each in claimed]
+        return [(each, targets[each.webhook_id]) for each in claimed if each.webhook_id in targets]
 
     def settle(self, delivery: Delivery) -> None:
-        """Note what became of a try."""
+        """Note what became of a try, unless somebody took it over meanwhile."""
         told = {name: getattr(delivery, name) for name in _SETTLED}
-        change = update(deliveries).where(deliveries.c.sequence == delivery.sequence)
+        is_held = _PENDING & (deliveries.c.leased_until == delivery.leased_until)
+        change = update(deliveries).where(deliveries.c.sequence == delivery.sequence, is_held)
         self._connection.execute(change.values(**told, leased_until=None))
 
     def forget(self, before: datetime) -> int:
@@ -161,8 +168,19 @@ class DeliveryRows:
         return self._connection.execute(delete(deliveries).where(ended)).rowcount
 
     def _webhooks(self, ids: set[str]) -> dict[str, Webhook]:
-        query = select(webhooks).where(webhooks.c.id.in_(ids))
+        query = select(webhooks).where(webhooks.c.id.in_(ids), webhooks.c.deleted_at.is_(None))
         return {row["id"]: webhook_of(row) for row in self._connection.execute(query).mappings()}
+
+
+def _within(now: datetime, to_each: int) -> Select[Any]:
+    """Return which deliveries may be under way at once, `to_each` webhook, those that are first."""
+    is_free, sequence = _is_free(now), deliveries.c.sequence
+    place = func.row_number().over(
+        partition_by=deliveries.c.webhook_id, order_by=(is_free, deliveries.c.due_at, sequence)
+    )
+    waiting = _PENDING & sequence.in_(_FIRST) & ((deliveries.c.due_at <= now) | ~is_free)
+    placed = select(sequence, place.label("place")).where(waiting).subquery()
+    return select(placed.c.sequence).where(placed.c.place <= to_each)
 
 
 def _is_free(now: datetime) -> Any:

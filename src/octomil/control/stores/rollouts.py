@@ -1,6 +1,6 @@
 """Rollouts, and what devices attest that they run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -14,7 +14,6 @@ from sqlalchemy import (
     Index,
     Select,
     Table,
-    exists,
     func,
     select,
     update,
@@ -98,18 +97,23 @@ class RolloutRows:
         """Return a rollout that is not deleted."""
         return self._one(rollouts.c.model_id == model_id, rollouts.c.id == rollout_id, _SHOWN)
 
-    def list(self, model_id: str, status: RolloutStatus | None) -> Sequence[Rollout]:
+    def list(
+        self, model_id: str, status: RolloutStatus | None, *, limit: int, offset: int = 0
+    ) -> Sequence[Rollout]:
         """Return a model's rollouts that are not deleted, newest first."""
         query = select(*_COLUMNS).where(self._own, rollouts.c.model_id == model_id, _SHOWN)
         if status is not None:
             query = query.where(rollouts.c.status == status)
-        return _found(self._connection, query.order_by(rollouts.c.id.desc()))
+        newest = query.order_by(rollouts.c.id.desc()).limit(limit).offset(offset)
+        return _found(self._connection, newest)
 
     def of_version(self, version_id: str) -> Sequence[Rollout]:
         """Return the rollouts that need a version: the open ones, and the one it is offered by."""
-        needs = rollouts.c.is_open | rollouts.c.is_offered
-        query = select(*_COLUMNS).where(self._own, rollouts.c.version_id == version_id, needs)
-        return _found(self._connection, query.order_by(rollouts.c.id))
+        return self._needing(rollouts.c.version_id == version_id)
+
+    def of_model(self, model_id: str) -> Sequence[Rollout]:
+        """Return the rollouts that need a model: the open ones, and the one that is offered."""
+        return self._needing(rollouts.c.model_id == model_id)
 
     def change(self, rollout: Rollout, changes: Mapping[str, Any]) -> bool:
         """Replace fields of a rollout, if it is still as it was read; tell whether it was."""
@@ -131,18 +135,24 @@ class RolloutRows:
         found = _found(self._connection, query.order_by(rollouts.c.completed_at.desc()).limit(1))
         return found[0] if found else None
 
-    def is_complete(self, rollout: Rollout) -> bool:
-        """Tell whether there are devices, and all of them attest that they run it."""
+    def first_lacking(self, rollout: Rollout, begin: str = "") -> str | None:
+        """Return the first device, by ids and from `begin` on, that does not attest to run it."""
         runs = (
             select(attestations.c.device_id)
             .where(attestations.c.device_id == devices.c.id, _attested(rollout))
             .correlate(devices)
         )
         mine = (devices.c.organisation == self._organisation) & devices.c.deleted_at.is_(None)
-        there_are = select(exists().where(mine, runs.exists()))
-        some_lack = select(exists().where(mine, ~runs.exists()))
-        execute = self._connection.execute
-        return bool(execute(there_are).scalar_one()) and not execute(some_lack).scalar_one()
+        lacking = select(devices.c.id).where(mine, devices.c.id >= begin, ~runs.exists())
+        found: str | None = self._connection.execute(
+            lacking.order_by(devices.c.id).limit(1)
+        ).scalar_one_or_none()
+        return found
+
+    def _needing(self, what: ColumnElement[bool]) -> Sequence[Rollout]:
+        needs = rollouts.c.is_open | rollouts.c.is_offered
+        query = select(*_COLUMNS).where(self._own, what, needs)
+        return _found(self._connection, query.order_by(rollouts.c.id))
 
     def _one(self, *conditions: ColumnElement[bool]) -> Rollout | None:
         found = _found(self._connection, select(*_COLUMNS).where(self._own, *conditions))
@@ -170,15 +180,13 @@ class AttestationRows:
         some = query.order_by(attestations.c.device_id).limit(limit).offset(offset)
         return [Attestation(**row) for row in self._connection.execute(some).mappings()]
 
-    def counts(self, model_id: str, digest: str) -> tuple[int, int]:
-        """Return how many devices run a version, and how many cannot."""
-        query = (
-            select(attestations.c.is_active, func.count())
-            .where(self._own, _about(model_id, digest))
-            .group_by(attestations.c.is_active)
-        )
-        found = {bool(active): n for active, n in self._connection.execute(query)}
-        return found.get(True, 0), found.get(False, 0)
+    def counts(self, model_id: str, digests: Collection[str]) -> Mapping[str, tuple[int, int]]:
+        """Return how many devices run each of some versions, and how many cannot."""
+        about = (attestations.c.model_id == model_id) & attestations.c.digest.in_(digests)
+        columns = (attestations.c.digest, attestations.c.is_active)
+        query = select(*columns, func.count()).where(self._own, about).group_by(*columns)
+        found = {(digest, bool(active)): n for digest, active, n in self._connection.execute(query)}
+        return {each: (found.get((each, True), 0), found.get((each, False), 0)) for each in digests}
 
 
 class OfferRows:

@@ -4,14 +4,16 @@ A new resource is one file beside this one, with its table and its repository, a
 `SqlTransaction`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from threading import local
+from typing import TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import DBAPIError
 
 from octomil.control.records import (
     ApiKey,
@@ -28,7 +30,9 @@ from octomil.control.stores.blobs import BlobLedgerRows, BlobRows
 from octomil.control.stores.bootstrap_tokens import BootstrapTokenRows, bootstrap_token_of_hash
 from octomil.control.stores.devices import DeviceRows, note_last_seen, revocations
 from octomil.control.stores.engines import Engines
+from octomil.control.stores.faults import confirmed, translated
 from octomil.control.stores.idempotency import IdempotencyKeyRows
+from octomil.control.stores.leftovers import LeftoverRows
 from octomil.control.stores.lineage import LineageRows
 from octomil.control.stores.manifest_keys import ManifestKeyRows
 from octomil.control.stores.models import ModelRows
@@ -54,29 +58,47 @@ from octomil.errors import ServiceUnavailableError
 
 __all__ = ["SqlStore", "metadata"]
 
+RowsT = TypeVar("RowsT")
+
+
+def _lazily(rows: Callable[[Connection, str], RowsT]) -> "cached_property[RowsT]":
+    """Return a repository that is made when it is first asked for.
+
+    A transaction uses a few of them, and each builds expressions as it is made: making all of them
+    took most of the time of a look-up.
+    """
+    return cached_property(lambda tx: rows(tx.connection, tx.organisation))
+
 
 class SqlTransaction:
     """One organisation's unit of work."""
 
-    def __init__(self, connection: Connection, organisation: str) -> None:
+    devices = _lazily(DeviceRows)
+    api_keys = _lazily(ApiKeyRows)
+    bootstrap_tokens = _lazily(BootstrapTokenRows)
+    token_families = _lazily(TokenFamilyRows)
+    models = _lazily(ModelRows)
+    versions = _lazily(VersionRows)
+    uploads = _lazily(UploadRows)
+    blobs = _lazily(BlobRows)
+    lineage = _lazily(LineageRows)
+    aliases = _lazily(AliasRows)
+    manifest_keys = _lazily(ManifestKeyRows)
+    rollouts = _lazily(RolloutRows)
+    attestations = _lazily(AttestationRows)
+    webhooks = _lazily(WebhookRows)
+    outbox = _lazily(OutboxRows)
+    audit = _lazily(AuditRows)
+    idempotency_keys = _lazily(IdempotencyKeyRows)
+
+    def __init__(self, unit: "_Unit", organisation: str) -> None:
+        self.connection = unit.connection
         self.organisation = organisation
-        self.devices = DeviceRows(connection, organisation)
-        self.api_keys = ApiKeyRows(connection, organisation)
-        self.bootstrap_tokens = BootstrapTokenRows(connection, organisation)
-        self.token_families = TokenFamilyRows(connection, organisation)
-        self.models = ModelRows(connection, organisation)
-        self.versions = VersionRows(connection, organisation)
-        self.uploads = UploadRows(connection, organisation)
-        self.blobs = BlobRows(connection, organisation)
-        self.lineage = LineageRows(connection, organisation)
-        self.aliases = AliasRows(connection, organisation)
-        self.manifest_keys = ManifestKeyRows(connection, organisation)
-        self.rollouts = RolloutRows(connection, organisation)
-        self.attestations = AttestationRows(connection, organisation)
-        self.webhooks = WebhookRows(connection, organisation)
-        self.outbox = OutboxRows(connection, organisation)
-        self.audit = AuditRows(connection, organisation)
-        self.idempotency_keys = IdempotencyKeyRows(connection, organisation)
+        self._effects = unit.effects
+
+    def after_commit(self, effect: Callable[[], None]) -> None:
+        """Call something once all this is committed, and only then; it touches memory alone."""
+        self._effects.append(effect)
 
 
 class SqlSystemTransaction:
@@ -87,6 +109,7 @@ class SqlSystemTransaction:
         self.blob_ledger = BlobLedgerRows(connection)
         self.deliveries = DeliveryRows(connection)
         self.offers = OfferRows(connection)
+        self.leftovers = LeftoverRows(connection)
 
     def add_organisation(self, organisation: Organisation) -> bool:
         """Add an organisation; return False if the id is taken."""
@@ -151,82 +174,107 @@ class SqlStore:
     @contextmanager
     def transaction(self, organisation: str) -> Iterator[SqlTransaction]:
         """Begin to read and write one organisation's things."""
-        with self._writing() as connection:
-            yield SqlTransaction(connection, organisation)
+        with self._writing() as unit:
+            yield SqlTransaction(unit, organisation)
 
     @contextmanager
     def snapshot(self, organisation: str) -> Iterator[SqlTransaction]:
         """Begin to read one organisation's things."""
-        with self._reading() as connection:
-            yield SqlTransaction(connection, organisation)
+        with self._reading() as unit:
+            yield SqlTransaction(unit, organisation)
 
     @contextmanager
     def system(self) -> Iterator[SqlSystemTransaction]:
         """Begin to read and write what is no organisation's own."""
-        with self._writing() as connection:
-            yield SqlSystemTransaction(connection)
+        with self._writing() as unit:
+            yield SqlSystemTransaction(unit.connection)
 
     @contextmanager
     def system_snapshot(self) -> Iterator[SqlSystemTransaction]:
         """Begin to read what is no organisation's own."""
-        with self._reading() as connection:
-            yield SqlSystemTransaction(connection)
+        with self._reading() as unit:
+            yield SqlSystemTransaction(unit.connection)
 
     @contextmanager
     def group(self) -> Iterator[None]:
         """Make this thread's transactions parts of one, committed together when the block ends."""
-        if (outer := self._thread.group) is not None:
-            with outer.begin_nested():
-                yield
-            return
-        with _translated(), self._engines.writer.begin() as connection:
-            self._thread.group = connection
+        outer = self._thread.unit
+        with self._writing() as unit:
+            self._thread.unit = unit
             try:
                 yield
             finally:
-                self._thread.group = None
+                self._thread.unit = outer
 
     def close(self) -> None:
         """Close every connection."""
         self._engines.dispose()
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        group = self._thread.group
-        with _translated():
-            if group is not None:
-                with group.begin_nested():
-                    yield group
-            else:
-                with self._engines.writer.begin() as connection:
-                    yield connection
+    def _writing(self) -> Iterator["_Unit"]:
+        """Begin a transaction, or a part of the one that this thread is in."""
+        unit = self._thread.unit
+        if unit is not None:
+            with translated(), unit.part():
+                yield unit
+            return
+        with (
+            translated(),
+            self._engines.writer.connect() as connection,
+            connection.begin() as transaction,
+        ):
+            unit = _Unit(connection)
+            yield unit
+            with confirmed():
+                transaction.commit()
+        unit.follow()
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        group = self._thread.group
-        with _translated():
-            if group is not None:  # what was written before it in the group is to be seen
-                yield group
+    def _reading(self) -> Iterator["_Unit"]:
+        unit = self._thread.unit
+        with translated(may_write=False):
+            if unit is not None:  # what was written before it in the group is to be seen
+                yield unit
             else:
                 with self._engines.reader.connect() as connection:
-                    yield connection
+                    yield _Unit(connection)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """What is committed at once.
+
+    Attributes:
+        effects: what follows the commit.
+    """
+
+    connection: Connection
+    effects: list[Callable[[], None]] = field(default_factory=list)
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Make the block a part that can be undone by itself, with its effects."""
+        before, savepoint = len(self.effects), self.connection.begin_nested()
+        try:
+            yield
+            savepoint.commit()
+        except BaseException as error:
+            del self.effects[before:]
+            try:
+                savepoint.rollback()
+            except DBAPIError:
+                # A full disk has made SQLite undo the whole unit already: it is what to tell of.
+                if not isinstance(error, DBAPIError | ServiceUnavailableError):
+                    raise
+            raise
+
+    def follow(self) -> None:
+        """Do what follows the commit."""
+        for effect in self.effects:
+            effect()
 
 
 class _Thread(local):
-    """What a thread is at: the connection of its group, if it is in one."""
+    """What a thread is at: the unit that its transactions are parts of, if they are."""
 
-    group: Connection | None = None
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turn what the driver says into our errors.
-
-    Raises:
-        ServiceUnavailableError: the database cannot be reached, is full, or may not be written.
-    """
-    try:
-        yield
-    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
-        cause = getattr(error, "orig", None) or error
-        raise ServiceUnavailableError(f"the database cannot be used now: {cause}") from error
+    unit: _Unit | None = None

@@ -43,6 +43,7 @@ def _engine(path: Path, connections: int, begin: str, pragmas: tuple[str, ...]) 
         poolclass=QueuePool,
         pool_size=connections,
         max_overflow=0,
+        hide_parameters=True,
         connect_args={"check_same_thread": False, "isolation_level": None},
     )
 

@@ -38,6 +38,8 @@ token_families = Table(
     Column("revoke_reason", PLAIN_TEXT),
     Column("bootstrap_id", PLAIN_TEXT),
     Index("ix_token_families_device_id", "device_id"),
+    Index("ix_token_families_expires_at", "expires_at"),
+    Index("ix_token_families_revoked_at", "revoked_at"),
 )
 
 signing_secrets = Table(
@@ -114,6 +116,13 @@ class TokenFamilyRows:
         table = token_families.c
         good = table.revoked_at.is_(None) & (table.expires_at > now)
         query = select(table.bootstrap_id).where(self._own, table.device_id == device_id, good)
+        return set(self._connection.execute(query).scalars())
+
+    def ended(self, device_id: str, reason: str) -> set[str | None]:
+        """Return which bootstrap tokens those began with that were made void for a reason."""
+        table = token_families.c
+        those = (table.device_id == device_id) & (table.revoke_reason == reason)
+        query = select(table.bootstrap_id).where(self._own, those)
         return set(self._connection.execute(query).scalars())
 
     def revoke_all(self, device_id: str, reason: str, now: datetime) -> int:

@@ -82,6 +82,11 @@ class UploadRows:
         gone = delete(uploads).where(self._own, uploads.c.id == upload_id)
         return self._connection.execute(gone).rowcount == 1
 
+    def delete_expired(self, upload_id: str, now: datetime) -> bool:
+        """Forget an upload if it is abandoned; tell whether it was."""
+        abandoned = (uploads.c.id == upload_id) & (uploads.c.expires_at <= now)
+        return self._connection.execute(delete(uploads).where(self._own, abandoned)).rowcount == 1
+
     def _one(self, query: Select[tuple[object, ...]]) -> Upload | None:
         row = self._connection.execute(query).mappings().one_or_none()
         return None if row is None else _upload(row)

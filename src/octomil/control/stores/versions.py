@@ -51,8 +51,9 @@ versions = Table(
     Column("published_at", Moment),
     Column("deprecated_at", Moment),
     Column("deleted_at", Moment),
+    Column("architecture", JsonText),
     UniqueConstraint("model_id", "number"),
-    Index("ix_versions_model_id_created_at", "model_id", "created_at"),
+    Index("ix_versions_model_id_created_at_sort_key", "model_id", "created_at", "sort_key"),
     Index("ix_versions_model_id_sort_key", "model_id", "sort_key"),
 )
 """One that was published leaves its row behind when it is deleted, so that its number is taken."""

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,10 +16,12 @@ from octomil.models.sources.base import ProgressSink, Silent
 from octomil.sdk.downloads import Downloader, RemoteFile
 from octomil.sdk.resources.base import Resource
 from octomil.sdk.uploads import CountedFile, ResumableUpload
+from octomil.wire.texts import is_plain_text
 
 RESUMABLE_BYTES = 32 << 20
 """Files from this size on are sent in pieces, so that a break costs one piece and not the file."""
 
+_SIZES = {"input_dim", "hidden_dim", "output_dim"}
 _FORM_S = 900.0  # the server reads the whole file again before it answers
 
 
@@ -75,9 +78,8 @@ class FileCalls(Resource):
             **{name: None if value is None else str(value) for name, value in sizes.items()},
         }
         given = {name: value for name, value in fields.items() if value is not None}
-        is_plain = given.keys() <= {"version", "description", "formats"}
         with self._progress() as progress:
-            if onnx_data_path is None and is_plain and path.stat().st_size >= RESUMABLE_BYTES:
+            if onnx_data_path is None and path.stat().st_size >= RESUMABLE_BYTES:
                 return self._upload_in_pieces(model_id, path, given, progress)
             weights = None if onnx_data_path is None else _existing(onnx_data_path)
             return self._upload_form(model_id, path, weights, given, progress)
@@ -130,8 +132,13 @@ class FileCalls(Resource):
         target = Path(to)
         if target.is_dir():
             target /= self._file_name(model_id, version, found.format)
+        more = (self.get_download_url(model_id, version, found.format) for _ in count())
+        links = chain([found], more)
         remote = RemoteFile(
-            name=target.name, url=found.url, sha256=found.sha256, size_bytes=found.size_bytes
+            name=target.name,
+            url=lambda: str(next(links).url),
+            sha256=found.sha256,
+            size_bytes=found.size_bytes,
         )
         with self._progress() as progress:
             return Downloader(self._api, progress.advance).fetch(remote, target)
@@ -143,8 +150,9 @@ class FileCalls(Resource):
         if file is None:
             raise NotFoundError(f"version {version} has no file in the format {format_!r}")
         name = PurePosixPath(str(file.name).replace("\\", "/")).name
+        may_be_used = is_plain_text(name) and not name.startswith(".") and Path(name).suffix
         is_original = file.origin == "original"
-        return name if is_original and Path(name).suffix else f"{version}.{format_}"
+        return name if is_original and may_be_used else f"{version}.{format_}"
 
     def _upload_in_pieces(
         self, model_id: str, path: Path, fields: Mapping[str, str], progress: ProgressSink
@@ -153,6 +161,7 @@ class FileCalls(Resource):
         upload = ResumableUpload(self._api, path, notes, progress.advance)
         body: dict[str, Any] = {
             **fields,
+            **{name: int(fields[name]) for name in _SIZES & fields.keys()},
             "storage_path": upload.send(),
             "checksum": upload.sha256,
             "size_bytes": path.stat().st_size,

@@ -46,9 +46,13 @@ class Rollouts(Resource):
         made: Record = self._api.post(_path(model_id), body)
         return made
 
-    def list(self, model_id: str, status_filter: str | None = None) -> Sequence[Record]:
+    def list(
+        self, model_id: str, status_filter: str | None = None, limit: int = 100, offset: int = 0
+    ) -> Sequence[Record]:
         """Return a model's rollouts, newest first. Raises as :meth:`create` does."""
-        found: Sequence[Record] = self._api.get(_path(model_id), status_filter=status_filter)
+        found: Sequence[Record] = self._api.get(
+            _path(model_id), status_filter=status_filter, limit=limit, offset=offset
+        )
         return found
 
     def list_active(self, model_id: str) -> Sequence[Record]:

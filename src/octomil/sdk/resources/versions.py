@@ -103,6 +103,16 @@ class VersionCalls(Resource):
         deprecated: Record = self._api.post(_path(model_id, version, "deprecate"), {})
         return deprecated
 
+    def fail_version(self, model_id: str, version: str, reason: str) -> Record:
+        """Give a version up that cannot become ready, such as where its conversion failed.
+
+        Raises:
+            ConflictError: it is published.
+            OctomilClientError: as in :meth:`get_version`.
+        """
+        failed: Record = self._api.post(_path(model_id, version, "fail"), {"reason": reason})
+        return failed
+
     def update_version_metrics(
         self, model_id: str, version: str, metrics: Mapping[str, Any]
     ) -> Record:

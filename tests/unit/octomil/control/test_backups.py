@@ -13,15 +13,18 @@ from octomil.compose_control import build_plane, first_admin_key, open_kept
 from octomil.config import Settings
 from octomil.control.backups import back_up, restore
 from octomil.control.data_folder import DataFolder, data_folder_at, open_data_folder
+from octomil.control.plan_numbers import EPOCH_SETTING
 from octomil.control.plane import ControlPlane
 from octomil.control.services.callers import Caller
 from octomil.control.services.fsck import Fault, check_blobs
 from octomil.control.services.version_files import Part
-from octomil.errors import ConfigurationError, DataFolderError
+from octomil.errors import ConfigurationError, DataFolderError, UnauthorizedError
+from octomil.wire.device_auth import BootstrapRequest
 from octomil.wire.models import ModelCreation
 from octomil.wire.versions import VersionCreation
 from support import model_files as made
 from support.folders import names_in
+from support.records import operations
 
 ADMIN = Caller("default", "key:admin", ("*",))
 CONTENTS = [made.safetensors_file(w=[float(number)]) for number in range(5)]
@@ -195,3 +198,57 @@ def test_settings_that_keep_things_elsewhere_are_named():
 
     with pytest.raises(ConfigurationError, match="pg_dump"):
         check_is_embedded("postgresql://x/y", None)
+
+
+def test_folders_may_be_named_as_they_stand_from_here(
+    plane: ControlPlane, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    monkeypatch.chdir(folder.parent)
+
+    assert main(["backup", folder.name, "copy"]) == 0
+    assert main(["restore", "copy", "again"]) == 0
+
+    capsys.readouterr()
+    assert main(["fsck", "again"]) == 0
+    assert "0 of 5 blobs differ" in capsys.readouterr().out
+
+
+def test_a_backup_of_a_format_that_is_not_known_is_not_restored(
+    plane: ControlPlane, folder: Path, tmp_path: Path
+):
+    copy, new = tmp_path / "copy", tmp_path / "new"
+    back_up(data_folder_at(folder), copy)
+    (copy / "FORMAT").write_text("octomil control plane, format 9\n")
+
+    with pytest.raises(DataFolderError, match="format 9"):
+        restore(copy, new)
+
+    assert not new.exists()
+
+
+def epoch_of(plane: ControlPlane) -> int:
+    with plane.store.system_snapshot() as tx:
+        return int(tx.setting(EPOCH_SETTING) or 0)
+
+
+def test_devices_that_went_on_after_the_backup_go_on_after_the_restore(
+    plane: ControlPlane, folder: Path, tmp_path: Path
+):
+    copy, new = tmp_path / "copy", tmp_path / "new"
+    asked = BootstrapRequest(device_identifier="box-1", scopes=["devices:write"])
+    first = plane.device_auth.bootstrap(ADMIN, asked)
+    back_up(data_folder_at(folder), copy)
+    known = plane.device_auth.refresh(plane.device_auth.refresh(first.refresh_token).refresh_token)
+    restore(copy, new)
+
+    with open_data_folder(new) as opened:
+        again = build_plane(Settings(), opened)
+        auth = again.device_auth
+        following = auth.refresh(known.refresh_token)
+        assert following.device_id == first.device_id
+        assert auth.refresh(known.refresh_token).device_id == first.device_id  # a lost answer
+        assert operations(again)[-1] == "device_tokens.restore"
+        with pytest.raises(UnauthorizedError):  # once is enough: this one is a copy
+            auth.refresh(following.refresh_token[:-1] + "#")
+        assert epoch_of(again) > epoch_of(plane)
+        again.close()

@@ -4,13 +4,17 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from octomil.control.plane import ControlPlane
+from octomil.control.records import Organisation
+from octomil.control.services.callers import ALL_SCOPES, Caller
 from octomil.control.services.garbage import GRACE, Garbage
+from octomil.wire.uploads import UploadRequest
 from support import model_files as made
 from support.control import WallClock, control_plane
 
@@ -129,6 +133,58 @@ def test_a_late_collector_leaves_the_rest_to_others(plane: ControlPlane, clock: 
     clock.advance(seconds=301)
     assert plane.garbage.collect().removed == 1
     assert list(plane.blobs.digests()) == []
+
+
+def test_a_collector_that_was_stopped_removes_nothing_that_came_again(
+    plane: ControlPlane, clock: WallClock
+):
+    """It has looked at the clock, and sleeps before it removes, as long as all of this takes."""
+    keep(plane)
+    clock.advance(seconds=GRACE.total_seconds() + 1)
+    stopped_at = clock()
+    others = iter([plane.garbage.collect])
+
+    def look() -> datetime:
+        with plane.store.system_snapshot() as tx:
+            is_condemned = tx.blob_ledger.get(DIGEST) is None
+        for collect in others if is_condemned else ():
+            clock.advance(seconds=timedelta(minutes=11).total_seconds())
+            assert collect().removed == 1
+            keep(plane)
+        return stopped_at
+
+    late = Garbage(plane.store, plane.blobs, plane.spool, look).collect()
+
+    assert late.removed == 0
+    assert b"".join(plane.blobs.read(DIGEST)) == CONTENT
+
+
+def test_an_upload_that_is_gone_on_with_as_it_is_dropped_stays(
+    plane: ControlPlane, clock: WallClock
+):
+    with plane.store.system() as tx:
+        tx.add_organisation(Organisation(id="acme", name="acme", created_at=clock()))
+    caller = Caller("acme", "test", (ALL_SCOPES,))
+    upload = plane.uploads.begin(caller, UploadRequest(size_bytes=9, name="m"))
+    plane.spool.append(upload.id, 0, b"x")
+    found = plane.uploads.find(caller, upload.id)
+    late = found.expires_at + timedelta(seconds=1)
+
+    class Renewing:
+        """A store in which an upload is renewed once it was found to be abandoned."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(plane.store, name)
+
+        def transaction(self, organisation: str) -> Any:
+            clock.advance(seconds=60)
+            plane.uploads.renew(caller, found)
+            return plane.store.transaction(organisation)
+
+    collected = Garbage(Renewing(), plane.blobs, plane.spool, lambda: late).collect()
+
+    assert collected.uploads == 0
+    assert plane.uploads.get(caller, upload.id).offset == 1
 
 
 def test_bytes_in_the_spool_that_are_of_no_upload_go(

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from octomil.control.options import ControlOptions
+from octomil.control.options import ControlOptions, require_public_url
 from octomil.errors import ConfigurationError
 
 
@@ -33,3 +33,16 @@ def test_a_certificate_needs_its_key_and_both_must_be_there(tmp_path: Path):
 def test_an_empty_host_is_refused():
     with pytest.raises(ConfigurationError, match="empty"):
         ControlOptions(host=" ")
+
+
+@pytest.mark.parametrize("url", ["http://a", "https://a:8443", "https://[::1]:1/x/", "HTTPS://a/"])
+def test_a_public_url_is_one_of_http(url: str):
+    assert require_public_url(url) == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "url", ["", "a.example", "ftp://a", "https://", "https://u:p@a", "https://a?x=1", "http://a:x"]
+)
+def test_what_clients_cannot_reach_is_no_public_url(url: str):
+    with pytest.raises(ConfigurationError, match="no URL"):
+        require_public_url(url)

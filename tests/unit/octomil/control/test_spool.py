@@ -1,3 +1,5 @@
+"""What is special about the spool in a folder; `tests/contracts/test_spools.py` has the rest."""
+
 import hashlib
 import resource
 import subprocess
@@ -8,23 +10,12 @@ import pytest
 
 from octomil.control.blobs import spool as module
 from octomil.control.blobs.spool import UploadSpool
-from octomil.errors import BadRequestError, ConflictError, NotFoundError
+from octomil.errors import ConflictError
 
 
 @pytest.fixture
 def spool(tmp_path: Path) -> UploadSpool:
     return UploadSpool(tmp_path)
-
-
-def test_bytes_arrive_in_order_and_are_hashed(spool: UploadSpool):
-    assert spool.append("u1", 0, b"abc") == 3
-    assert spool.append("u1", 3, b"def") == 6
-
-    file = spool.finish("u1")
-
-    assert file.path.read_bytes() == b"abcdef"
-    assert file.digest == hashlib.sha256(b"abcdef").hexdigest()
-    assert file.size_bytes == 6
 
 
 @pytest.mark.parametrize("offset", [0, 2, 4])
@@ -38,16 +29,6 @@ def test_bytes_for_another_place_are_refused_and_told_where_to_go_on(spool: Uplo
     assert spool.offset("u1") == 3
 
 
-def test_an_upload_goes_on_after_a_restart(spool: UploadSpool, tmp_path: Path):
-    spool.append("u1", 0, b"abc")
-    later = UploadSpool(tmp_path)
-
-    assert later.offset("u1") == 3
-    later.append("u1", 3, b"def")
-
-    assert later.finish("u1").digest == hashlib.sha256(b"abcdef").hexdigest()
-
-
 def test_of_many_uploads_none_forgets_what_it_has(spool: UploadSpool, monkeypatch):
     monkeypatch.setattr(module, "MAX_REMEMBERED", 2)
     for piece, offset in ((b"ab", 0), (b"cd", 2)):
@@ -57,28 +38,6 @@ def test_of_many_uploads_none_forgets_what_it_has(spool: UploadSpool, monkeypatc
     digests = {spool.finish(f"u{number}").digest for number in range(5)}
 
     assert digests == {hashlib.sha256(b"abcd").hexdigest()}
-
-
-def test_a_dropped_upload_begins_anew(spool: UploadSpool):
-    spool.append("u1", 0, b"abc")
-
-    spool.drop("u1")
-    spool.drop("u1")
-
-    assert spool.offset("u1") == 0
-    spool.append("u1", 0, b"xyz")
-    assert spool.finish("u1").digest == hashlib.sha256(b"xyz").hexdigest()
-
-
-def test_an_upload_that_never_began_cannot_be_finished(spool: UploadSpool):
-    with pytest.raises(NotFoundError, match="u9"):
-        spool.finish("u9")
-
-
-@pytest.mark.parametrize("upload_id", ["", "../x", "a/b", "a.b", "a" * 129])
-def test_an_id_leads_nowhere_else(spool: UploadSpool, upload_id: str):
-    with pytest.raises(BadRequestError):
-        spool.append(upload_id, 0, b"x")
 
 
 def test_a_file_of_this_machine_is_taken_in(tmp_path: Path):
@@ -96,11 +55,6 @@ def test_the_scratch_folder_is_empty_at_the_start(tmp_path: Path):
     (UploadSpool(tmp_path).scratch / "left").mkdir()
 
     assert list(UploadSpool(tmp_path).scratch.iterdir()) == []
-
-
-def test_there_is_nothing_to_sync_of_an_upload_that_is_not_there(tmp_path: Path):
-    with pytest.raises(NotFoundError):
-        UploadSpool(tmp_path).sync("u1")
 
 
 FULL = """

@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from octomil.control.threads import ServiceThreads
+from octomil.control.ports import (
+    OutcomeUnknownError,
+    StoreUnreachableError,
+    TransactionConflictError,
+)
+from octomil.control.threads import WORKERS, ServiceThreads
+from octomil.control.writer import TRIES
 from octomil.errors import NotFoundError, ServiceUnavailableError
 
 
@@ -15,6 +21,7 @@ class Groups:
     """Counts groups, and fails the commits of as many as it is told to."""
 
     failures: int = 0
+    failure: type[Exception] = ServiceUnavailableError
     committed: int = 0
     threads: set[str] = field(default_factory=set)
 
@@ -24,7 +31,7 @@ class Groups:
         yield
         if self.failures:
             self.failures -= 1
-            raise ServiceUnavailableError("the disk is full")
+            raise self.failure("the commit failed")
         self.committed += 1
 
 
@@ -55,10 +62,10 @@ async def together(threads: ServiceThreads, *calls: Callable[[], object]) -> lis
 async def test_a_call_s_result_and_its_exception_come_back(threads: ServiceThreads):
     assert await threads.read(int, "7") == 7
     assert await threads.write(int, "7") == 7
-    for run in (threads.read, threads.write, threads.move):
+    for run in (threads.read, threads.write, threads.move, threads.work):
         with pytest.raises(ZeroDivisionError):
             await run(divmod, 1, 0)
-    assert threads.waiting() == {"write": 0, "read": 0, "move": 0}
+    assert threads.waiting() == {"write": 0, "read": 0, "move": 0, "work": 0}
 
 
 async def test_a_call_alone_is_no_group(threads: ServiceThreads, groups: Groups):
@@ -99,6 +106,77 @@ async def test_a_call_that_the_database_fails_does_not_take_the_others_with_it(t
     assert first == 1
     assert isinstance(failed, ServiceUnavailableError)
     assert groups.committed == 0
+
+
+async def test_a_group_whose_commit_nobody_knows_the_end_of_is_not_done_again(threads, groups):
+    runs: list[int] = []
+    groups.failures, groups.failure = 1, OutcomeUnknownError
+
+    results = await together(threads, lambda: runs.append(1), lambda: runs.append(2))
+
+    assert [type(each) for each in results] == [OutcomeUnknownError] * 2
+    assert runs == [1, 2]
+
+
+async def test_a_call_that_another_transaction_stood_in_the_way_of_is_done_again(threads, groups):
+    ways = iter([TransactionConflictError("busy")] * (TRIES - 1))
+
+    def write() -> str:
+        for way in ways:
+            raise way
+        return "done"
+
+    assert await threads.write(write) == "done"
+
+
+async def test_a_call_that_is_always_stood_in_the_way_of_is_given_up(threads: ServiceThreads):
+    runs: list[int] = []
+
+    def write() -> None:
+        runs.append(1)
+        raise TransactionConflictError("busy")
+
+    with pytest.raises(TransactionConflictError):
+        await threads.write(write)
+    assert len(runs) == TRIES
+
+
+async def test_a_database_that_is_gone_is_asked_once_more_and_not_by_every_call(threads):
+    runs: list[int] = []
+
+    def write() -> None:
+        runs.append(1)
+        raise StoreUnreachableError("gone")
+
+    results = await together(threads, write, write, write)
+
+    assert [type(each) for each in results] == [StoreUnreachableError] * 3
+    assert len(runs) == 2  # in the group, and by itself
+
+
+async def test_a_call_that_nobody_waits_for_any_more_is_not_begun(threads: ServiceThreads):
+    go_on, runs = threading.Event(), []
+    first = asyncio.ensure_future(threads.write(go_on.wait, 30))
+    await asyncio.sleep(0)  # it is under way
+    second = asyncio.ensure_future(threads.write(runs.append, 1))
+    await asyncio.sleep(0)
+    second.cancel()
+    go_on.set()
+
+    assert await first
+    await threads.write(int)
+    assert runs == []
+
+
+async def test_what_takes_minutes_keeps_no_other_waiting(threads: ServiceThreads):
+    go_on = threading.Event()
+    working = [asyncio.ensure_future(threads.work(go_on.wait, 30)) for _ in range(WORKERS + 1)]
+    await asyncio.sleep(0)
+
+    for run in (threads.read, threads.write, threads.move):
+        assert await run(int, "7") == 7
+    go_on.set()
+    assert await asyncio.gather(*working) == [True] * (WORKERS + 1)
 
 
 async def test_a_reader_waits_for_no_writer(threads: ServiceThreads):

@@ -15,7 +15,8 @@ from octomil.errors import BadRequestError
         "169.254.169.254", "100.64.0.1", "224.0.0.1", "255.255.255.255", "192.0.2.1",
         "::", "::1", "fe80::1", "fe80::1%eth0", "fc00::1", "ff02::1", "2001:db8::1",
         "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::7f00:1", "64:ff9b::a00:1",
-        "2002:7f00:1::", "2002:a00:1::1",
+        "2002:7f00:1::", "2002:a00:1::1", "64:ff9b:1::7f00:1", "::127.0.0.1", "::10.0.0.1",
+        "::ffff:0:127.0.0.1", "fec0::1", "192.88.99.1", "3fff::1", "5f00::1",
     ],
 )  # fmt: skip
 def test_no_address_of_a_private_network_is_public(address: str):
@@ -36,6 +37,8 @@ def test_no_disguise_of_an_address_makes_it_public(address: ipaddress.IPv4Addres
         ipaddress.IPv6Address((0xFFFF << 32) | number),
         ipaddress.IPv6Address((0x2002 << 112) | (number << 80)),
         ipaddress.IPv6Address((0x64FF9B << 96) | number),
+        ipaddress.IPv6Address((0xFFFF << 48) | number),
+        ipaddress.IPv6Address(number),
     ]
 
     for disguise in disguises:

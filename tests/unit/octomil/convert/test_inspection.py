@@ -127,9 +127,17 @@ def overlapping_archive() -> bytes:
     return bytes(content)
 
 
+def garbled_archive() -> bytes:
+    """A member whose compressed bytes are none."""
+    content = made.zip_file({"m/data.pkl": b"abcdefgh" * 8}, compression=zipfile.ZIP_DEFLATED)
+    start = content.index(b"m/data.pkl") + len(b"m/data.pkl")
+    return content[:start] + b"\xff\xff\xff" + content[start + 3 :]
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [
+        (garbled_archive(), "is broken"),
         (made.zip_file({"../../etc/cron.d/x": b""}), "outside of its folder"),
         (made.zip_file({"/etc/passwd": b""}), "outside of its folder"),
         (made.zip_file({"m\\..\\x": b""}), "outside of its folder"),

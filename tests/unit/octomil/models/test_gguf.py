@@ -148,7 +148,10 @@ def test_a_last_array_that_runs_past_the_end_is_refused(path, array):
         read_metadata(path)
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(st.data())
 def test_any_damage_ends_in_a_value_or_a_typed_error(path, data):
     good = make_gguf(KEYS, tensors=[("blk.0.w", (256, 4), 12)], weight_bytes=600)

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from octomil.errors import (
     DigestMismatchError,
+    ForbiddenError,
     OctomilClientError,
     ServerUnreachableError,
     UnexpectedAnswerError,
@@ -21,6 +23,7 @@ from octomil.http.api import ApiClient
 from octomil.http.retry import Backoff
 from octomil.sdk.downloads import Downloader, RemoteFile
 from support.hub import Hub, running_hub
+from support.scripted import Answer, Script, problem, scripted
 from support.waiting import eventually
 
 DATA = bytes(range(256)) * 20_000  # 5 MB
@@ -34,8 +37,9 @@ def hub() -> Iterator[Hub]:
 
 
 def remote(hub: Hub, data: bytes = DATA) -> RemoteFile:
-    digest = hashlib.sha256(data).hexdigest()
-    return RemoteFile(name="m.onnx", url=f"{hub.url}/blob", sha256=digest, size_bytes=len(data))
+    digest, size = hashlib.sha256(data).hexdigest(), len(data)
+    url = f"{hub.url}/blob"
+    return RemoteFile(name="m.onnx", url=lambda: url, sha256=digest, size_bytes=size)
 
 
 def fetch(hub: Hub, target: Path, data: bytes = DATA, report=None) -> Path:
@@ -70,6 +74,56 @@ def test_a_connection_that_breaks_is_gone_on_with(hub: Hub, tmp_path: Path):
     assert only_file(tmp_path).read_bytes() == DATA
     starts = [int(seen.range[6:-1]) if seen.range else 0 for seen in hub.seen]
     assert starts == [0, 1_000_000, 1_000_010, 3_000_010]
+
+
+EXPIRED = problem("forbidden", 403, message="the link has expired")
+
+
+def rest() -> Answer:
+    start = len(DATA) // 2
+    return Answer(DATA[start:], 206, {"Content-Range": f"bytes {start}-{len(DATA) - 1}/*"})
+
+
+def fetch_by(script: Script, target: Path) -> int:
+    """Fetch a file whose link changes with every question; return how often it was asked for."""
+    links = (f"{script.url}/link-{number}" for number in count(1))
+    asked = []
+    file = RemoteFile(
+        name="m.onnx",
+        url=lambda: asked.append(next(links)) or asked[-1],
+        sha256=hashlib.sha256(DATA).hexdigest(),
+        size_bytes=len(DATA),
+    )
+    with ApiClient(script.url, None, sleep=lambda _s: None) as api:
+        Downloader(api, sleep=lambda _s: None).fetch(file, target)
+    return len(asked)
+
+
+def test_a_link_that_expires_on_the_way_is_asked_for_again(tmp_path: Path):
+    with scripted(Answer(DATA, cut=len(DATA) // 2), EXPIRED, rest()) as script:
+        times = fetch_by(script, tmp_path / "m.onnx")
+
+    assert only_file(tmp_path).read_bytes() == DATA
+    assert times == 2
+    assert [asked.path for asked in script.asked] == ["/link-1", "/link-1", "/link-2"]
+    assert script.asked[-1].headers["range"] == f"bytes={len(DATA) // 2}-"
+
+
+@pytest.mark.parametrize(
+    "answers", [[EXPIRED], [Answer(DATA, cut=len(DATA) // 2), EXPIRED, EXPIRED]]
+)
+def test_a_link_that_is_refused_when_it_is_new_is_an_error(answers, tmp_path: Path):
+    with scripted(*answers) as script, pytest.raises(ForbiddenError):
+        fetch_by(script, tmp_path / "m.onnx")
+
+    assert len(script.asked) == len(answers)
+
+
+def test_the_bytes_are_asked_for_as_they_are(tmp_path: Path):
+    with scripted(Answer(DATA)) as script:
+        fetch_by(script, tmp_path / "m.onnx")
+
+    assert script.asked[0].headers["accept-encoding"] == "identity"
 
 
 def test_a_server_that_knows_no_ranges_sends_it_all_again(hub: Hub, tmp_path: Path):
@@ -137,7 +191,7 @@ from pathlib import Path
 from octomil.http.api import ApiClient
 from octomil.sdk.downloads import Downloader, RemoteFile
 url, sha256, size, target = sys.argv[1:]
-remote = RemoteFile(name="m", url=url, sha256=sha256, size_bytes=int(size))
+remote = RemoteFile(name="m", url=lambda: url, sha256=sha256, size_bytes=int(size))
 Downloader(ApiClient(url, None)).fetch(remote, Path(target))
 """
 
@@ -145,7 +199,7 @@ Downloader(ApiClient(url, None)).fetch(remote, Path(target))
 def test_a_process_that_was_killed_leaves_what_the_next_one_goes_on_with(hub: Hub, tmp_path: Path):
     hub.hold_after = 3_000_000
     file = remote(hub)
-    words = (file.url, file.sha256, str(file.size_bytes), str(tmp_path / "m.onnx"))
+    words = (file.url(), file.sha256, str(file.size_bytes), str(tmp_path / "m.onnx"))
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, *words])
     try:
         assert hub.held.wait(30)

@@ -1,0 +1,35 @@
+"""`/signing-keys`: the keys that the manifests of versions are signed with."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Security
+
+from octomil.control.api.callers import caller_dependency
+from octomil.control.api.json_bodies import StrictJsonRoute
+from octomil.control.plane import ControlPlane
+from octomil.control.scopes import MODELS_READ, SIGNING_KEYS_WRITE
+from octomil.control.services.callers import Caller
+from octomil.wire.signing_keys import SigningKeyList, SigningKeyView
+
+
+def signing_keys_router(plane: ControlPlane) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(prefix="/signing-keys", tags=["provenance"], route_class=StrictJsonRoute)
+    caller_of = caller_dependency(plane)
+    service = plane.signing_keys
+
+    @router.get("")
+    async def list_all(
+        caller: Annotated[Caller, Security(caller_of, scopes=[MODELS_READ])],
+    ) -> SigningKeyList:
+        """Return the public keys that the organisation's manifests are signed with."""
+        return SigningKeyList(keys=list(await plane.threads.read(service.list, caller)))
+
+    @router.post("/rotate", status_code=201)
+    async def rotate(
+        caller: Annotated[Caller, Security(caller_of, scopes=[SIGNING_KEYS_WRITE])],
+    ) -> SigningKeyView:
+        """Let a new key sign from now on, endorsed by the one that did so far."""
+        return await plane.threads.write(service.rotate, caller)
+
+    return router

@@ -1,0 +1,27 @@
+"""What has ended and is of no more use, whosever it is."""
+
+from datetime import datetime
+from typing import Protocol
+
+
+class Leftovers(Protocol):
+    """Rows of all organisations that nobody asks for any more.
+
+    Each method drops some, at most `limit`, and returns how many that were. Several replicas may
+    drop at once; what one drops, the others do not count.
+    """
+
+    def drop_answers(self, before: datetime, limit: int) -> int:
+        """Drop the answers to requests that came before a moment, with their keys."""
+
+    def drop_token_families(self, before: datetime, limit: int) -> int:
+        """Drop families of refresh tokens that ended before a moment."""
+
+    def drop_bootstrap_tokens(self, before: datetime, limit: int) -> int:
+        """Drop bootstrap tokens that ended before a moment."""
+
+    def drop_api_keys(self, before: datetime, limit: int) -> int:
+        """Drop API keys that ended before a moment; an organisation's youngest key stays.
+
+        That one tells a later start that there was a first one, which makes no admin key again.
+        """

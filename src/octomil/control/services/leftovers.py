@@ -1,0 +1,39 @@
+"""Dropping what has ended, so that no table grows for ever."""
+
+from datetime import timedelta
+
+from octomil.control.ports import Clock, Leftovers, Store
+from octomil.control.services import idempotency
+
+DROPPED_EVERY_S = 3600.0
+CREDENTIALS_KEPT = timedelta(days=30)
+"""So long it can be seen that a key or token was there; the audit knows for ever."""
+
+_AT_ONCE = 500
+
+
+class LeftoverService:
+    """Drops what has ended, of all organisations; several replicas may do so at once.
+
+    Args:
+        store: what is swept.
+        clock: tells the time.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def drop_some(self) -> bool:
+        """Drop a few rows of each kind; tell whether there may be more."""
+        now = self._clock()
+        credentials = now - CREDENTIALS_KEPT
+        with self._store.system() as tx:
+            rows: Leftovers = tx.leftovers
+            dropped = (
+                rows.drop_answers(now - idempotency.KEPT, _AT_ONCE),
+                rows.drop_token_families(credentials, _AT_ONCE),
+                rows.drop_bootstrap_tokens(credentials, _AT_ONCE),
+                rows.drop_api_keys(credentials, _AT_ONCE),
+            )
+        return max(dropped) == _AT_ONCE

@@ -1,0 +1,51 @@
+"""Dropping rows that have ended, of whichever organisation, a few at a time."""
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, or_, select, tuple_
+
+from octomil.control.stores.api_keys import api_keys
+from octomil.control.stores.bootstrap_tokens import bootstrap_tokens
+from octomil.control.stores.idempotency import idempotency_keys
+from octomil.control.stores.tokens import token_families
+
+_younger = api_keys.alias("younger")
+
+
+class LeftoverRows:
+    """Rows of all organisations that nobody asks for any more."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def drop_answers(self, before: datetime, limit: int) -> int:
+        """Drop the answers to requests that came before a moment, with their keys."""
+        return self._drop(idempotency_keys, idempotency_keys.c.created_at < before, limit)
+
+    def drop_token_families(self, before: datetime, limit: int) -> int:
+        """Drop families of refresh tokens that ended before a moment."""
+        return self._drop(token_families, _ended(token_families, before), limit)
+
+    def drop_bootstrap_tokens(self, before: datetime, limit: int) -> int:
+        """Drop bootstrap tokens that ended before a moment."""
+        return self._drop(bootstrap_tokens, _ended(bootstrap_tokens, before), limit)
+
+    def drop_api_keys(self, before: datetime, limit: int) -> int:
+        """Drop API keys that ended before a moment; an organisation's youngest key stays."""
+        made, made_later = tuple_(api_keys.c.created_at, api_keys.c.id), _younger.c
+        is_followed = exists().where(
+            made_later.organisation == api_keys.c.organisation,
+            tuple_(made_later.created_at, made_later.id) > made,
+        )
+        return self._drop(api_keys, and_(_ended(api_keys, before), is_followed), limit)
+
+    def _drop(self, table: Table, is_over: ColumnElement[bool], limit: int) -> int:
+        """Drop some of a table's rows; those that another is about to drop are its."""
+        keys = tuple(table.primary_key)
+        some = select(*keys).where(is_over).limit(limit).with_for_update(skip_locked=True, of=table)
+        gone = delete(table).where(tuple_(*keys).in_(some))
+        return self._connection.execute(gone).rowcount
+
+
+def _ended(table: Table, before: datetime) -> ColumnElement[bool]:
+    return or_(table.c.expires_at < before, table.c.revoked_at < before)

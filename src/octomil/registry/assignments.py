@@ -1,0 +1,36 @@
+"""What a device is told to run, signed, so that nobody on the way can tell it something else.
+
+The version may well be an older one, as after a rollback, so the signature of its manifest does not
+tell whether it is meant now. The number does: it grows with every change, and a device takes no
+smaller one than it took before, as The Update Framework has it against rollback attacks.
+"""
+
+import json
+from typing import Final
+
+PAYLOAD_TYPE: Final = "application/vnd.octomil.assignment.v1+json"
+"""What the payload says it is, so that no manifest can be mistaken for one."""
+
+
+def statement(*, model_id: str, name: str, version: str, digest: str, sequence: int) -> bytes:
+    """Return what is signed about an assignment: canonical JSON.
+
+    Args:
+        model_id: the model's id.
+        name: the model's name, as the manifest has it.
+        version: the version's number.
+        digest: of its manifest, `sha256:` and 64 hexadecimal digits.
+        sequence: grows with every change of what is assigned.
+
+    Example:
+        >>> statement(model_id="mdl_1", name="m", version="1.0.0", digest="sha256:ab", sequence=7)
+        b'{"digest":"sha256:ab","model_id":"mdl_1","name":"m","sequence":7,"version":"1.0.0"}'
+    """
+    value = {
+        "digest": digest,
+        "model_id": model_id,
+        "name": name,
+        "sequence": sequence,
+        "version": version,
+    }
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()

@@ -1,0 +1,123 @@
+"""What an attacker with a key sends: nothing of it may stay behind and do harm later."""
+
+import httpx
+import pytest
+
+from octomil.control.api.json_bodies import MAX_DEPTH
+from octomil.control.services.merging import MAX_CHARS
+from support.control import API
+from support.model_files import onnx_file
+from support.registry import new_model
+
+
+def nested(depth: int, opening: str = "[", closing: str = "]") -> str:
+    return opening * depth + "1" + closing * depth
+
+
+async def post_json(client: httpx.AsyncClient, path: str, text: str) -> httpx.Response:
+    headers = {"content-type": "application/json"}
+    return await client.post(f"{API}{path}", content=text, headers=headers)
+
+
+@pytest.mark.parametrize("depth", [MAX_DEPTH, 200, 250, 900, 100_000])
+@pytest.mark.parametrize("brackets", [("[", "]"), ('{"a":', "}")])
+async def test_what_could_be_kept_and_never_shown_is_refused(
+    admin: httpx.AsyncClient, depth: int, brackets: tuple[str, str]
+):
+    """Else one such model would make every list of models fail, for good."""
+    body = f'{{"name": "deep", "model_contract": {nested(depth, *brackets)}}}'
+
+    answer = await post_json(admin, "/models", body)
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "bad_request"), answer.text
+    assert "nested too deeply" in answer.json()["message"]
+    assert (await admin.get(f"{API}/models")).json() == {"models": []}
+
+
+async def test_what_is_nested_as_deeply_as_is_taken_comes_back(admin: httpx.AsyncClient):
+    body = f'{{"name": "deep", "model_contract": {nested(MAX_DEPTH - 1)}, "use_case": "[[[{{{{"}}'
+
+    made = await post_json(admin, "/models", body)
+
+    assert made.status_code == 201, made.text
+    (model,) = (await admin.get(f"{API}/models")).json()["models"]
+    assert str(model["model_contract"]) == nested(MAX_DEPTH - 1)
+
+
+async def form_with(
+    client: httpx.AsyncClient, model: str, filename: bytes, version: str = "1.0.0"
+) -> httpx.Response:
+    """A form whose file has a name that no client of ours would send."""
+    head = b'Content-Disposition: form-data; name="'
+    body = b"\r\n".join(
+        [
+            b"--B", head + b'version"', b"", version.encode(),
+            b"--B", head + b'file"; filename="' + filename + b'"', b"", onnx_file(),
+            b"--B--", b"",
+        ]
+    )  # fmt: skip
+    headers = {"content-type": "multipart/form-data; boundary=B"}
+    path = f"{API}/models/{model}/versions/upload"
+    return await client.post(path, content=body, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("filename", "kept"),
+    [
+        (b"../../etc/cron.d/x.onnx", "x.onnx"),
+        (b"C:\\models\\x.onnx", "x.onnx"),
+        (b"a\x00b.onnx", "a_b.onnx"),
+        (b"\x1b[2Jx.onnx", "_[2Jx.onnx"),
+        ("\u202exnno.onnx".encode(), "_xnno.onnx"),
+        (b"\xff.onnx", "\ufffd.onnx"),
+        (b"x" * 9000, "x" * 255),
+        (b"../..", ".."),
+    ],
+)
+async def test_the_name_of_a_file_is_a_plain_name(
+    admin: httpx.AsyncClient, filename: bytes, kept: str
+):
+    """It is shown on terminals, and files are called by it where they are downloaded."""
+    answer = await form_with(admin, await new_model(admin), filename)
+
+    assert answer.status_code == 201, answer.text
+    assert [file["name"] for file in answer.json()["files"]] == [kept]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/uploads/..%2f..%2fdata", "/models/%2e%2e/versions", "/models/..%5c..%5cx", "/models/%00",
+        "/models/x%0d%0aset-cookie:%20a=b/versions", "/devices/%2e%2e%2fkeys",
+    ],
+)  # fmt: skip
+async def test_paths_lead_nowhere_else_and_never_into_headers(admin: httpx.AsyncClient, path: str):
+    answer = await admin.get(API + path)
+
+    assert answer.status_code in (400, 404), answer.text
+    assert "set-cookie" not in answer.headers
+
+
+async def test_a_request_id_that_is_none_is_not_repeated(admin: httpx.AsyncClient):
+    answer = await admin.get(f"{API}/health", headers={"x-request-id": "a <b>\x1b[2J"})
+
+    assert answer.headers["x-request-id"].isalnum()
+
+
+@pytest.mark.parametrize(
+    ("path", "field"), [("", "metadata"), ("/versions/1.0.0/metrics", "metrics")]
+)
+async def test_small_additions_do_not_become_a_large_whole(
+    admin: httpx.AsyncClient, path: str, field: str
+):
+    """Else a list of such would take more memory than the server has."""
+    model = await new_model(admin)
+    await form_with(admin, model, b"m.onnx")
+    part, url = MAX_CHARS // 2 - 1000, f"{API}/models/{model}{path}"
+    answers = [
+        await admin.patch(url, json={field: {name: "x" * part}}) for name in ("a", "b", "c", "a")
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 413, 200]
+    kept = (await admin.get(url.removesuffix("/metrics"))).json()[field]
+    assert {name: len(text) for name, text in kept.items()} == {"a": part, "b": part}

@@ -1,0 +1,144 @@
+"""Requests made from the OpenAPI document, as schemathesis' command line makes them.
+
+As a program it starts a control plane, has it asked, and prints what came of it as JSON.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from octomil.control.api.not_served import CALLS
+from support.control import API, printed_key, upping
+from support.serving import ServeProcess
+
+REFUSED_BY_MEANING = {
+    "GET /organisations": "a cursor comes from the page before",
+    "GET /audit": "a cursor comes from the page before",
+    "GET /devices": "a cursor comes from the page before",
+    "POST /models/{model_id}/versions/upload": "a file is a model",
+    "POST /uploads/{upload_id}/complete": "a digest is that of the bytes",
+    "POST /webhooks": "a URL is one that may be called",
+}
+"""What the document cannot say; for these a valid request may be answered with 400 or 415."""
+
+NOT_SERVED = {
+    *(f"{method} {path}" for method, path in CALLS),
+    "POST /models/{model_id}/rollouts",  # by percentages
+}
+"""Known calls that are answered with 501, as the document says; to the checks that is a fault."""
+
+TAKE_THE_KEY_AWAY = {"POST /keys/{key_id}/revoke", "POST /keys/{key_id}/rotate"}
+"""They may hit the key that the other requests are made with."""
+
+PHASES = ("coverage", "fuzzing", "stateful")
+_PROGRAM = "from schemathesis.cli import schemathesis; schemathesis()"
+_ACCEPTED = ("2xx", "3xx", "401", "403", "404", "409", "422")
+"""For valid requests: 422 says that the idempotency key was used for another one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of a run.
+
+    Attributes:
+        operations: that were asked.
+        cases: requests made from the document.
+        links: between operations that scenarios went along.
+        output: what was printed.
+    """
+
+    is_clean: bool
+    operations: int
+    cases: int
+    links: int
+    output: str
+
+
+def checked(
+    served: ServeProcess,
+    folder: Path,
+    *,
+    phases: Iterable[str] = PHASES,
+    examples: int,
+    seed: int,
+    only: Collection[str] = (),
+) -> Outcome:
+    """Ask a control plane as its document allows and forbids, and have every answer checked.
+
+    Args:
+        served: the control plane, without rate limits.
+        folder: where files may be left.
+        phases: of schemathesis.
+        examples: requests of each operation that are made up by chance, and scenarios.
+        seed: of the chance.
+        only: operations; without them all but those that take the key away.
+    """
+    settings_file = folder / "schemathesis.toml"
+    settings_file.write_text(_settings(() if only else TAKE_THE_KEY_AWAY), encoding="utf-8")
+    command = [
+        *("--config-file", settings_file, "run", f"{served.url}{API}/openapi.json"),
+        *("-H", f"Authorization: Bearer {printed_key(served)}"),
+        *("--phases", ",".join(phases), "--max-examples", examples, "--seed", seed),
+        *("--no-color", "--generation-database", "none"),
+        *(f"--include-name={_full(name)}" for name in only),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, *map(str, command)],
+        capture_output=True, text=True, timeout=3600, check=False, cwd=folder,
+    )  # fmt: skip
+    return Outcome(
+        is_clean=done.returncode == 0,
+        operations=_number(r"Tested: +(\d+)", done.stdout),
+        cases=_number(r"(\d+) generated", done.stdout),
+        links=_number(r"API Links: +(\d+) covered", done.stdout),
+        output=done.stdout + done.stderr,
+    )
+
+
+def _settings(left_out: Iterable[str]) -> str:
+    no_fault = 'not_a_server_error = { expected-statuses = ["2xx", "3xx", "4xx", "501"] }'
+    accepted = json.dumps([*_ACCEPTED, "501"])
+    accepts = f"positive_data_acceptance = {{ expected-statuses = {accepted} }}"
+    lines = [f"checks.positive_data_acceptance.expected-statuses = {json.dumps(_ACCEPTED)}\n"]
+    for names, settings in (
+        (left_out, "enabled = false"),
+        (REFUSED_BY_MEANING, "checks.positive_data_acceptance.enabled = false"),
+        (
+            NOT_SERVED,
+            f"checks = {{ {no_fault}, {accepts} }}",
+        ),
+    ):
+        lines += [f'[[operations]]\ninclude-name = "{_full(name)}"\n{settings}\n' for name in names]
+    return "".join(lines)
+
+
+def _full(name: str) -> str:
+    return name.replace(" ", " " + API, 1)
+
+
+def _number(pattern: str, output: str) -> int:
+    found = re.search(pattern, output)
+    return int(found[1]) if found else 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--examples", type=int, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with upping(folder / "data", "--rate-limit", "off") as served:
+            outcome = checked(served, folder, examples=options.examples, seed=options.seed)
+        tracebacks = sum("Traceback" in line for line in served.errors)
+    print(json.dumps({**asdict(outcome), "tracebacks": tracebacks}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""What a device does about a server that wants it to run or to write something else."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from octomil.device.releases import Releases
+from octomil.device.state import StateFolder, open_state_folder
+from octomil.errors import (
+    DataFolderError,
+    DigestMismatchError,
+    InvalidModelFileError,
+    UnexpectedAnswerError,
+)
+from octomil.http.api import ApiClient
+from octomil.registry.manifest import PAYLOAD_TYPE, Manifest, ManifestFile, digest_of
+from octomil.registry.signatures import key_id_of, new_private_key, public_key_of, sign
+from octomil.registry.succession import endorse
+from octomil.sdk.downloads import Downloader
+from support.hub import Hub, running_hub
+
+CONTENT = b"weights"
+OWNER, THIEF = new_private_key(), new_private_key()
+
+
+def text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+class Server:
+    """A control plane, or whoever is between it and the device: answers with what it likes."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        hub.pages["/blob"] = CONTENT
+        self.answers(
+            "/models/m/versions/1.0.0/download-url?format=onnx", {"url": f"{hub.url}/blob"}
+        )
+
+    def answers(self, path: str, value: Any) -> None:
+        self.hub.pages[f"/api/v1{path}"] = json.dumps(value).encode()
+
+    def lists(self, *keys: dict[str, Any]) -> None:
+        self.answers("/signing-keys", {"keys": keys})
+
+    def offers(self, private: bytes, format_: str = "onnx") -> str:
+        """Publish a version that a key signed; return its digest."""
+        file = ManifestFile(
+            digest=f"sha256:{hashlib.sha256(CONTENT).hexdigest()}", size=len(CONTENT)
+        )
+        payload = Manifest(
+            name="mnist", version="1.0.0", files={format_: file}, lineage=(), created="now"
+        ).payload()
+        signed = {
+            "keyid": key_id_of(public_key_of(private)),
+            "sig": text(sign(private, PAYLOAD_TYPE, payload)),
+        }
+        envelope = {"payload": text(payload), "signatures": [signed]}
+        self.answers("/models/m/versions/1.0.0/manifest", envelope)
+        return digest_of(payload)
+
+
+def key(private: bytes, endorsed_by: bytes | None = None, name: str | None = None) -> dict:
+    """A key as it is listed; `name` is what the list says that the endorsing key is called."""
+    public = public_key_of(private)
+    shown = {"keyid": key_id_of(public), "public_key": text(public), "endorsement": None}
+    if endorsed_by is not None:
+        said = endorse(endorsed_by, public)
+        shown["endorsement"] = {"keyid": name or said.key_id, "sig": text(said.signature)}
+    return shown
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with running_hub() as hub:
+        yield Server(hub)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[StateFolder]:
+    """A device that had its first contact: it trusts the owner's key."""
+    with open_state_folder(tmp_path / "device") as state:
+        public = public_key_of(OWNER)
+        state.keys.write_text(json.dumps({key_id_of(public): text(public)}))
+        yield state
+
+
+def obtain(server: Server, state: StateFolder, digest: str) -> Path:
+    with ApiClient(server.hub.url, None) as api:
+        release = Releases(state, api, Downloader(api)).obtain("m", "1.0.0", digest, name="mnist")
+        return release.folder
+
+
+def test_what_the_owner_signed_comes_in(server: Server, state: StateFolder):
+    folder = obtain(server, state, server.offers(OWNER))
+
+    assert (folder / "onnx").read_bytes() == CONTENT
+
+
+def test_what_a_key_signed_that_the_owner_endorsed_comes_in_and_the_key_is_kept(
+    server: Server, state: StateFolder
+):
+    following = new_private_key()
+    server.lists(key(OWNER), key(following, endorsed_by=OWNER))
+
+    obtain(server, state, server.offers(following))
+
+    assert len(json.loads(state.keys.read_text())) == 2
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        key(THIEF),
+        key(THIEF, endorsed_by=THIEF),
+        key(THIEF, endorsed_by=THIEF, name=key_id_of(public_key_of(OWNER))),
+        {**key(THIEF), "keyid": key_id_of(public_key_of(OWNER))},
+    ],
+    ids=["alone", "by itself", "in the owner's name", "under the owner's name"],
+)
+def test_a_key_that_nobody_signed_is_not_learnt(server: Server, state: StateFolder, listed: dict):
+    before = state.keys.read_bytes()
+    server.lists(key(OWNER), listed)
+
+    with pytest.raises(DigestMismatchError, match="none of the keys"):
+        obtain(server, state, server.offers(THIEF))
+
+    assert state.keys.read_bytes() == before
+    assert list(state.releases.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{}, {"keys": [{}]}, {"keys": "x"}, {"keys": [{"public_key": 7}]},
+     {"keys": [{"public_key": "?"}]}, {"keys": [{**key(THIEF), "endorsement": "x"}]}],
+)  # fmt: skip
+def test_a_list_of_keys_that_is_none_is_an_error_of_the_server(
+    server: Server, state: StateFolder, answer: dict
+):
+    server.answers("/signing-keys", answer)
+
+    with pytest.raises(UnexpectedAnswerError):
+        obtain(server, state, server.offers(THIEF))
+
+
+@pytest.mark.parametrize("format_", ["../../x", "..", "/etc/x", "manifest.json", "a/b", ""])
+def test_not_even_who_has_the_key_makes_it_write_elsewhere(
+    server: Server, state: StateFolder, format_: str
+):
+    with pytest.raises(InvalidModelFileError, match="no name of a format"):
+        obtain(server, state, server.offers(OWNER, format_))
+
+    assert list(state.releases.iterdir()) == []
+
+
+@pytest.mark.parametrize("digest", ["", "sha256:..", "sha256:" + "../" * 21 + "a"])
+def test_what_was_assigned_without_a_digest_is_refused(
+    server: Server, state: StateFolder, digest: str
+):
+    with pytest.raises(UnexpectedAnswerError, match="no digest"):
+        obtain(server, state, digest)
+
+
+@pytest.mark.parametrize("model_id", ["..", ".", "../x", "a/../../b"])
+def test_the_link_of_a_model_lies_in_its_folder(state: StateFolder, model_id: str):
+    assert state.link(model_id).parent == state.active
+    assert state.link(model_id).name not in (".", "..")
+
+
+@pytest.mark.parametrize(
+    ("name", "version"), [("mnist", "2.0.0"), ("resnet", "1.0.0")], ids=["version", "model"]
+)
+@pytest.mark.parametrize("is_here", [False, True])
+def test_a_signed_release_of_another_version_or_model_is_not_what_was_assigned(
+    server: Server, state: StateFolder, name: str, version: str, is_here: bool
+):
+    digest = server.offers(OWNER)
+    if is_here:
+        obtain(server, state, digest)
+    manifest = server.hub.pages["/api/v1/models/m/versions/1.0.0/manifest"]
+    server.hub.pages[f"/api/v1/models/m/versions/{version}/manifest"] = manifest
+
+    with (
+        ApiClient(server.hub.url, None) as api,
+        pytest.raises(DigestMismatchError, match=r"was assigned, and the manifest is of mnist 1"),
+    ):
+        Releases(state, api, Downloader(api)).obtain("m", version, digest, name=name)
+
+
+@pytest.mark.parametrize("text_of_file", ["", "{}", "[]", "{", '{"a": "?"}', '{"a": null}'])
+def test_keys_that_cannot_be_read_are_not_learnt_anew(
+    server: Server, state: StateFolder, text_of_file: str
+):
+    state.keys.write_text(text_of_file)
+    server.lists(key(THIEF))
+
+    with pytest.raises(DataFolderError, match="damaged"):
+        obtain(server, state, server.offers(THIEF))
+
+    assert state.keys.read_text() == text_of_file
+
+
+def test_a_file_of_keys_that_the_system_does_not_give_is_no_first_contact(
+    server: Server, state: StateFolder
+):
+    state.keys.unlink()
+    state.keys.mkdir()
+    server.lists(key(THIEF))
+
+    with pytest.raises(OSError, match=r"keys\.json"):
+        obtain(server, state, server.offers(THIEF))
+
+    assert not [seen.path for seen in server.hub.seen if seen.path.endswith("/signing-keys")]
+
+
+def test_the_first_contact_is_believed(server: Server, state: StateFolder):
+    state.keys.unlink()
+    server.lists(key(OWNER))
+
+    obtain(server, state, server.offers(OWNER))
+
+    assert list(json.loads(state.keys.read_text())) == [key_id_of(public_key_of(OWNER))]
