@@ -7,21 +7,30 @@ import threading
 import httpx
 import pytest
 
-from octomil.control.jobs.catalog import complete_rollouts, jobs_of
+from octomil.control.jobs.catalog import jobs_of
+from octomil.control.jobs.rollouts import steer
 from octomil.control.plane import ControlPlane
 from octomil.control.records import Rollout
 from octomil.control.services.assignments import Plans
-from octomil.control.services.completion import RolloutCompletion
-from octomil.control.services.rollouts import RolloutService
-from octomil.control.stores.rollouts import RolloutRows
+from octomil.control.services.offers import Offers
+from octomil.control.services.orchestration import Orchestrator
 from octomil.registry.assignments import PAYLOAD_TYPE, statement
 from octomil.registry.signatures import SignatureError, verify
-from support.control import API, bearer, client_of, key_of
+from octomil.rollouts.states import Transition
+from support.control import API, client_of, key_of
 from support.model_files import safetensors_file
 from support.registry import new_model, sent
+from support.rollouts import (
+    AT_ONCE,
+    assigned,
+    attest,
+    begun,
+    device,
+    published,
+    shown,
+)
 
-ALL = {"version": "1.0.0", "rollout_percentage": 100, "start_immediately": True}
-"""What the published client sends for all devices, but for what it leaves at its defaults."""
+ALL = {**AT_ONCE, "version": "1.0.0"}
 
 
 @pytest.fixture
@@ -30,41 +39,6 @@ async def model(admin: httpx.AsyncClient) -> str:
     for number in ("1.0.0", "2.0.0"):
         await published(admin, model_id, number)
     return model_id
-
-
-async def published(client: httpx.AsyncClient, model_id: str, number: str) -> str:
-    content = safetensors_file(w=[float(number[0])])
-    assert (await sent(client, model_id, content, number)).status_code == 201
-    answer = await client.post(f"{API}/models/{model_id}/versions/{number}/publish", json={})
-    assert answer.status_code == 200, answer.text
-    return answer.json()["digest"]
-
-
-async def begun(client: httpx.AsyncClient, model_id: str, **changes) -> dict:
-    answer = await client.post(f"{API}/models/{model_id}/rollouts", json={**ALL, **changes})
-    assert answer.status_code == 201, answer.text
-    return answer.json()
-
-
-async def device(client: httpx.AsyncClient, identifier: str = "box-1") -> tuple[str, dict]:
-    """A device's id, and the headers that prove it."""
-    body = {"device_identifier": identifier, "scopes": ["devices:write", "models:read"]}
-    tokens = (await client.post(f"{API}/device-auth/bootstrap", json=body)).json()
-    return tokens["device_id"], bearer(tokens["access_token"])
-
-
-async def assigned(client: httpx.AsyncClient, who: tuple[str, dict], known: int = 0) -> dict:
-    query = {"config_version": str(known)}
-    path = f"{API}/devices/{who[0]}/assignments"
-    return (await client.get(path, headers=who[1], params=query)).json()
-
-
-async def attest(
-    client: httpx.AsyncClient, who: tuple[str, dict], rollout: dict, **changes
-) -> httpx.Response:
-    fields = ("model_id", "version", "digest")
-    body = {**{name: rollout[name] for name in fields}, **changes}
-    return await client.post(f"{API}/devices/{who[0]}/attestations", json=body, headers=who[1])
 
 
 async def test_a_rollout_is_what_devices_are_told_until_all_of_them_run_it(
@@ -81,23 +55,17 @@ async def test_a_rollout_is_what_devices_are_told_until_all_of_them_run_it(
     assert (rollout["status"], rollout["version"]) == ("active", "1.0.0")
     assert not (await assigned(admin, first, told["config_version"]))["updated"]
 
-    assert (await attest(admin, first, rollout)).status_code == 200
-    await complete_rollouts(plane)
-    assert (await admin.get(path)).json()["status"] == "active"
+    for who in (first, second):
+        assert (await attest(admin, who, rollout)).status_code == 200
+        assert (await admin.get(path)).json()["status"] == "active"
+    await steer(plane)
 
-    failed = await attest(admin, second, rollout, status="failed", message="the disk is full")
-    assert failed.json()["status"] == "failed"
-    await complete_rollouts(plane)
-    shown = (await admin.get(path)).json()
-    assert (shown["status"], shown["active_devices"], shown["failed_devices"]) == ("active", 1, 1)
-
-    await attest(admin, second, rollout)
-    await complete_rollouts(plane)
     done = (await admin.get(path)).json()
     assert (done["status"], done["active_devices"], done["failed_devices"]) == ("completed", 2, 0)
     assert done["completed_at"] is not None
     affected = (await admin.get(f"{path}/affected-devices")).json()
     assert [each["device_id"] for each in affected] == sorted([first[0], second[0]])
+    assert {each["state"] for each in affected} == {"succeeded"}
     (still,) = (await assigned(admin, first))["assignments"]
     assert (still["digest"], still["sequence"] >= offer["sequence"]) == (offer["digest"], True)
 
@@ -106,15 +74,18 @@ async def test_what_devices_are_told_is_signed(admin: httpx.AsyncClient, model: 
     await begun(admin, model)
     keys = (await admin.get(f"{API}/signing-keys")).json()["keys"]
 
-    told = await assigned(admin, await device(admin))
+    who, other = await device(admin), await device(admin, "box-2")
+    told = await assigned(admin, who)
 
     (offer,) = told["assignments"]
     signature = offer.pop("signature")
     (key,) = (each for each in keys if each["keyid"] == signature["keyid"])
     public, sig = base64.b64decode(key["public_key"]), base64.b64decode(signature["sig"])
-    verify(public, PAYLOAD_TYPE, statement(**offer), sig)
-    with pytest.raises(SignatureError):
-        verify(public, PAYLOAD_TYPE, statement(**{**offer, "version": "2.0.0"}), sig)
+    said = {**offer, "device_id": who[0]}
+    verify(public, PAYLOAD_TYPE, statement(**said), sig)
+    for forged in ({"version": "2.0.0"}, {"device_id": other[0]}):
+        with pytest.raises(SignatureError):
+            verify(public, PAYLOAD_TYPE, statement(**{**said, **forged}), sig)
     assert (offer["name"], offer["sequence"]) == ("mnist", told["config_version"])
     assert told["config_version"] < 2**53
 
@@ -125,19 +96,19 @@ async def test_a_replica_that_lags_behind_does_not_send_devices_back(
     who = await device(admin)
     good = await begun(admin, model)
     behind = Plans()
-    replica = RolloutService(plane.store, plane.clock, behind)
+    replica = Offers(plane.store, plane.clock, behind)
     await attest(admin, who, good)
-    await complete_rollouts(plane)
-    await begun(admin, model, version="2.0.0")
+    await steer(plane)
+    await begun(admin, model, "2.0.0")
     known = (await assigned(admin, who))["config_version"]
 
-    told = behind.answer("default", known)
+    told = behind.answer("default", who[0], known)
     replica.refresh()
-    later = behind.answer("default", known)
+    later = behind.answer("default", who[0], known)
 
     assert not told.updated
     assert (later.updated, later.config_version) == (False, known)
-    assert behind.answer("default", None).updated
+    assert behind.answer("default", who[0], None).updated
 
 
 async def test_a_restart_changes_nothing_for_devices(
@@ -149,7 +120,7 @@ async def test_a_restart_changes_nothing_for_devices(
 
     plane.plans.replace({})
     assert await assigned(admin, who) != before
-    plane.rollouts.refresh()
+    plane.offers.refresh()
 
     assert await assigned(admin, who) == before
 
@@ -182,8 +153,8 @@ async def test_deleting_by_force_takes_devices_back_to_what_was_completed(
     who = await device(admin)
     good = await begun(admin, model)
     await attest(admin, who, good)
-    await complete_rollouts(plane)
-    bad = await begun(admin, model, version="2.0.0")
+    await steer(plane)
+    bad = await begun(admin, model, "2.0.0")
     assert (await assigned(admin, who))["assignments"][0]["version"] == "2.0.0"
     path = f"{API}/models/{model}/rollouts/{bad['id']}"
 
@@ -205,9 +176,9 @@ async def test_a_list_is_a_bare_one_newest_first_and_filtered(
     who = await device(admin)
     first = await begun(admin, model)
     await attest(admin, who, first)
-    await complete_rollouts(plane)
+    await steer(plane)
     plane.clock.advance(seconds=1)  # what begins in one millisecond has no order
-    second = await begun(admin, model, version="2.0.0")
+    second = await begun(admin, model, "2.0.0")
     path = f"{API}/models/{model}/rollouts"
 
     listed = (await admin.get(path)).json()
@@ -222,7 +193,7 @@ async def test_a_list_is_a_bare_one_newest_first_and_filtered(
 
 @pytest.mark.parametrize(
     ("changes", "status"),
-    [({"version": "9.0.0"}, 404), ({"version": "0.9.0"}, 409), ({"rollout_percentage": 10}, 501),
+    [({"version": "9.0.0"}, 404), ({"version": "0.9.0"}, 409),
      ({"rollout_percentage": 101}, 400), ({"version": ""}, 400)],
 )  # fmt: skip
 async def test_what_cannot_be_rolled_out_is_refused(
@@ -285,7 +256,7 @@ async def test_every_act_is_in_the_audit(admin: httpx.AsyncClient, plane: Contro
     path = f"{API}/models/{model}/rollouts/{rollout['id']}"
     await admin.post(f"{path}/start", json={})
     await attest(admin, who, rollout)
-    await complete_rollouts(plane)
+    await steer(plane)
     await admin.delete(path, params={"force": "true"})
 
     with plane.store.snapshot("default") as tx:
@@ -296,7 +267,7 @@ async def test_every_act_is_in_the_audit(admin: httpx.AsyncClient, plane: Contro
     ]  # fmt: skip
 
 
-async def test_looking_for_complete_rollouts_keeps_no_writer_waiting(
+async def test_looking_at_rollouts_keeps_no_writer_waiting(
     admin: httpx.AsyncClient, plane: ControlPlane, model: str
 ):
     await device(admin)
@@ -305,39 +276,13 @@ async def test_looking_for_complete_rollouts_keeps_no_writer_waiting(
     writing = asyncio.create_task(plane.threads.write(go_on.wait, 60))
     await asyncio.sleep(0)  # it is under way
 
-    await complete_rollouts(plane)
+    await steer(plane)
     go_on.set()
 
     assert await writing
 
 
-async def test_looking_again_begins_with_the_device_that_lacked_it_the_last_time(
-    admin: httpx.AsyncClient, plane: ControlPlane, model: str, monkeypatch: pytest.MonkeyPatch
-):
-    first, second = sorted([await device(admin, "box-1"), await device(admin, "box-2")])
-    rollout = await begun(admin, model)
-    begins, look = [], RolloutRows.first_lacking
-
-    def looked(rows: RolloutRows, rollout: Rollout, begin: str = "") -> str | None:
-        begins.append(begin)
-        return look(rows, rollout, begin)
-
-    monkeypatch.setattr(RolloutRows, "first_lacking", looked)
-    await attest(admin, first, rollout)
-    for _ in range(3):
-        await complete_rollouts(plane)
-    assert begins == ["", second[0], second[0]]
-
-    await attest(admin, first, rollout, status="failed")  # behind the place where it looks
-    await attest(admin, second, rollout)
-    await complete_rollouts(plane)
-
-    assert begins[3:] == [second[0], ""]
-    path = f"{API}/models/{model}/rollouts/{rollout['id']}"
-    assert (await admin.get(path)).json()["status"] == "active"
-
-
-async def test_a_rollout_that_cannot_be_completed_holds_up_no_other_and_no_plans(
+async def test_a_rollout_that_cannot_be_looked_at_holds_up_no_other_and_no_plans(
     admin: httpx.AsyncClient, plane: ControlPlane, model: str, monkeypatch: pytest.MonkeyPatch
 ):
     who, other = await device(admin), await new_model(admin, "other")
@@ -345,16 +290,14 @@ async def test_a_rollout_that_cannot_be_completed_holds_up_no_other_and_no_plans
     rollouts = [await begun(admin, each) for each in (model, other)]
     for each in rollouts:
         await attest(admin, who, each)
-    complete = RolloutCompletion.complete
+    take = Orchestrator.take
 
-    def completed(completion: RolloutCompletion, rollout: Rollout) -> None:
+    def taken(orchestrator: Orchestrator, rollout: Rollout, transition: Transition) -> bool:
         assert rollout.id != rollouts[0]["id"], "the database refuses"
-        complete(completion, rollout)
+        return take(orchestrator, rollout, transition)
 
-    monkeypatch.setattr(RolloutCompletion, "complete", completed)
-    await complete_rollouts(plane)
+    monkeypatch.setattr(Orchestrator, "take", taken)
+    await steer(plane)
 
-    paths = [f"{API}/models/{each['model_id']}/rollouts/{each['id']}" for each in rollouts]
-    states = [(await admin.get(path)).json()["status"] for path in paths]
-    assert states == ["active", "completed"]
-    assert {"complete rollouts", "read plans"} <= set(jobs_of(plane))
+    assert [(await shown(admin, each))["status"] for each in rollouts] == ["active", "completed"]
+    assert {"steer rollouts", "read plans"} <= set(jobs_of(plane))

@@ -18,6 +18,7 @@ from octomil.wire.webhooks import WebhookCreation
 from support.control import API, WallClock, bearer, client_of, control_plane, key_of
 from support.model_files import safetensors_file
 from support.postgres import fresh_database
+from support.rollouts import AT_ONCE
 from support.versions import caller_of, made_model, published_version
 from support.webhook_receiver import Receiver, receiving
 
@@ -55,7 +56,7 @@ async def attested_rollout(client: httpx.AsyncClient, plane: ControlPlane, name:
     """A rollout that every device attests, and nobody has completed yet; returns its id."""
     model = await made_model(client, name)
     await published_version(client, plane, model)
-    body = {"version": "1.0.0", "rollout_percentage": 100, "start_immediately": True}
+    body = {**AT_ONCE, "version": "1.0.0"}
     begun = await client.post(f"{API}/models/{model}/rollouts", json=body)
     registration = {"device_identifier": "box-1"}
     tokens = (await client.post(f"{API}/device-auth/bootstrap", json=registration)).json()

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Event
 from typing import Any
@@ -16,6 +16,8 @@ from octomil.device.session import Session
 from octomil.errors import (
     DigestMismatchError,
     EngineError,
+    InsufficientSpaceError,
+    InvalidModelFileError,
     ModelError,
     ModelUnavailableError,
     OctomilError,
@@ -49,6 +51,14 @@ class _Failures:
 
     number: int
     retry_at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Confirmation:
+    """A release that the control plane wants to hear of again, once it was healthy for so long."""
+
+    wanted: Assignment
+    due_at_s: float
 
 
 class Agent:
@@ -86,6 +96,7 @@ class Agent:
         self._beaten_s = clock()
         self._known_version: int | None = None
         self._failures: dict[str, _Failures] = {}
+        self._confirmations: dict[str, _Confirmation] = {}
 
     def run(self, stop: Event) -> None:
         """Do what the control plane says until `stop` is set, whatever goes wrong meanwhile.
@@ -137,6 +148,7 @@ class Agent:
             OctomilClientError: the control plane refuses, or does not answer.
         """
         answer = self._asked()
+        self._confirm({each.model_id: each.digest for each in answer.assignments})
         if not answer.updated:
             return True
         settled = [self._follow(each) for each in answer.assignments]
@@ -169,7 +181,7 @@ class Agent:
             self._say(f"{what}: {error}")
             is_its_fault = _is_fault_of_release(error)
             if is_its_fault:
-                self._attest(wanted, "failed", str(error))
+                self._attest(wanted, "failed", error)
             self._failures[wanted.digest] = self._one_more(failures, is_its_fault=is_its_fault)
             return False
         self._failures.pop(wanted.digest, None)
@@ -183,7 +195,7 @@ class Agent:
         Raises:
             OctomilError: it does not.
         """
-        self._releases.accept(wanted)
+        self._releases.accept(wanted, self._session.device_id)
         if self._activator.running(wanted.model_id) == wanted.digest:
             return
         self._say(f"{what}: fetching")
@@ -201,19 +213,67 @@ class Agent:
         wait_s = min(longest_s, self._pace.poll_s * 2 ** min(number, 16))
         return _Failures(number, self._clock() + wait_s)
 
-    def _attest(self, wanted: Assignment, status: str, message: str | None = None) -> None:
+    def _confirm(self, told: Mapping[str, str]) -> None:
+        """Look again at what was activated a while ago, and attest what is there now.
+
+        Args:
+            told: what is to run now, by model; what is to run no more is not looked at.
+        """
+        for model_id, due in list(self._confirmations.items()):
+            if told.get(model_id, due.wanted.digest) != due.wanted.digest:
+                del self._confirmations[model_id]
+            elif self._clock() >= due.due_at_s:
+                found = self._activator.running(model_id)
+                if found == due.wanted.digest:
+                    self._attest(due.wanted, "active")
+                else:
+                    what = f"{due.wanted.digest} was activated, and {found} runs"
+                    self._attest(due.wanted, "failed", DigestMismatchError(what))
+
+    def _attest(self, wanted: Assignment, status: str, error: Exception | None = None) -> None:
         body: dict[str, Any] = {
             "model_id": wanted.model_id,
             "version": wanted.version,
             "digest": wanted.digest,
             "status": status,
         }
-        if message is not None:
-            body["message"] = " ".join(message.split())[:2000]
-        self._session.api.post(self._path("attestations"), body)
+        if error is not None:
+            body["message"] = " ".join(str(error).split())[:2000]
+            body["code"] = _code_of(error)
+        answer = self._session.api.post(self._path("attestations"), body)
+        self._confirmations.pop(wanted.model_id, None)
+        again_s = _confirmed_after_s(answer)
+        if again_s is not None:
+            due_at_s = self._clock() + again_s
+            self._confirmations[wanted.model_id] = _Confirmation(wanted, due_at_s)
 
     def _path(self, *more: str) -> str:
         return path_to("devices", self._session.device_id, *more)
+
+
+_CODES: tuple[tuple[type[Exception], str], ...] = (
+    (InsufficientSpaceError, "disk_full"),
+    (DigestMismatchError, "wrong_digest"),
+    (InvalidModelFileError, "invalid_file"),
+    (EngineError, "does_not_run"),
+)
+
+
+def _code_of(error: Exception) -> str:
+    """Return in one word why a release cannot be run."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), "cannot_run")
+
+
+def _confirmed_after_s(answer: Any) -> float | None:
+    """Return the seconds after which to attest again; None if nobody waits for that.
+
+    Raises:
+        UnexpectedAnswerError: what answers an attestation is none.
+    """
+    wanted = answer.get("confirmed_after_s") if isinstance(answer, dict) else ""
+    if wanted is not None and not isinstance(wanted, int | float):
+        raise UnexpectedAnswerError(f"this answers no attestation: {answer!r:.200}")
+    return wanted
 
 
 def _is_fault_of_release(error: Exception) -> bool:

@@ -49,7 +49,7 @@ def signature(kind: str, payload: bytes) -> dict[str, str]:
 def told(payload: bytes = PAYLOAD, *, updated: bool = True) -> Answer:
     """An answer to the question what to run."""
     said = {"model_id": "m", "name": "mnist", "version": "1.0.0", "digest": digest_of(payload)}
-    signed = signature(ASSIGNMENT, statement(**said, sequence=3))
+    signed = signature(ASSIGNMENT, statement(device_id="dev_1", **said, sequence=3))
     offer = {**said, "sequence": 3, "signature": signed}
     flags = dict.fromkeys(("updated", "assignments_changed", "rollouts_changed"), updated)
     return Answer({**flags, "config_version": 3, "assignments": [offer]})
