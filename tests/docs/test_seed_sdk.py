@@ -95,7 +95,8 @@ def test_the_table_describes_this_very_document(lines):
 def test_the_sections_are_listed_whole(lines):
     """Every line of code in them, which a comment, a call or an assignment begins, is listed."""
     code = re.compile(
-        r"\w+ = |from \w+[.\w]* import |print\(|await |(router|queue|registry|client)\.|async for |#"
+        r"\w+ = |from \w+[.\w]* import |print\(|await |async for |#"
+        r"|(router|queue|registry|client)\."
     )
     for section in TABLE["section"]:
         start = lines.index(section["title"]) + 1
