@@ -222,5 +222,71 @@ def test_a_fault_beside_a_release_ends_nothing_either(state: StateFolder):
     assert "the disk is broken" in device.lines[-1]
 
 
+FETCHED = enveloped(), Answer({"url": "/blob"}), Answer(CONTENT)
+AGAIN = Answer({"confirmed_after_s": 0})
+
+
+def test_what_runs_is_attested_again_once_its_window_is_over(state: StateFolder):
+    later = told(updated=False), AGAIN, told(updated=False), Answer({}), told(updated=False)
+    with (
+        scripted(REGISTERED, told(), *FETCHED, AGAIN, *later) as script,
+        Device(script, state) as device,
+    ):
+        for _ in range(4):
+            assert device.agent.turn()
+
+    attested = [each.json for each in script.asked if each.path.endswith("/attestations")]
+    assert [each["status"] for each in attested] == ["active"] * 3
+    assert {each["digest"] for each in attested} == {digest_of(PAYLOAD)}
+
+
+def test_what_does_not_run_any_more_when_its_window_is_over_has_failed(state: StateFolder):
+    class Forgetful(LinkActivator):
+        looks = 0
+
+        def running(self, model_id: str) -> str | None:
+            self.looks += 1
+            return super().running(model_id) if self.looks <= 2 else None
+
+    later = told(updated=False), Answer({}), told(updated=False)
+    with (
+        scripted(REGISTERED, told(), *FETCHED, AGAIN, *later) as script,
+        Device(script, state, Forgetful) as device,
+    ):
+        for _ in range(3):
+            device.agent.turn()
+
+    first, last = [each.json for each in script.asked if each.path.endswith("/attestations")]
+    assert (first["status"], last["status"], last["code"]) == ("active", "failed", "wrong_digest")
+
+
+def test_what_takes_the_place_of_a_version_ends_its_window(state: StateFolder):
+    other = PAYLOAD.replace(b"1.0.0", b"9.9.9")
+    later = told(other), enveloped(other), Answer({}), told(updated=False)
+    with (
+        scripted(REGISTERED, told(), *FETCHED, AGAIN, *later) as script,
+        Device(script, state) as device,
+    ):
+        for _ in range(3):
+            device.agent.turn()
+
+    attested = [each.json for each in script.asked if each.path.endswith("/attestations")]
+    assert [(each["status"], each["digest"]) for each in attested] == [
+        ("active", digest_of(PAYLOAD)),
+        ("failed", digest_of(other)),
+    ]
+
+
+def test_what_answers_an_attestation_and_is_none_ends_nothing(state: StateFolder):
+    strange = Answer({"confirmed_after_s": "soon"})
+    with (
+        scripted(REGISTERED, told(), *FETCHED, strange) as script,
+        Device(script, state) as device,
+    ):
+        device.agent.run(device.stop)
+
+    assert "answers no attestation" in device.lines[-1]
+
+
 def test_calls_for_tokens_give_up_within_minutes():
     assert timedelta(minutes=10).total_seconds() > AUTH_PATIENCE_S
