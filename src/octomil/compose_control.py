@@ -111,10 +111,10 @@ def assemble(
 ) -> ControlPlane:
     """Wire a control plane over the places that its things are kept in."""
     blobs, spool = open_blobs(blob_url), open_spool(blob_url, uploads)
-    store = open_store(database_url)
-    devices = DeviceService(store, clock)
+    store, plans = open_store(database_url), Plans()
+    last_seen = LastSeen(store, clock, lambda tx, seen: tx.note_last_seen(seen))
+    devices = DeviceService(store, clock, last_seen)
     access_tokens, api_keys = AccessTokens(store, clock), ApiKeyService(store, clock)
-    plans = Plans()
     intake, versions = Intake(store, blobs, spool, clock), VersionService(store, clock)
     return ControlPlane(
         clock=clock,
@@ -131,7 +131,7 @@ def assemble(
         fleet=FleetService(store, clock, access_tokens),
         devices=devices,
         device_auth=DeviceAuth(store, clock, devices, access_tokens),
-        last_seen=LastSeen(store, clock, lambda tx, seen: tx.note_last_seen(seen)),
+        last_seen=last_seen,
         key_uses=LastSeen(store, clock, lambda tx, used: tx.note_key_uses(used)),
         rate_limits=RateLimits(limits, _shared_limits(redis_url)),
         failures=FailedCredentials(limits.failures),
@@ -143,7 +143,7 @@ def assemble(
         downloads=Downloads(store, versions),
         download_links=DownloadLinks(store, clock),
         garbage=Garbage(store, blobs, spool, clock),
-        rollouts=RolloutService(store, clock, plans),
+        rollouts=RolloutService(store, clock, plans, last_seen),
         public_url=None if public_url is None else require_public_url(public_url),
         **_registry(store, clock),
         **_webhooks(store, clock, allow_private=webhooks_private),

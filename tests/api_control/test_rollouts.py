@@ -3,22 +3,28 @@
 import asyncio
 import base64
 import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NoReturn
 
 import httpx
 import pytest
 
-from octomil.control.jobs.catalog import complete_rollouts, jobs_of
+from octomil.control.jobs.catalog import complete_rollouts, jobs_of, read_plans
 from octomil.control.plane import ControlPlane
 from octomil.control.records import Rollout
 from octomil.control.services.assignments import Plans
 from octomil.control.services.completion import RolloutCompletion
 from octomil.control.services.rollouts import RolloutService
-from octomil.control.stores.rollouts import RolloutRows
+from octomil.control.stores.rollouts import OfferRows, RolloutRows
+from octomil.errors import ServiceUnavailableError
 from octomil.registry.assignments import PAYLOAD_TYPE, statement
 from octomil.registry.signatures import SignatureError, verify
+from octomil.wire.rollouts import RolloutRequest
 from support.control import API, bearer, client_of, key_of
 from support.model_files import safetensors_file
 from support.registry import new_model, sent
+from support.versions import caller_of
 
 ALL = {"version": "1.0.0", "rollout_percentage": 100, "start_immediately": True}
 """What the published client sends for all devices, but for what it leaves at its defaults."""
@@ -119,13 +125,32 @@ async def test_what_devices_are_told_is_signed(admin: httpx.AsyncClient, model: 
     assert told["config_version"] < 2**53
 
 
+async def test_a_look_waits_for_no_slower_one_and_is_not_undone_by_it(
+    plane: ControlPlane, model: str, monkeypatch: pytest.MonkeyPatch
+):
+    look = OfferRows.all
+
+    def overtaken(rows: OfferRows) -> Sequence[Rollout]:
+        found = look(rows)
+        monkeypatch.setattr(OfferRows, "all", look)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(plane.rollouts.create, caller_of(), model, RolloutRequest(**ALL)).result(30)
+            pool.submit(plane.rollouts.refresh).result(30)
+        return found
+
+    monkeypatch.setattr(OfferRows, "all", overtaken)
+    plane.rollouts.refresh()
+
+    assert [each.version for each in plane.plans.of("default").assignments] == ["1.0.0"]
+
+
 async def test_a_replica_that_lags_behind_does_not_send_devices_back(
     admin: httpx.AsyncClient, plane: ControlPlane, model: str
 ):
     who = await device(admin)
     good = await begun(admin, model)
     behind = Plans()
-    replica = RolloutService(plane.store, plane.clock, behind)
+    replica = RolloutService(plane.store, plane.clock, behind, plane.last_seen)
     await attest(admin, who, good)
     await complete_rollouts(plane)
     await begun(admin, model, version="2.0.0")
@@ -358,3 +383,113 @@ async def test_a_rollout_that_cannot_be_completed_holds_up_no_other_and_no_plans
     states = [(await admin.get(path)).json()["status"] for path in paths]
     assert states == ["active", "completed"]
     assert {"complete rollouts", "read plans"} <= set(jobs_of(plane))
+
+
+async def test_once_the_signing_key_is_rotated_the_new_one_signs_what_is_assigned(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str
+):
+    who = await device(admin)
+    await begun(admin, model)
+    (before,) = (await assigned(admin, who))["assignments"]
+
+    new = (await admin.post(f"{API}/signing-keys/rotate")).json()
+
+    (after,) = (await assigned(admin, who))["assignments"]
+    assert after["signature"]["keyid"] == new["keyid"]
+    assert {**after, "signature": before["signature"]} == before
+    said = {name: after[name] for name in ("model_id", "name", "version", "digest", "sequence")}
+    signature = base64.b64decode(after["signature"]["sig"])
+    verify(base64.b64decode(new["public_key"]), PAYLOAD_TYPE, statement(**said), signature)
+    restarted = Plans()
+    RolloutService(plane.store, plane.clock, restarted, plane.last_seen)
+    assert restarted.of("default") == plane.plans.of("default")
+
+
+async def test_a_start_reads_what_all_organisations_are_assigned_at_once(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, monkeypatch: pytest.MonkeyPatch
+):
+    await begun(admin, model)
+    async with client_of(plane, key_of(plane, "globex")) as stranger:
+        other = await new_model(stranger)
+        await published(stranger, other, "1.0.0")
+        await begun(stranger, other)
+
+    def refused(organisation: str) -> NoReturn:
+        raise AssertionError(f"{organisation} is read by itself")
+
+    monkeypatch.setattr(plane.store, "snapshot", refused)
+    monkeypatch.setattr(plane.store, "transaction", refused)
+    plans = Plans()
+    RolloutService(plane.store, plane.clock, plans, plane.last_seen)
+
+    for owner, name in (("default", model), ("globex", other)):
+        assert [each.model_id for each in plans.of(owner).assignments] == [name]
+        assert plans.of(owner) == plane.plans.of(owner)
+
+
+@pytest.mark.parametrize("headers", [{}, {"idempotency-key": "once"}], ids=["plain", "once"])
+async def test_what_was_committed_is_answered_although_the_plans_cannot_be_read_at_once(
+    admin: httpx.AsyncClient,
+    plane: ControlPlane,
+    model: str,
+    headers: dict,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    who, path = await device(admin), f"{API}/models/{model}/rollouts"
+
+    def unreachable(offers: OfferRows) -> NoReturn:
+        raise ServiceUnavailableError("the database does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OfferRows, "all", unreachable)
+        answer = await admin.post(path, json=ALL, headers=headers)
+    assert answer.status_code == 201, answer.text
+    assert "the database does not answer" in caplog.text
+
+    await read_plans(plane)
+
+    assert [each["version"] for each in (await assigned(admin, who))["assignments"]] == ["1.0.0"]
+
+
+async def completed(client: httpx.AsyncClient, plane: ControlPlane, model: str, number: str) -> str:
+    """A rollout that the only device runs; returns its id."""
+    rollout = await begun(client, model, version=number)
+    await attest(client, await device(client), rollout)
+    await complete_rollouts(plane)
+    plane.clock.advance(seconds=1)  # what is completed in one moment has no order
+    return rollout["id"]
+
+
+async def test_the_version_that_a_rollback_returns_to_cannot_be_removed(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str
+):
+    before = await completed(admin, plane, model, "1.0.0")
+    bad = await begun(admin, model, version="2.0.0")
+    path = f"{API}/models/{model}"
+
+    refused = await admin.delete(f"{path}/versions/1.0.0")
+    assert (refused.status_code, before in refused.json()["message"]) == (409, True)
+    await admin.delete(f"{path}/rollouts/{bad['id']}", params={"force": "true"})
+
+    (offer,) = (await assigned(admin, await device(admin)))["assignments"]
+    assert offer["version"] == "1.0.0"
+    assert (await admin.get(f"{path}/versions/1.0.0/manifest")).status_code == 200
+
+
+async def test_a_version_that_no_rollback_returns_to_can_be_removed_and_is_never_offered(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str
+):
+    await published(admin, model, "3.0.0")
+    made = [await completed(admin, plane, model, f"{number}.0.0") for number in (1, 2, 3)]
+    path = f"{API}/models/{model}"
+
+    assert (await admin.delete(f"{path}/versions/1.0.0")).status_code == 200
+    assert (await admin.delete(f"{path}/versions/2.0.0")).status_code == 409
+    offered = []
+    for each in reversed(made[1:]):
+        await admin.delete(f"{path}/rollouts/{each}", params={"force": "true"})
+        told = (await assigned(admin, await device(admin)))["assignments"]
+        offered.append([offer["version"] for offer in told])
+
+    assert offered == [["2.0.0"], []]

@@ -12,6 +12,8 @@ from octomil.control.records import (
     EMPTY_PROFILE,
     Attestation,
     Device,
+    ManifestKey,
+    Model,
     Organisation,
     Rollout,
     RolloutStatus,
@@ -68,6 +70,20 @@ def attestation(number: int, owner: str = "acme", **changes) -> Attestation:
         number="1.0.0", digest=DIGEST, is_active=True, message=None, attested_at=NOW,
     )  # fmt: skip
     return replace(made, **changes)
+
+
+def signing_key(owner: str, number: int = 1) -> ManifestKey:
+    return ManifestKey(
+        id=f"{owner}-{number}", private=bytes(32), public=b"p" * 32, created_at=NOW,
+        endorsed_by=None, endorsement=None,
+    )  # fmt: skip
+
+
+def model(owner: str, name: str) -> Model:
+    return Model(
+        id=f"mdl_{owner}_{name}", organisation=owner, name=name, metadata={}, created_at=NOW,
+        updated_at=NOW,
+    )  # fmt: skip
 
 
 def test_what_is_added_is_read_back_as_it_was(store: SqlStore):
@@ -139,6 +155,41 @@ def test_a_model_has_one_open_rollout_and_any_number_that_are_over(store: SqlSto
         assert tx.rollouts.list("mdl_acme", RolloutStatus.ACTIVE, limit=9) == []
         assert tx.rollouts.of_model("mdl_acme") == []
         assert tx.rollouts.last_completed("mdl_acme").id == "rol_3"
+
+
+def test_a_rollback_returns_to_the_last_completed_but_the_offered(store: SqlStore):
+    with store.transaction("acme") as tx:
+        for number in (1, 2, 3):
+            made = rollout(number, is_offered=number == 3)
+            assert tx.rollouts.add(made)
+            done = NOW + timedelta(days=number)
+            changes = {"status": RolloutStatus.COMPLETED, "completed_at": done}
+            assert tx.rollouts.change(made, changes)
+        found = tx.rollouts.last_completed("mdl_acme")
+
+    assert found is not None
+    assert found.id == "rol_2"
+    with store.transaction("globex") as tx:
+        assert tx.rollouts.last_completed("mdl_acme") is None
+
+
+def test_it_tells_the_names_and_keys_of_those_that_offer_something(store: SqlStore):
+    keys = {owner: signing_key(owner) for owner in ("acme", "globex")}
+    for owner, key in keys.items():
+        with store.transaction(owner) as tx:
+            assert tx.manifest_keys.add(key)
+            for name in ("mnist", "other"):
+                tx.models.add(model(owner, name))
+    offering = rollout(status=RolloutStatus.ACTIVE, is_offered=True)
+    with store.transaction("acme") as tx:
+        tx.rollouts.add(replace(offering, model_id="mdl_acme_mnist"))
+        following = signing_key("acme", 2)
+        assert tx.manifest_keys.retire(keys["acme"].id, NOW)
+        assert tx.manifest_keys.add(following)
+
+    with store.system_snapshot() as tx:
+        assert tx.offers.names() == {"mdl_acme_mnist": "mnist"}
+        assert tx.offers.keys() == {"acme": following}
 
 
 def test_what_is_deleted_is_shown_no_more_and_still_counts(store: SqlStore):

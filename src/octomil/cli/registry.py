@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 import click
 
 from octomil.cli.groups import SuggestingGroup
-from octomil.cli.tables import print_table
+from octomil.cli.tables import day, minute, print_table
 from octomil.models.partial import format_size
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def list_models(registry: "ModelRegistry", /, *, as_json: bool) -> None:
         _print_json(models)
         return
     header = ("name", "framework", "use case", "updated", "id")
-    rows = [(m.name, m.framework or "", m.use_case or "", _day(m.updated_at), m.id) for m in models]
+    rows = [(m.name, m.framework or "", m.use_case or "", day(m.updated_at), m.id) for m in models]
     print_table(header, rows)
 
 
@@ -93,7 +93,7 @@ def show(registry: "ModelRegistry", /, name: str, *, as_json: bool) -> None:
             v.status,
             ",".join(v.formats),
             format_size(sum(file.size_bytes for file in v.files)),
-            _day(v.created_at),
+            day(v.created_at),
             (v.digest or "").removeprefix("sha256:")[:_DIGITS],
             ",".join(names.get(v.version, ())),
         )
@@ -220,7 +220,7 @@ def history(registry: "ModelRegistry", /, name: str, alias: str, *, as_json: boo
     if as_json:
         _print_json(steps)
         return
-    rows = [(s.moved_at, s.version or "-", str(s.revision), s.moved_by) for s in steps]
+    rows = [(minute(s.moved_at), s.version or "-", str(s.revision), s.moved_by) for s in steps]
     print_table(("since", "version", "revision", "by"), rows, right={"revision"})
 
 
@@ -239,7 +239,3 @@ def _print_version(model: "Record", version: "Record", *, as_json: bool) -> None
 
 def _print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2))
-
-
-def _day(moment: str) -> str:
-    return moment.partition("T")[0]

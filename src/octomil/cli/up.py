@@ -46,6 +46,14 @@ _DEFAULTS = ControlOptions()
     "--insecure", is_flag=True, help="Take plain HTTP on an address that others can reach."
 )
 @click.option(
+    "--trusted-proxy",
+    "trusted_proxies",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Believe this proxy, or network of proxies, for whom it asks (X-Forwarded-For); "
+    "repeatable.  [default: none]",
+)
+@click.option(
     "--public-url",
     metavar="URL",
     help="How clients reach it behind a proxy, such as https://models.example; download links "

@@ -36,7 +36,9 @@ def run(
         say(f"[up] Listening on {url}")
 
     server = GracefulServer(
-        build_app(plane, cors_origins=options.cors_origins),
+        build_app(
+            plane, cors_origins=options.cors_origins, trusted_proxies=options.trusted_proxies
+        ),
         http=bounded_connection(BODY_TIMEOUT_S, no_request_body),
         drain_s=options.drain_s,
         certificate=certificate,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
-import msgspec
-
 from octomil.device.activation import Activator
+from octomil.device.answers import read_answer
+from octomil.device.failures import Failures
 from octomil.device.profile import own_profile
 from octomil.device.releases import Releases
 from octomil.device.session import Session
@@ -20,13 +20,14 @@ from octomil.errors import (
     ModelUnavailableError,
     OctomilError,
     UnauthorizedError,
-    UnexpectedAnswerError,
 )
 from octomil.http.api import path_to
 from octomil.wire.devices import Assignment, AssignmentsAnswer
+from octomil.wire.texts import plain_text
 
 _LONGEST_S = 3600.0
 _LONGEST_OUTSIDE_S = 60.0  # where the cause lies outside of the release, and may be gone soon
+_MESSAGE_CHARS = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,18 +38,12 @@ class Pace:
         poll_s: seconds between two questions what to run; each differs by up to a fifth, so that
             a fleet that was switched on together does not ask together.
         heartbeat_s: seconds between two signs of life.
+        check_s: seconds between two looks at all that runs, byte by byte; differ likewise.
     """
 
     poll_s: float = 10.0
     heartbeat_s: float = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Failures:
-    """How often in a row a release could not be run, and when to try again."""
-
-    number: int
-    retry_at_s: float
+    check_s: float = 3600.0
 
 
 class Agent:
@@ -78,14 +73,16 @@ class Agent:
         self._session = session
         self._releases = releases
         self._activator = activator
-        self._say = say
+        self._tell = say
         self._pace = pace or Pace()
         self._clock = clock
         self._rng = rng or random.Random()
         self._is_registered = False
         self._beaten_s = clock()
         self._known_version: int | None = None
-        self._failures: dict[str, _Failures] = {}
+        self._settled: set[Assignment] = set()
+        self._failures = Failures(self._pace.poll_s, clock)
+        self._check_at_s = clock() + self._jittered(self._pace.check_s)
 
     def run(self, stop: Event) -> None:
         """Do what the control plane says until `stop` is set, whatever goes wrong meanwhile.
@@ -102,7 +99,7 @@ class Agent:
                 self._say(f"the control plane does not take this device's token: {error}")
             except (OctomilError, OSError) as error:
                 self._say(str(error))
-            stop.wait(self._pace.poll_s * (0.8 + 0.4 * self._rng.random()))
+            stop.wait(self._jittered(self._pace.poll_s))
 
     def turn(self) -> bool:
         """Tell that the device is there, and run what is wanted; return whether it does.
@@ -136,54 +133,61 @@ class Agent:
         Raises:
             OctomilClientError: the control plane refuses, or does not answer.
         """
+        if self._clock() >= self._check_at_s:
+            self._known_version = None
+            self._settled.clear()
+            self._check_at_s = self._clock() + self._jittered(self._pace.check_s)
         answer = self._asked()
         if not answer.updated:
             return True
+        self._settled.intersection_update(answer.assignments)
         settled = [self._follow(each) for each in answer.assignments]
-        wanted = {each.digest for each in answer.assignments}
-        self._releases.keep_only(wanted | self._activator.in_use())
-        if all(settled):
-            self._known_version = answer.config_version
+        self._releases.keep_only(self._activator.in_use())
+        if settled and all(settled):  # the number of the whole answer is not signed; these are
+            self._known_version = min(each.sequence for each in answer.assignments)
         return all(settled)
 
     def _asked(self) -> AssignmentsAnswer:
         answer = self._session.api.get(
             self._path("assignments"), config_version=self._known_version
         )
-        try:
-            return msgspec.convert(answer, AssignmentsAnswer)
-        except msgspec.ValidationError as error:
-            raise UnexpectedAnswerError(f"these are no assignments: {error}") from error
+        return read_answer(answer, AssignmentsAnswer, "what to run")
 
     def _follow(self, wanted: Assignment) -> bool:
-        """Run one assignment and attest it; return whether that worked out."""
-        what = f"{wanted.model_id} {wanted.version}"
-        failures = self._failures.get(wanted.digest)
-        if failures is not None and self._clock() < failures.retry_at_s:
+        """Run one assignment and attest it, unless that was done; return whether it worked out."""
+        if wanted in self._settled:
+            return True
+        if not (self._failures.is_due(wanted) and self._failures.is_due(wanted.digest)):
             return False
+        what = f"{wanted.model_id} {wanted.version}"
+        at_fault: Assignment | str = wanted  # what nobody signed says nothing about its digest
         try:
+            self._releases.accept(wanted)
+            at_fault = wanted.digest
             self._activate(wanted, what)
         except UnauthorizedError:  # says nothing about the release
             raise
         except (OctomilError, OSError) as error:
             self._say(f"{what}: {error}")
             is_its_fault = _is_fault_of_release(error)
+            self._failures.note(at_fault, _LONGEST_S if is_its_fault else _LONGEST_OUTSIDE_S)
             if is_its_fault:
                 self._attest(wanted, "failed", str(error))
-            self._failures[wanted.digest] = self._one_more(failures, is_its_fault=is_its_fault)
             return False
-        self._failures.pop(wanted.digest, None)
-        self._attest(wanted, "active")
+        if not self._attest(wanted, "active"):
+            self._failures.note(wanted.digest, _LONGEST_OUTSIDE_S)
+            return False
+        self._failures.forget(wanted, wanted.digest)
+        self._settled.add(wanted)
         self._say(f"{what}: runs, {wanted.digest}")
         return True
 
     def _activate(self, wanted: Assignment, what: str) -> None:
-        """Return when an assignment runs.
+        """Return when an accepted assignment runs.
 
         Raises:
             OctomilError: it does not.
         """
-        self._releases.accept(wanted)
         if self._activator.running(wanted.model_id) == wanted.digest:
             return
         self._say(f"{what}: fetching")
@@ -195,13 +199,12 @@ class Agent:
         if found != wanted.digest:
             raise DigestMismatchError(f"{wanted.digest} was activated, and {found} runs")
 
-    def _one_more(self, before: "_Failures | None", *, is_its_fault: bool) -> "_Failures":
-        number = 1 if before is None else before.number + 1
-        longest_s = _LONGEST_S if is_its_fault else _LONGEST_OUTSIDE_S
-        wait_s = min(longest_s, self._pace.poll_s * 2 ** min(number, 16))
-        return _Failures(number, self._clock() + wait_s)
+    def _attest(self, wanted: Assignment, status: str, message: str | None = None) -> bool:
+        """Tell the control plane what came of an assignment; return whether it heard.
 
-    def _attest(self, wanted: Assignment, status: str, message: str | None = None) -> None:
+        Raises:
+            UnauthorizedError: it does not take the access token.
+        """
         body: dict[str, Any] = {
             "model_id": wanted.model_id,
             "version": wanted.version,
@@ -209,8 +212,22 @@ class Agent:
             "status": status,
         }
         if message is not None:
-            body["message"] = " ".join(message.split())[:2000]
-        self._session.api.post(self._path("attestations"), body)
+            body["message"] = " ".join(plain_text(message).split())[:_MESSAGE_CHARS]
+        try:
+            self._session.api.post(self._path("attestations"), body)
+        except UnauthorizedError:
+            raise
+        except (OctomilError, OSError) as error:
+            what = f"{wanted.model_id} {wanted.version}"
+            self._say(f"{what}: that it is {status} was not told: {error}")
+            return False
+        return True
+
+    def _jittered(self, seconds: float) -> float:
+        return seconds * (0.8 + 0.4 * self._rng.random())
+
+    def _say(self, line: str) -> None:
+        self._tell(plain_text(line))  # some of it is from the server
 
     def _path(self, *more: str) -> str:
         return path_to("devices", self._session.device_id, *more)

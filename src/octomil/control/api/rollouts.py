@@ -116,9 +116,7 @@ def rollouts_router(plane: ControlPlane) -> APIRouter:
         caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_WRITE, ITSELF])],
     ) -> AttestationView:
         """Take a device's word for what it runs."""
-        attestation = await threads.write(service.attest, caller, device_id, body)
-        plane.last_seen.note(device_id)
-        return attestation_view_of(attestation)
+        return attestation_view_of(await threads.write(service.attest, caller, device_id, body))
 
     return router
 

@@ -18,6 +18,7 @@ from octomil.control.ports.rollouts import Attestations, Offers, Rollouts
 from octomil.control.ports.store import (
     OutcomeUnknownError,
     Store,
+    StoreBusyError,
     StoreUnreachableError,
     SystemTransaction,
     Transaction,
@@ -58,6 +59,7 @@ __all__ = [
     "SharedLimits",
     "Spool",
     "Store",
+    "StoreBusyError",
     "StoreUnreachableError",
     "SystemTransaction",
     "TokenFamilies",

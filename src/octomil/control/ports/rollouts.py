@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
-from octomil.control.records import Attestation, Rollout, RolloutStatus
+from octomil.control.records import Attestation, ManifestKey, Rollout, RolloutStatus
 
 
 class Rollouts(Protocol):
@@ -33,7 +33,10 @@ class Rollouts(Protocol):
         """Return the rollout that says what a model's devices run."""
 
     def last_completed(self, model_id: str) -> Rollout | None:
-        """Return the rollout that was completed last, and is not deleted."""
+        """Return what a rollback returns to: the last completed rollout but the offered one.
+
+        Left out are those that are deleted, and those whose version was removed.
+        """
 
     def first_lacking(self, rollout: Rollout, begin: str = "") -> str | None:
         """Return the first device, by ids and from `begin` on, that does not attest to run it."""
@@ -59,6 +62,12 @@ class Offers(Protocol):
 
     def all(self) -> Sequence[Rollout]:
         """Return every rollout that is offered."""
+
+    def keys(self) -> Mapping[str, ManifestKey]:
+        """Return the key that signs of each organisation that offers something."""
+
+    def names(self) -> Mapping[str, str]:
+        """Return the name of each model of which something is offered, by its id."""
 
     def versions(self) -> Mapping[str, int]:
         """Return a number for each organisation, which grows with every change of its rollouts."""

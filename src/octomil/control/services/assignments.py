@@ -18,10 +18,12 @@ class Plan:
     Attributes:
         version: grows with every change (`plan_numbers`); 0 while nothing was ever planned.
         assignments: what every device runs.
+        key_id: of the key that signed them; None where there are none.
     """
 
     version: int = 0
     assignments: tuple[Assignment, ...] = ()
+    key_id: str | None = None
 
 
 _NOTHING = Plan()

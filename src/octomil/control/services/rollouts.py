@@ -6,6 +6,8 @@ So far a rollout goes to all devices at once; shares of them, steps and gates ar
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import count
 from threading import Lock
 from typing import Any, NoReturn
 
@@ -16,6 +18,7 @@ from octomil.control.records import Act, Attestation, Rollout, RolloutStatus, Ve
 from octomil.control.services.assignments import Plan, Plans
 from octomil.control.services.callers import Caller
 from octomil.control.services.devices import no_device
+from octomil.control.services.last_seen import LastSeen
 from octomil.control.services.lookup import held_version, require_model
 from octomil.control.services.offers import signed_assignments
 from octomil.errors import ConflictError, ForbiddenError, NotFoundError, NotImplementedYetError
@@ -36,13 +39,16 @@ class RolloutService:
         store: where they are.
         clock: tells the time.
         plans: what devices are told; `refresh` brings it up to date.
+        last_seen: is told of who attests.
     """
 
-    def __init__(self, store: Store, clock: Clock, plans: Plans) -> None:
+    def __init__(self, store: Store, clock: Clock, plans: Plans, last_seen: LastSeen) -> None:
         self._store = store
         self._clock = clock
+        self._last_seen = last_seen
         self._plans = plans
-        self._lock = Lock()  # so that of two that refresh, the later look is the one that stays
+        self._looks, self._latest = count(1), 0
+        self._lock = Lock()
         self._begin_epoch()
         self.refresh()
 
@@ -192,6 +198,7 @@ class RolloutService:
         with self._store.transaction(caller.organisation) as tx:
             require_model(tx, request.model_id)
             tx.attestations.put(attestation)
+            tx.after_commit(partial(self._last_seen.note, device_id))
         return attestation
 
     def _refuse_for_another(self, caller: Caller, device_id: str) -> NoReturn:
@@ -201,26 +208,30 @@ class RolloutService:
         raise ForbiddenError(f"only {device_id!r} itself can attest what it runs")
 
     def refresh(self) -> None:
-        """Tell devices what the store says, whichever replica changed it."""
-        with self._lock:
-            with self._store.system_snapshot() as tx:
-                epoch = int(tx.setting(EPOCH_SETTING) or 0)
-                changes, offers = tx.offers.versions(), _by_owner(tx.offers.all())
-            plans = {
-                owner: self._planned(owner, plan_number(epoch, n), offers.get(owner, ()))
-                for owner, n in changes.items()
-            }
-            self._plans.replace(plans, epoch)
+        """Tell devices what the store says, whichever replica changed it.
 
-    def _planned(self, organisation: str, number: int, offered: Sequence[Rollout]) -> Plan:
-        """Return what an organisation's devices are told; only what changed is signed anew."""
-        known = self._plans.of(organisation)
-        if known.version == number:
-            return known
-        if not offered:
-            return Plan(number)
-        with self._store.snapshot(organisation) as tx:
-            return Plan(number, signed_assignments(tx, offered, number))
+        Of two that look at once neither waits, and what the later one saw stays.
+        """
+        look = next(self._looks)
+        with self._store.system_snapshot() as tx:
+            epoch = int(tx.setting(EPOCH_SETTING) or 0)
+            changes, offers = tx.offers.versions(), _by_owner(tx.offers.all())
+            keys, names = tx.offers.keys(), tx.offers.names()
+        plans = {}
+        for owner, n in changes.items():
+            number, key = plan_number(epoch, n), keys.get(owner)
+            known = self._plans.of(owner)
+            if key is None:  # it offers nothing
+                plans[owner] = Plan(number)
+            elif (known.version, known.key_id) == (number, key.id):
+                plans[owner] = known
+            else:
+                signed = signed_assignments(key, offers[owner], names, number)
+                plans[owner] = Plan(number, signed, key.id)
+        with self._lock:
+            if look > self._latest:
+                self._latest = look
+                self._plans.replace(plans, epoch)
 
     def _begin_epoch(self) -> None:
         """Let plans be counted from now on, where they were never counted before."""

@@ -19,11 +19,14 @@ from sqlalchemy import (
     update,
 )
 
-from octomil.control.records import Attestation, Rollout, RolloutStatus
+from octomil.control.records import Attestation, ManifestKey, Rollout, RolloutStatus
 from octomil.control.records.rollouts import OPEN
 from octomil.control.stores.columns import PLAIN_TEXT, Moment
 from octomil.control.stores.device_table import devices
+from octomil.control.stores.manifest_keys import signing_keys_of
+from octomil.control.stores.models import models
 from octomil.control.stores.schema import insert_new, metadata, upsert
+from octomil.control.stores.versions import versions
 
 rollouts = Table(
     "rollouts",
@@ -129,9 +132,13 @@ class RolloutRows:
         return self._one(rollouts.c.model_id == model_id, rollouts.c.is_offered)
 
     def last_completed(self, model_id: str) -> Rollout | None:
-        """Return the rollout that was completed last, and is not deleted."""
-        completed = (rollouts.c.status == RolloutStatus.COMPLETED) & _SHOWN
-        query = select(*_COLUMNS).where(self._own, rollouts.c.model_id == model_id, completed)
+        """Return the last completed rollout but the offered one, if its version is still there."""
+        completed = (rollouts.c.status == RolloutStatus.COMPLETED) & ~rollouts.c.is_offered & _SHOWN
+        this = (versions.c.id == rollouts.c.version_id) & versions.c.deleted_at.is_not(None)
+        there = ~select(versions.c.id).where(this).exists()
+        query = select(*_COLUMNS).where(
+            self._own, rollouts.c.model_id == model_id, completed, there
+        )
         found = _found(self._connection, query.order_by(rollouts.c.completed_at.desc()).limit(1))
         return found[0] if found else None
 
@@ -199,6 +206,17 @@ class OfferRows:
         """Return every rollout that is offered."""
         query = select(*_COLUMNS).where(rollouts.c.is_offered)
         return _found(self._connection, query.order_by(rollouts.c.id))
+
+    def keys(self) -> Mapping[str, ManifestKey]:
+        """Return the key that signs of each organisation that offers something."""
+        owners = select(rollouts.c.organisation).where(rollouts.c.is_offered)
+        return signing_keys_of(self._connection, owners)
+
+    def names(self) -> Mapping[str, str]:
+        """Return the name of each model of which something is offered, by its id."""
+        offered = select(rollouts.c.model_id).where(rollouts.c.is_offered)
+        query = select(models.c.id, models.c.name).where(models.c.id.in_(offered))
+        return {row.id: row.name for row in self._connection.execute(query)}
 
     def versions(self) -> Mapping[str, int]:
         """Return a number for each organisation, which grows with every change of its rollouts."""

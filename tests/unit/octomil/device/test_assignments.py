@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from octomil.errors import DataFolderError, DigestMismatchError, UnexpectedAnswe
 from octomil.http.api import ApiClient
 from octomil.registry.assignments import PAYLOAD_TYPE, statement
 from octomil.registry.signatures import key_id_of, new_private_key, public_key_of, sign
+from octomil.registry.succession import endorse
 from octomil.wire.devices import Assignment
 from octomil.wire.versions import SignatureView
 from support.scripted import Answer, scripted
@@ -43,18 +44,34 @@ def state(tmp_path: Path) -> Iterator[StateFolder]:
         yield state
 
 
-def accept(state: StateFolder, *assignments: Assignment) -> None:
+def listed(private: bytes, status: str, endorsed_by: bytes | None = None) -> dict:
+    """A key as the control plane lists it."""
+    public = public_key_of(private)
+    said = endorsed_by and endorse(endorsed_by, public)
+    return {
+        "keyid": key_id_of(public), "algorithm": "ed25519", "public_key": text(public),
+        "status": status, "created_at": "now", "retired_at": None,
+        "endorsement": said and {"keyid": said.key_id, "sig": text(said.signature)},
+    }  # fmt: skip
+
+
+def accept(state: StateFolder, *assignments: Assignment, keys: Sequence[dict] = ()) -> None:
     """Take assignments one after the other, each as after a restart."""
-    with scripted(Answer({"keys": []})) as script, ApiClient(script.url, None) as api:
+    with scripted(Answer({"keys": list(keys)})) as script, ApiClient(script.url, None) as api:
         for each in assignments:
             AcceptedAssignments(state, TrustedKeys(state, api)).accept(each)
+
+
+def taken(state: StateFolder) -> dict[str, int]:
+    kept = json.loads(state.assignments.read_text())
+    return {model_id: each["sequence"] for model_id, each in kept.items()}
 
 
 def test_what_was_assigned_last_is_followed_an_older_version_too(state: StateFolder):
     accept(state, assignment(5), assignment(7, "2.0.0"), assignment(7, "2.0.0"))
     accept(state, assignment(8, "1.0.0"))  # a rollback
 
-    assert json.loads(state.assignments.read_text()) == {"m": 8}
+    assert taken(state) == {"m": 8}
 
 
 def test_what_was_assigned_before_is_not_followed_again(state: StateFolder):
@@ -67,7 +84,7 @@ def test_what_was_assigned_before_is_not_followed_again(state: StateFolder):
 def test_models_are_counted_by_themselves(state: StateFolder):
     accept(state, assignment(7), assignment(5, model_id="other"))
 
-    assert json.loads(state.assignments.read_text()) == {"m": 7, "other": 5}
+    assert taken(state) == {"m": 7, "other": 5}
 
 
 @pytest.mark.parametrize(
@@ -87,6 +104,16 @@ def test_nobody_else_can_assign(state: StateFolder):
         accept(state, assignment(7, by=THIEF))
 
 
+def test_who_has_begun_anew_after_a_theft_is_no_longer_the_thiefs(state: StateFolder):
+    """Its key was rotated, and goes on being listed for what it has signed."""
+    state.keys.unlink()
+    keys = [listed(THIEF, "retired"), listed(OWNER, "active", endorsed_by=THIEF)]
+    accept(state, assignment(7), keys=keys)
+
+    with pytest.raises(DigestMismatchError, match="none of the keys"):
+        accept(state, assignment(8, by=THIEF), keys=keys)
+
+
 def test_without_a_signature_nothing_is_followed(state: StateFolder):
     bare = replace(assignment(7), signature=SignatureView(keyid="x", sig="?"))
 
@@ -94,7 +121,7 @@ def test_without_a_signature_nothing_is_followed(state: StateFolder):
         accept(state, bare)
 
 
-@pytest.mark.parametrize("kept", ["", "[]", "{", '{"m": null}', '{"m": "x"}'])
+@pytest.mark.parametrize("kept", ["", "[]", "{", '{"m": null}', '{"m": 7}', '{"m": {}}'])
 def test_what_was_taken_is_not_forgotten_by_damage(state: StateFolder, kept: str):
     state.assignments.write_text(kept)
 
