@@ -1,12 +1,9 @@
 """What the agent does when something goes wrong, against a real server that answers as told."""
 
-import base64
 import errno
 import hashlib
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from threading import Event
 from typing import Any, Self
 
@@ -16,19 +13,19 @@ from octomil.device.activation import LinkActivator
 from octomil.device.agent import Agent, Pace
 from octomil.device.releases import Release, Releases
 from octomil.device.session import AUTH_PATIENCE_S, Session
-from octomil.device.state import Identity, StateFolder, open_state_folder
+from octomil.device.state import Identity, StateFolder
 from octomil.errors import InvalidModelFileError, ModelUnavailableError, UnauthorizedError
 from octomil.registry.assignments import PAYLOAD_TYPE as ASSIGNMENT
 from octomil.registry.assignments import statement
 from octomil.registry.manifest import PAYLOAD_TYPE as MANIFEST
 from octomil.registry.manifest import Manifest, ManifestFile, digest_of, hex_of
-from octomil.registry.signatures import key_id_of, new_private_key, public_key_of, sign
+from octomil.registry.signatures import key_id_of, public_key_of, sign
 from octomil.sdk.downloads import Downloader
 from octomil.wire.texts import is_plain_text
+from support.device_keys import OWNER, text
 from support.scripted import Answer, Script, problem, scripted
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-OWNER = new_private_key()
 CONTENT = b"weights"
 FILES = {"onnx": ManifestFile(digest=f"sha256:{hashlib.sha256(CONTENT).hexdigest()}", size=7)}
 PAYLOAD = Manifest(name="mnist", version="1.0.0", files=FILES, lineage=(), created="x").payload()
@@ -40,10 +37,6 @@ TOKENS = {
 REFUSED = problem("unauthorized", 401)
 REGISTERED = Answer({"id": "dev_1"})
 LATER = {"Retry-After": "3600"}  # so long that nobody waits for it
-
-
-def text(data: bytes) -> str:
-    return base64.b64encode(data).decode()
 
 
 def signature(kind: str, payload: bytes) -> dict[str, str]:
@@ -71,14 +64,6 @@ def enveloped(payload: bytes = PAYLOAD) -> Answer:
     signatures = [signature(MANIFEST, payload)]
     shown = {"digest": digest_of(payload), "manifest": {}, "payloadType": MANIFEST}
     return Answer({**shown, "payload": text(payload), "signatures": signatures})
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[StateFolder]:
-    with open_state_folder(tmp_path / "device") as state:
-        public = public_key_of(OWNER)
-        state.keys.write_text(json.dumps({key_id_of(public): text(public)}))
-        yield state
 
 
 class Device:

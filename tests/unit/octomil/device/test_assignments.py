@@ -1,15 +1,13 @@
 """Which assignments a device follows: signed ones, and none older than the last."""
 
-import base64
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from octomil.device.assignments import AcceptedAssignments
-from octomil.device.state import StateFolder, open_state_folder
+from octomil.device.state import StateFolder
 from octomil.device.trust import TrustedKeys
 from octomil.errors import DataFolderError, DigestMismatchError, UnexpectedAnswerError
 from octomil.http.api import ApiClient
@@ -18,13 +16,10 @@ from octomil.registry.signatures import key_id_of, new_private_key, public_key_o
 from octomil.registry.succession import endorse
 from octomil.wire.devices import Assignment
 from octomil.wire.versions import SignatureView
+from support.device_keys import OWNER, text
 from support.scripted import Answer, scripted
 
-OWNER, THIEF = new_private_key(), new_private_key()
-
-
-def text(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+THIEF = new_private_key()
 
 
 def assignment(sequence: int, version: str = "1.0.0", by: bytes = OWNER, **changes) -> Assignment:
@@ -33,15 +28,6 @@ def assignment(sequence: int, version: str = "1.0.0", by: bytes = OWNER, **chang
     signature = sign(by, PAYLOAD_TYPE, statement(**said, sequence=sequence))
     shown = SignatureView(keyid=key_id_of(public_key_of(by)), sig=text(signature))
     return Assignment(**said, sequence=sequence, signature=shown)
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[StateFolder]:
-    """A device that had its first contact: it trusts the owner's key."""
-    with open_state_folder(tmp_path / "device") as state:
-        public = public_key_of(OWNER)
-        state.keys.write_text(json.dumps({key_id_of(public): text(public)}))
-        yield state
 
 
 def listed(private: bytes, status: str, endorsed_by: bytes | None = None) -> dict:

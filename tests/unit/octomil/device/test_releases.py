@@ -1,6 +1,5 @@
 """What a device does about a server that wants it to run or to write something else."""
 
-import base64
 import hashlib
 import json
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from octomil.device.releases import Releases
-from octomil.device.state import StateFolder, open_state_folder
+from octomil.device.state import StateFolder
 from octomil.errors import (
     DataFolderError,
     DigestMismatchError,
@@ -22,14 +21,11 @@ from octomil.registry.manifest import PAYLOAD_TYPE, Manifest, ManifestFile, dige
 from octomil.registry.signatures import key_id_of, new_private_key, public_key_of, sign
 from octomil.registry.succession import endorse
 from octomil.sdk.downloads import Downloader
+from support.device_keys import OWNER, text
 from support.hub import Hub, running_hub
 
 CONTENT = b"weights"
-OWNER, THIEF = new_private_key(), new_private_key()
-
-
-def text(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+THIEF = new_private_key()
 
 
 class Server:
@@ -90,15 +86,6 @@ def key(
 def server() -> Iterator[Server]:
     with running_hub() as hub:
         yield Server(hub)
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[StateFolder]:
-    """A device that had its first contact: it trusts the owner's key."""
-    with open_state_folder(tmp_path / "device") as state:
-        public = public_key_of(OWNER)
-        state.keys.write_text(json.dumps({key_id_of(public): text(public)}))
-        yield state
 
 
 def obtain(server: Server, state: StateFolder, digest: str) -> Path:
