@@ -24,7 +24,7 @@ from bench.process import (
     HOST,
     BenchError,
     Server,
-    free_port,
+    listening,
     octomil_program,
     serving,
     wait_for_200,
@@ -111,6 +111,7 @@ class Series:
 
     def _check(self, server: Server, stack: ExitStack) -> list[tuple[Client, httpx.Client]]:
         """Wait until a server answers, look at everything, and return who calls it from now on."""
+        server = listening(server)
         taken_s = wait_for_200(server, "/ready")
         if self._was_killed:
             self.restarts_s.append(taken_s)
@@ -182,14 +183,15 @@ class Series:
 
     @contextmanager
     def _started(self, point: str) -> Iterator[Server]:
-        port, nth = free_port(), self._chance.randint(1, _PASSES)
+        nth = self._chance.randint(1, _PASSES)
         if point in POINTS and POINTS[point].at_start:
             nth = 1
         self._hours += _HOURS
         argv = [sys.executable, "-m", "bench.dying", point, "--nth", str(nth)]
         argv += ["--hours", str(self._hours), "--", "up", "--data-dir", str(self._folder)]
-        argv += ["--port", str(port), "--rate-limit", "off"]
-        with serving("crashes-up", argv, port=port, cores=set(usable_cores())) as server:
+        argv += ["--port", "0", "--rate-limit", "off"]
+        cores, logs = set(usable_cores()), self._folder.parent
+        with serving("up", argv, port=0, cores=cores, logs=logs) as server:
             yield server
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 from bench.process import BenchError
 from bench.report import ROOT
@@ -43,3 +44,8 @@ def postgres() -> Iterator[str]:
         process.stdin.close()
         process.stdout.close()
         process.wait(timeout=60)
+
+
+def database_at(url: str, name: str) -> str:
+    """The URL of another database of the same server."""
+    return urlsplit(url)._replace(path=f"/{name}").geturl()

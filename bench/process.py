@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.cpu import on_cores
@@ -17,6 +18,7 @@ from bench.report import ROOT
 
 LOGS = ROOT / ".cache" / "bench" / "logs"
 HOST = "127.0.0.1"
+_LISTENING = re.compile(r"^\[up\] Listening on http://[^\s/]*:(\d+)\n", re.MULTILINE)
 
 
 class BenchError(RuntimeError):
@@ -61,10 +63,11 @@ def serving(
     port: int,
     cores: set[int],
     env: Mapping[str, str] | None = None,
+    logs: Path = LOGS,
 ) -> Iterator[Server]:
-    """Run `argv` on `cores` in a session of its own; its output goes to a log file."""
-    LOGS.mkdir(parents=True, exist_ok=True)
-    log = LOGS / f"{name}.log"
+    """Run `argv` on `cores` in a session of its own; its output goes to a file in `logs`."""
+    logs.mkdir(parents=True, exist_ok=True)
+    log = logs / f"{name}.log"
     with log.open("wb") as output, on_cores(cores):
         started_at_s = time.perf_counter()
         process = subprocess.Popen(
@@ -138,6 +141,24 @@ def wait_for_200(
         time.sleep(0.005)
     tail = server.log.read_text(encoding="utf-8", errors="replace")[-2000:]
     raise BenchError(f"{server.name}: {path} never answered 200 ({last}); its log ends:\n{tail}")
+
+
+def listening(server: Server, timeout_s: float = 120) -> Server:
+    """Return a server that chooses its port, as it says in its log where it listens.
+
+    Raises:
+        BenchError: the process ended or the time is up; the message ends with its log.
+    """
+    told = ""
+    while time.perf_counter() - server.started_at_s < timeout_s:
+        has_ended = _has_ended(server.pid)
+        told = server.log.read_text(encoding="utf-8", errors="replace")
+        if (found := _LISTENING.search(told)) is not None:
+            return replace(server, port=int(found[1]))
+        if has_ended:
+            break
+        time.sleep(0.005)
+    raise BenchError(f"{server.name} never listened; its log ends:\n{told[-2000:]}")
 
 
 def _has_ended(pid: int) -> bool:

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Engine, event
 
-from bench.postgres import postgres
+from bench.postgres import database_at, postgres
 from bench.report import Row, compare
 from octomil.compose_control import DEFAULT_ORGANISATION, assemble, first_admin_key
 from octomil.control.identifiers import new_id
@@ -212,15 +212,12 @@ def _postgres(folder: Path) -> Iterator[Opened]:
     import psycopg
 
     with postgres() as server, psycopg.connect(server, autocommit=True) as connection:
-        url = server.rpartition("/")[0]
+        ours, copy = database_at(server, "ours"), database_at(server, "bare")
         connection.execute("CREATE DATABASE ours")
-        with _plane(f"{url}/ours", folder) as plane:
+        with _plane(ours, folder) as plane:
             made = fill(plane)
         connection.execute("CREATE DATABASE bare TEMPLATE ours")
-        with (
-            _plane(f"{url}/ours", folder) as plane,
-            closing(BarePostgres(f"{url}/bare")) as bare,
-        ):
+        with _plane(ours, folder) as plane, closing(BarePostgres(copy)) as bare:
             yield plane, made, bare
 
 

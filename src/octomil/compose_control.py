@@ -115,7 +115,8 @@ def assemble(
     """Wire a control plane over the places that its things are kept in."""
     blobs, spool = open_blobs(blob_url), open_spool(blob_url, uploads)
     store = open_store(database_url)
-    devices = DeviceService(store, clock)
+    last_seen = LastSeen(store, clock, lambda tx, seen: tx.note_last_seen(seen))
+    devices = DeviceService(store, clock, last_seen)
     access_tokens, api_keys = AccessTokens(store, clock), ApiKeyService(store, clock)
     intake, versions = Intake(store, blobs, spool, clock), VersionService(store, clock)
     return ControlPlane(
@@ -133,7 +134,7 @@ def assemble(
         fleet=FleetService(store, clock, access_tokens),
         devices=devices,
         device_auth=DeviceAuth(store, clock, devices, access_tokens),
-        last_seen=LastSeen(store, clock, lambda tx, seen: tx.note_last_seen(seen)),
+        last_seen=last_seen,
         key_uses=LastSeen(store, clock, lambda tx, used: tx.note_key_uses(used)),
         rate_limits=RateLimits(limits, _shared_limits(redis_url)),
         failures=FailedCredentials(limits.failures),
@@ -146,7 +147,7 @@ def assemble(
         garbage=Garbage(store, blobs, spool, clock),
         public_url=None if public_url is None else require_public_url(public_url),
         **_registry(store, clock),
-        **_rollouts(store, clock),
+        **_rollouts(store, clock, last_seen),
         **_webhooks(store, clock, allow_private=webhooks_private),
         leftovers=LeftoverService(store, clock),
     )
@@ -183,14 +184,14 @@ class _Rollouts(TypedDict):
     blocks: BlockService
 
 
-def _rollouts(store: Store, clock: Clock) -> _Rollouts:
+def _rollouts(store: Store, clock: Clock, last_seen: LastSeen) -> _Rollouts:
     plans = Plans()
     return _Rollouts(
         plans=plans,
         offers=Offers(store, clock, plans),
         rollouts=RolloutService(store, clock),
         orchestrator=Orchestrator(store, clock),
-        attestations=AttestationService(store, clock),
+        attestations=AttestationService(store, clock, last_seen),
         blocks=BlockService(store, clock),
     )
 

@@ -57,6 +57,23 @@ async def test_bootstrapping_again_is_the_same_device(admin: httpx.AsyncClient, 
     assert again["device_id"] == first["device_id"]
 
 
+async def test_a_bootstrap_whose_answer_was_lost_may_be_repeated(admin: httpx.AsyncClient, anybody):
+    """By a bootstrap token that is good once, with the key that clients send on every try."""
+    invitation = {"name": "line 1", "max_uses": 1, "device_scopes": ["devices:write"]}
+    made = await admin.post(f"{API}/device-auth/bootstrap-tokens", json=invitation)
+    headers = {**bearer(made.json()["token"]), "Idempotency-Key": "once"}
+
+    answers = [
+        await anybody.post(f"{API}/device-auth/bootstrap", json=BOOTSTRAP, headers=headers)
+        for _ in range(2)
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 200], answers[1].text
+    lost, tokens = (answer.json() for answer in answers)
+    assert tokens["device_id"] == lost["device_id"]
+    assert await works(anybody, tokens)
+
+
 async def test_an_identifier_of_another_device_is_a_conflict(admin: httpx.AsyncClient):
     await bootstrapped(admin)
     body = BOOTSTRAP | {"device_id": "dev_other"}

@@ -1,13 +1,22 @@
 """What an attacker with a key sends: nothing of it may stay behind and do harm later."""
 
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from pathlib import Path
+
 import httpx
 import pytest
 
 from octomil.control.api.json_bodies import MAX_DEPTH
+from octomil.control.cursors import cursor_of
 from octomil.control.services.merging import MAX_CHARS
-from support.control import API
+from support.control import API, client_of, control_plane, key_of
+from support.control_routes import ControlRoute, routes_of
 from support.model_files import onnx_file
+from support.postgres import fresh_database
 from support.registry import new_model
+
+Swept = tuple[httpx.AsyncClient, list[ControlRoute]]
 
 
 def nested(depth: int, opening: str = "[", closing: str = "]") -> str:
@@ -98,6 +107,73 @@ async def test_paths_lead_nowhere_else_and_never_into_headers(admin: httpx.Async
     assert "set-cookie" not in answer.headers
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+async def on_each(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Swept]:
+    """A client with every scope, and all routes, on both databases."""
+    with ExitStack() as stack:
+        options = {}
+        if request.param == "postgres":
+            server = request.getfixturevalue("postgres")
+            options["database_url"] = stack.enter_context(fresh_database(server))
+        plane = stack.enter_context(control_plane(tmp_path, **options))
+        key = key_of(plane, "default", "*", "installation:admin")
+        async with client_of(plane, key) as client:
+            yield client, list(routes_of(plane))
+
+
+async def test_no_parameter_of_a_path_takes_a_nul(on_each: Swept):
+    """Postgres cannot even look for a text with one in it."""
+    client, routes = on_each
+    swept = [(route, name) for route in routes for name in route.parameters]
+    told = 0
+    for route, name in swept:
+        path = route.filled({each: "a%00b" if each == name else "1" for each in route.parameters})
+
+        answer = await client.request(route.method, path, json={})
+
+        if answer.status_code != 501:  # which is all that a path gets that is not served
+            assert answer.status_code == 400, f"{route} {answer.text}"
+        if answer.status_code != 501 and route.method != "HEAD":
+            fields = [each["field"] for each in answer.json()["details"]["fields"]]
+            assert name in fields, f"{route} {fields}"
+            told += 1
+    assert told > 50
+
+
+async def test_no_text_of_a_query_with_a_nul_reaches_the_database(on_each: Swept):
+    client, routes = on_each
+    swept = [(route, name) for route in routes for name in route.texts]
+    assert len(swept) > 10
+    for route, name in swept:
+        path = route.filled(dict.fromkeys(route.parameters, "1"))
+        answer = await client.request(route.method, path, params={name: "a\0b"})
+
+        assert answer.status_code in (200, 400, 404), f"{route} {name} {answer.text}"
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "place"),
+    [
+        ("devices", {}, ("id", "dev_1")),
+        ("devices", {"text": "a"}, ("identifier", "a", "dev_1")),
+        ("devices", {"seen_after": "2026-01-01T00:00:00Z"},
+         ("last_seen", "2026-01-01T00:00:00+00:00", "dev_1")),
+        ("organisations", {}, ("organisation", "acme")),
+    ],
+)  # fmt: skip
+async def test_a_cursor_with_a_nul_is_refused(
+    on_each: Swept, path: str, query: dict[str, str], place: tuple[str, ...]
+):
+    client, _ = on_each
+    answers = [
+        await client.get(f"{API}/{path}", params={**query, "cursor": cursor_of(*place[:-1], last)})
+        for last in (place[-1], place[-1] + "\0")
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 400], answers[1].text
+    assert "the cursor belongs to no list" in answers[1].json()["message"]
+
+
 async def test_a_request_id_that_is_none_is_not_repeated(admin: httpx.AsyncClient):
     answer = await admin.get(f"{API}/health", headers={"x-request-id": "a <b>\x1b[2J"})
 
@@ -121,3 +197,20 @@ async def test_small_additions_do_not_become_a_large_whole(
     assert [answer.status_code for answer in answers] == [200, 200, 413, 200]
     kept = (await admin.get(url.removesuffix("/metrics"))).json()[field]
     assert {name: len(text) for name, text in kept.items()} == {"a": part, "b": part}
+
+
+async def test_nor_do_they_begin_large(admin: httpx.AsyncClient):
+    model = await new_model(admin)
+    large = {"x": "x" * MAX_CHARS}
+    bodies = [
+        (f"{API}/models", {"name": "large", part: large})
+        for part in ("metadata", "model_contract", "data_contract", "architecture")
+    ]
+    bodies.append((f"{API}/models/{model}/versions", {"version": "1.0.0", "metrics": large}))
+
+    answers = [await admin.post(path, json=body) for path, body in bodies]
+    answers.append(await admin.patch(f"{API}/models/{model}", json={"data_contract": large}))
+
+    assert {answer.status_code for answer in answers} == {413}
+    assert [each["id"] for each in (await admin.get(f"{API}/models")).json()["models"]] == [model]
+    assert (await admin.get(f"{API}/models/{model}/versions")).json()["versions"] == []

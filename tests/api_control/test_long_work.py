@@ -46,6 +46,31 @@ async def test_downloads_and_uploads_go_on_beside_files_that_are_looked_through(
     assert [each.status_code for each in answers] == [200] * WORKERS
 
 
+async def test_one_upload_that_is_completed_again_and_again_takes_one_thread(
+    admin: httpx.AsyncClient, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+):
+    content = safetensors_file(w=[1.0])
+    first, other = [await uploaded_whole(admin, content) for _ in range(2)]
+    go_on, keep = threading.Event(), Intake.keep
+
+    def kept_later(self, upload_id, **how):
+        assert upload_id == other or go_on.wait(HANGS_S)
+        return keep(self, upload_id, **how)
+
+    monkeypatch.setattr(Intake, "keep", kept_later)
+    completing = [asyncio.create_task(completed(admin, first, content)) for _ in range(WORKERS + 1)]
+    try:
+        async with asyncio.timeout(HANGS_S):
+            while plane.uploads._turns.users(first) < WORKERS:
+                await asyncio.sleep(0.01)
+            assert (await completed(admin, other, content)).status_code == 200
+    finally:
+        go_on.set()
+        answers = await asyncio.gather(*completing)
+
+    assert [each.status_code for each in answers] == [200] * (WORKERS + 1)
+
+
 async def test_the_end_gives_up_what_is_looked_through_and_keeps_the_upload(tmp_path: Path):
     with control_plane(tmp_path) as plane:
         key = key_of(plane)

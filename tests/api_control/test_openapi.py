@@ -35,7 +35,7 @@ WRONG = {"integer": [True, "12", 1.5], "number": [True, "12"], "boolean": [1, "y
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeProcess]:
     folder = tmp_path_factory.mktemp("openapi") / "data"
-    with upping(folder, "--rate-limit", "off") as served:
+    with upping(folder, "--rate-limit", "off", "--failure-rate-limit", "off") as served:
         yield served
     assert not [line for line in served.errors if "Traceback" in line], served.errors[-30:]
 
@@ -69,7 +69,7 @@ def test_what_one_call_makes_the_next_ones_can_use(served: ServeProcess, tmp_pat
 
 @pytest.mark.slow
 def test_calls_that_may_take_the_key_away_are_as_the_document_says(tmp_path: Path):
-    with upping(tmp_path / "data", "--rate-limit", "off") as served:
+    with upping(tmp_path / "data", "--rate-limit", "off", "--failure-rate-limit", "off") as served:
         done = checked(
             served, tmp_path, phases=["coverage"], examples=1, seed=SEED, only=TAKE_THE_KEY_AWAY
         )

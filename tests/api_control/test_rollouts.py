@@ -3,20 +3,26 @@
 import asyncio
 import base64
 import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import NoReturn
 
 import httpx
 import pytest
 
-from octomil.control.jobs.catalog import jobs_of
+from octomil.control.jobs.catalog import jobs_of, read_plans
 from octomil.control.jobs.rollouts import steer
 from octomil.control.plane import ControlPlane
 from octomil.control.records import Rollout
 from octomil.control.services.assignments import Plans
 from octomil.control.services.offers import Offers
 from octomil.control.services.orchestration import Orchestrator
+from octomil.control.stores.rollouts import OfferRows
+from octomil.errors import ServiceUnavailableError
 from octomil.registry.assignments import PAYLOAD_TYPE, statement
 from octomil.registry.signatures import SignatureError, verify
 from octomil.rollouts.states import Transition
+from octomil.wire.rollouts import RolloutRequest
 from support.control import API, client_of, key_of
 from support.model_files import safetensors_file
 from support.registry import new_model, sent
@@ -26,9 +32,12 @@ from support.rollouts import (
     attest,
     begun,
     device,
+    path_of,
     published,
     shown,
+    told,
 )
+from support.versions import caller_of
 
 ALL = {**AT_ONCE, "version": "1.0.0"}
 
@@ -88,6 +97,29 @@ async def test_what_devices_are_told_is_signed(admin: httpx.AsyncClient, model: 
             verify(public, PAYLOAD_TYPE, statement(**{**said, **forged}), sig)
     assert (offer["name"], offer["sequence"]) == ("mnist", told["config_version"])
     assert told["config_version"] < 2**53
+
+
+async def test_a_look_waits_for_no_slower_one_and_is_not_undone_by_it(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, monkeypatch: pytest.MonkeyPatch
+):
+    who, look = await device(admin), OfferRows.numbers
+    wanted = RolloutRequest(version="1.0.0", rollout_percentage=100, start_immediately=True)
+
+    def overtaken(rows: OfferRows) -> Mapping[str, int]:
+        found = look(rows)
+        monkeypatch.setattr(OfferRows, "numbers", look)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(plane.rollouts.create, caller_of(), model, wanted).result(30)
+            pool.submit(plane.offers.refresh).result(30)
+        return found
+
+    later = plane.plans.of("default").number
+    monkeypatch.setattr(OfferRows, "numbers", overtaken)
+    plane.offers.refresh()
+
+    assert plane.plans.of("default").number > later
+    assert [each.layers[0].version for each in plane.plans.of("default").models] == ["1.0.0"]
+    assert (await assigned(admin, who))["config_version"] == plane.plans.of("default").number
 
 
 async def test_a_replica_that_lags_behind_does_not_send_devices_back(
@@ -301,3 +333,128 @@ async def test_a_rollout_that_cannot_be_looked_at_holds_up_no_other_and_no_plans
 
     assert [(await shown(admin, each))["status"] for each in rollouts] == ["active", "completed"]
     assert {"steer rollouts", "read plans"} <= set(jobs_of(plane))
+
+
+async def test_once_the_signing_key_is_rotated_the_new_one_signs_what_is_assigned(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str
+):
+    who = await device(admin)
+    await begun(admin, model)
+    (before,) = (await assigned(admin, who))["assignments"]
+
+    new = (await admin.post(f"{API}/signing-keys/rotate")).json()
+
+    (after,) = (await assigned(admin, who))["assignments"]
+    assert after["signature"]["keyid"] == new["keyid"]
+    assert {**after, "signature": before["signature"]} == before
+    said = {name: after[name] for name in ("model_id", "name", "version", "digest", "sequence")}
+    payload = statement(device_id=who[0], **said)
+    signature = base64.b64decode(after["signature"]["sig"])
+    verify(base64.b64decode(new["public_key"]), PAYLOAD_TYPE, payload, signature)
+    restarted = Plans()
+    Offers(plane.store, plane.clock, restarted)
+    assert restarted.of("default") == plane.plans.of("default")
+    assert restarted.answer("default", who[0], None) == plane.plans.answer("default", who[0], None)
+
+
+async def test_a_start_reads_what_all_organisations_are_assigned_at_once(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, monkeypatch: pytest.MonkeyPatch
+):
+    await begun(admin, model)
+    async with client_of(plane, key_of(plane, "globex")) as stranger:
+        other = await new_model(stranger)
+        await published(stranger, other, "1.0.0")
+        await begun(stranger, other)
+
+    def refused(organisation: str) -> NoReturn:
+        raise AssertionError(f"{organisation} is read by itself")
+
+    monkeypatch.setattr(plane.store, "snapshot", refused)
+    monkeypatch.setattr(plane.store, "transaction", refused)
+    plans = Plans()
+    Offers(plane.store, plane.clock, plans)
+
+    for owner, name in (("default", model), ("globex", other)):
+        assert [each.model_id for each in plans.of(owner).models] == [name]
+        assert plans.of(owner) == plane.plans.of(owner)
+
+
+async def test_what_did_not_change_is_not_read_again(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, monkeypatch: pytest.MonkeyPatch
+):
+    await begun(admin, model)
+    before = plane.plans.of("default")
+
+    def refused(rows: OfferRows, organisations: set[str]) -> NoReturn:
+        raise AssertionError(f"{organisations} are read again")
+
+    monkeypatch.setattr(OfferRows, "layers", refused)
+    plane.offers.refresh()
+
+    assert plane.plans.of("default") is before
+
+
+@pytest.mark.parametrize("headers", [{}, {"idempotency-key": "once"}], ids=["plain", "once"])
+async def test_what_was_committed_is_answered_although_the_plans_cannot_be_read_at_once(
+    admin: httpx.AsyncClient,
+    plane: ControlPlane,
+    model: str,
+    headers: dict,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    who, path = await device(admin), f"{API}/models/{model}/rollouts"
+
+    def unreachable(offers: OfferRows) -> NoReturn:
+        raise ServiceUnavailableError("the database does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OfferRows, "numbers", unreachable)
+        answer = await admin.post(path, json=ALL, headers=headers)
+    assert answer.status_code == 201, answer.text
+    assert "the database does not answer" in caplog.text
+
+    await read_plans(plane)
+
+    assert await told(admin, who) == ["1.0.0"]
+
+
+async def completed(client: httpx.AsyncClient, plane: ControlPlane, model: str, number: str) -> str:
+    """A rollout that the only device runs; returns its id."""
+    rollout = await begun(client, model, number)
+    await attest(client, await device(client), rollout)
+    await steer(plane)
+    assert (await shown(client, rollout))["status"] == "completed"
+    return str(rollout["id"])
+
+
+async def test_the_version_that_a_rollback_returns_to_cannot_be_removed(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str
+):
+    before = await completed(admin, plane, model, "1.0.0")
+    bad = await begun(admin, model, "2.0.0")
+    version = f"{API}/models/{model}/versions/1.0.0"
+
+    refused = await admin.delete(version)
+    assert (refused.status_code, before in refused.json()["message"]) == (409, True)
+    await admin.delete(path_of(bad), params={"force": "true"})
+
+    assert await told(admin, await device(admin)) == ["1.0.0"]
+    assert (await admin.get(f"{version}/manifest")).status_code == 200
+
+
+async def test_a_version_that_no_rollback_returns_to_can_be_removed_and_is_never_offered(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str
+):
+    await published(admin, model, "3.0.0")
+    made = [await completed(admin, plane, model, f"{number}.0.0") for number in (1, 2, 3)]
+    path = f"{API}/models/{model}"
+
+    assert (await admin.delete(f"{path}/versions/1.0.0")).status_code == 200
+    assert (await admin.delete(f"{path}/versions/2.0.0")).status_code == 409
+    offered = []
+    for each in reversed(made[1:]):
+        await admin.delete(f"{path}/rollouts/{each}", params={"force": "true"})
+        offered.append(await told(admin, await device(admin)))
+
+    assert offered == [["2.0.0"], []]

@@ -1,6 +1,7 @@
 """Signing keys over HTTP: one follows another, and what the old one signed goes on being signed."""
 
 import base64
+from pathlib import Path
 
 import httpx
 import pytest
@@ -92,3 +93,35 @@ async def test_it_needs_a_scope_of_its_own(
     answer = await anybody.post(f"{API}/signing-keys/rotate", headers=headers)
 
     assert (answer.status_code, "signing-keys:write" in answer.text) == (403, True)
+
+
+async def test_no_file_of_the_database_has_a_retired_keys_private_part(
+    admin: httpx.AsyncClient, plane: ControlPlane, tmp_path: Path
+):
+    await admin.post(f"{API}/signing-keys/rotate")
+    with plane.store.snapshot("default") as tx:
+        old = tx.manifest_keys.current()
+    assert old is not None
+    assert old.private in kept(tmp_path)
+
+    await admin.post(f"{API}/signing-keys/rotate")
+
+    assert old.private not in kept(tmp_path)
+    assert old.public in kept(tmp_path)
+
+
+def kept(folder: Path) -> bytes:
+    """Every byte of the database's files."""
+    return b"".join(path.read_bytes() for path in sorted(folder.glob("octomil.sqlite3*")))
+
+
+async def test_a_reader_of_what_is_to_go_keeps_no_key_from_being_rotated(
+    admin: httpx.AsyncClient, plane: ControlPlane, caplog: pytest.LogCaptureFixture
+):
+    with plane.store.snapshot("default") as tx:
+        assert tx.manifest_keys.list() == []
+        answer = await admin.post(f"{API}/signing-keys/rotate")
+
+    assert answer.status_code == 201, answer.text
+    assert "octomil.sqlite3-wal, which somebody reads" in caplog.text
+    plane.store.scrub()

@@ -7,8 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
+from octomil.control.jobs.catalog import write_last_seen
 from octomil.control.jobs.rollouts import steer
 from octomil.control.plane import ControlPlane
+from octomil.control.services.observations import observed
 from octomil.rollouts.device_states import DeviceState
 from support.control import API
 from support.registry import new_model
@@ -258,6 +260,27 @@ async def test_devices_that_were_broken_before_and_others_say_nothing(
     assert (await shown(admin, rollout))["status"] == "active"
     affected = (await admin.get(path_of(rollout, "affected-devices"))).json()
     assert outside[0][0] not in [each["device_id"] for each in affected]
+
+
+async def test_who_says_again_what_it_runs_stays_in_the_comparison(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
+):
+    await everywhere(admin, plane, model, fleet)
+    (before,) = (await admin.get(f"{API}/models/{model}/rollouts")).json()
+    ill, *well = fleet.values()
+    await attest(admin, ill, before, status="failed", message="was ill already")
+    plane.clock.advance(seconds=1)
+    rollout = await begun(admin, model, "2.0.0")
+    plane.clock.advance(minutes=30)
+    await take(admin, before, well)
+    await attest(admin, ill, before, status="failed", message="still is")
+    await attest(admin, well[0], before, status="failed", message="since the step began")
+    await write_last_seen(plane)
+
+    with plane.store.snapshot("default") as tx:
+        seen = observed(tx, tx.rollouts.get(model, rollout["id"]), plane.clock())
+
+    assert (seen.baseline.devices, seen.baseline.failed) == (29, 1)
 
 
 async def test_a_pause_reaches_the_next_poll_and_takes_nothing_away(

@@ -1,10 +1,10 @@
 """`/uploads` over HTTP: files sent in several requests."""
 
+import asyncio
 import hashlib
 import sys
 from datetime import timedelta
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import httpx
@@ -16,10 +16,10 @@ from octomil.control.services import intake
 from octomil.control.services.uploads import EXPIRES
 from octomil.convert.files import inspect_in_sandbox
 from octomil.convert.inspection import Inspection
-from octomil.errors import ConflictError
 from support import model_files as made
 from support.control import API, WallClock, client_of, control_plane, key_of
 from support.registry import appended, begun, completed, downloaded, new_model, uploaded
+from support.waiting import PATIENCE_S, eventually
 
 CONTENT = made.safetensors_file(w=[1.0, 2.0, 3.0])
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -115,22 +115,21 @@ async def test_of_two_that_complete_an_upload_at_once_the_second_gets_what_the_f
 ):
     upload = await begun(admin, len(CONTENT))
     await appended(admin, upload, 0, CONTENT)
-    noted, got = upload_of(plane, upload), []
-    second = Thread(target=lambda: got.append(plane.uploads.keep(noted, DIGEST)))
+    loop, second = asyncio.get_running_loop(), []
 
     def look(*how: Any) -> Inspection:
-        if second.ident is None:
-            second.start()
-            second.join(0.5)  # one that did not wait would be through by then
+        assert not second  # it waits, and then there is nothing to look through
+        second.append(asyncio.run_coroutine_threadsafe(completed(admin, upload, CONTENT), loop))
+        eventually(lambda: plane.uploads._turns.users(upload) == 2)
         return inspect_in_sandbox(*how)
 
     monkeypatch.setattr(intake, "inspect_in_sandbox", look)
 
-    first = plane.uploads.keep(noted, DIGEST)
-    second.join()
+    first = await completed(admin, upload, CONTENT)
+    again = await asyncio.wrap_future(second[0])
 
-    assert got == [first]
-    assert (await completed(admin, upload, CONTENT)).status_code == 200
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert first.json()["storage_path"] == again.json()["storage_path"] == f"sha256:{DIGEST}"
     assert b"".join(plane.blobs.read(DIGEST)) == CONTENT
 
 
@@ -139,27 +138,42 @@ async def test_a_wrong_digest_takes_nothing_from_who_has_the_right_one(
 ):
     upload = await begun(admin, len(CONTENT))
     await appended(admin, upload, 0, CONTENT)
-    noted, raised = upload_of(plane, upload), []
-
-    def complete_wrongly() -> None:
-        with pytest.raises(ConflictError, match="another SHA-256") as caught:
-            plane.uploads.keep(noted, "0" * 64)
-        raised.append(caught.value)
-
-    second = Thread(target=complete_wrongly)
+    loop, second = asyncio.get_running_loop(), []
 
     def look(*how: Any) -> Inspection:
-        second.start()
-        second.join(0.5)
+        wrong = completed(admin, upload, b"something else")
+        second.append(asyncio.run_coroutine_threadsafe(wrong, loop))
+        eventually(lambda: plane.uploads._turns.users(upload) == 2)
         return inspect_in_sandbox(*how)
 
     monkeypatch.setattr(intake, "inspect_in_sandbox", look)
 
     assert (await completed(admin, upload, CONTENT)).status_code == 200
-    second.join()
+    answer = await asyncio.wrap_future(second[0])
 
-    assert len(raised) == 1
+    assert (answer.status_code, answer.json()["error"]) == (409, "conflict")
+    assert "another SHA-256" in answer.json()["message"]
     assert b"".join(plane.blobs.read(DIGEST)) == CONTENT
+
+
+async def test_an_upload_that_is_being_completed_takes_no_bytes_and_keeps_nobody_waiting(
+    admin: httpx.AsyncClient, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+):
+    upload = await begun(admin, len(CONTENT))
+    await appended(admin, upload, 0, CONTENT)
+    loop, answers = asyncio.get_running_loop(), []
+
+    def look(*how: Any) -> Inspection:
+        more = asyncio.run_coroutine_threadsafe(appended(admin, upload, 0, b""), loop)
+        late = asyncio.run_coroutine_threadsafe(appended(admin, upload, 0, CONTENT), loop)
+        answers.extend((more.result(PATIENCE_S), late.result(PATIENCE_S)))
+        return inspect_in_sandbox(*how)
+
+    monkeypatch.setattr(intake, "inspect_in_sandbox", look)
+
+    assert (await completed(admin, upload, CONTENT)).status_code == 200
+    assert [each.status_code for each in answers] == [409, 409]
+    assert [each.json()["details"] for each in answers] == [{"offset": len(CONTENT)}] * 2
 
 
 async def test_an_upload_given_up_while_it_is_looked_through_ends_as_given_up(
@@ -180,22 +194,50 @@ async def test_an_upload_given_up_while_it_is_looked_through_ends_as_given_up(
     assert list((tmp_path / "uploads").glob("*.part")) == []
 
 
+@pytest.fixture
+def killed(tmp_path: Path) -> str:
+    """An interpreter that somebody kills at once."""
+    path = tmp_path / "killed"
+    path.write_text("#!/bin/sh\nkill -9 $$\n")
+    path.chmod(0o700)
+    return str(path)
+
+
 async def test_a_reader_that_was_killed_says_nothing_of_the_file(
-    admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, killed: str
 ):
-    killed = tmp_path / "killed"
-    killed.write_text("#!/bin/sh\nkill -9 $$\n")
-    killed.chmod(0o700)
     upload = await begun(admin, len(CONTENT))
     await appended(admin, upload, 0, CONTENT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sys, "executable", str(killed))
+        patch.setattr(sys, "executable", killed)
         answer = await completed(admin, upload, CONTENT)
 
     assert (answer.status_code, answer.json()["error"]) == (503, "service_unavailable")
     assert (await admin.get(f"{API}/uploads/{upload}")).json()["offset"] == len(CONTENT)
     assert (await completed(admin, upload, CONTENT)).status_code == 200
+
+
+async def test_a_converter_that_was_killed_says_nothing_of_the_file(
+    admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, killed: str
+):
+    content = made.torch_file(weight=[1.0])
+    upload = await begun(admin, len(content))
+    await appended(admin, upload, 0, content)
+
+    with monkeypatch.context() as patch:
+
+        def approve(_found: Inspection) -> None:
+            """Looked through it is; what begins now is the conversion."""
+            patch.setattr(sys, "executable", killed)
+
+        patch.setattr(intake, "can_convert", approve)
+        answer = await completed(admin, upload, content)
+
+    assert (answer.status_code, answer.json()["error"]) == (503, "service_unavailable")
+    assert "could not be converted" in answer.json()["message"]
+    assert (await admin.get(f"{API}/uploads/{upload}")).json()["offset"] == len(content)
+    assert (await completed(admin, upload, content)).status_code == 200
 
 
 async def test_what_is_no_model_is_refused_at_the_end(admin: httpx.AsyncClient, tmp_path: Path):

@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from octomil.control.jobs.webhooks import deliver, forget_old_deliveries
+from octomil.control.jobs.catalog import drop_leftovers
+from octomil.control.jobs.webhooks import deliver
 from octomil.control.plane import ControlPlane
 from octomil.control.services.deliveries import TO_EACH
 from octomil.control.webhook_sender import HttpWebhookSender
@@ -314,10 +315,10 @@ async def test_old_deliveries_are_forgotten(
     await made_model(admin)
     await deliver(plane)
     clock.advance(days=29)
-    await forget_old_deliveries(plane)
+    await drop_leftovers(plane)
     kept = await deliveries(admin, webhook)
     clock.advance(days=2)
-    await forget_old_deliveries(plane)
+    await drop_leftovers(plane)
 
     assert (len(kept), await deliveries(admin, webhook)) == (1, [])
 

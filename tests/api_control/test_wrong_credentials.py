@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from octomil.control.app import build_app
 from octomil.control.gcra import RateLimit
 from octomil.control.plane import ControlPlane
+from octomil.control.services.api_keys import REMEMBERED_S
 from octomil.control.services.rate_limits import Limits
 from octomil.control.stores.sql import SqlSystemTransaction
 from support.control import API, bearer, client_of, control_plane, key_of
@@ -90,8 +92,78 @@ async def test_failures_of_an_address_are_held_against_no_other_and_no_good_toke
         assert (await failing(other, "key")).status_code == 401
 
 
-def client_at(address: str, plane: ControlPlane) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(build_app(plane), client=(address, 50000))
+@pytest.mark.parametrize("what", ["refresh", "key", "link"])
+async def test_failures_that_come_at_once_are_counted_before_they_are_known(
+    stranger: httpx.AsyncClient, what: str
+):
+    answers = await asyncio.gather(*(failing(stranger, what) for _ in range(20)))
+
+    assert sorted(answer.status_code for answer in answers)[2:] == [429] * 18
+
+
+async def test_good_keys_that_come_at_once_pass_however_many(
+    limited: ControlPlane, stranger: httpx.AsyncClient
+):
+    keys = [bearer(key_of(limited)) for _ in range(20)]
+
+    gone = asyncio.create_task(stranger.get(f"{API}/models", headers=keys.pop()))
+    coming = [asyncio.create_task(stranger.get(f"{API}/models", headers=key)) for key in keys]
+    await asyncio.sleep(0)
+    gone.cancel()  # a client that hangs up keeps nobody waiting
+
+    assert {answer.status_code for answer in await asyncio.gather(*coming)} == {200}
+
+
+async def test_a_key_that_was_good_is_looked_up_whatever_others_showed(
+    limited: ControlPlane, stranger: httpx.AsyncClient
+):
+    now_s = 0.0
+    limited.api_keys._clock_s = lambda: now_s
+    key = bearer(key_of(limited))
+    assert (await stranger.get(f"{API}/models", headers=key)).status_code == 200
+    for _ in range(3):
+        await failing(stranger, "key")
+
+    now_s = 2 * REMEMBERED_S
+    assert (await stranger.get(f"{API}/models", headers=key)).status_code == 200
+    with limited.store.transaction("default") as tx:  # as another replica would
+        assert tx.api_keys.revoke(tx.api_keys.list()[-1].id, limited.clock())
+    now_s = 4 * REMEMBERED_S
+    answers = [await stranger.get(f"{API}/models", headers=key) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [401, 429]
+
+
+async def test_a_true_link_that_has_expired_is_no_failure(
+    limited: ControlPlane, stranger: httpx.AsyncClient
+):
+    link, expires_at = limited.download_links.give("default", "0" * 64, "m.onnx")
+    query = {"org_id": "default", "expires": link.expires_s, "name": link.name,
+             "key": link.key_id, "signature": link.signature}  # fmt: skip
+    limited.clock.advance(seconds=(expires_at - limited.clock()).total_seconds())
+
+    answers = [await stranger.get(f"{API}/blobs/{link.digest}", params=query) for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [403, 403, 403]
+    assert "expired" in answers[0].json()["message"]
+
+
+async def test_behind_a_trusted_proxy_failures_are_those_of_its_clients(limited: ControlPlane):
+    async def fails(address: str, *hops: str) -> int:
+        headers = {"x-forwarded-for": ", ".join(hops)}
+        async with client_at(address, limited, trusted_proxies=("10.0.0.0/8",)) as client:
+            client.headers.update(headers)
+            return (await failing(client, "key")).status_code
+
+    bad = [await fails("10.0.0.1", f"203.0.113.{number}", "192.0.2.1") for number in range(3)]
+
+    assert bad == [401, 401, 429]  # whatever the client itself put before
+    assert await fails("10.0.0.1", "192.0.2.2") == 401
+    assert await fails("10.0.0.1", "192.0.2.1", "10.0.0.2") == 429
+    assert [await fails("192.0.2.9", f"198.51.100.{n}") for n in range(3)] == [401, 401, 429]
+
+
+def client_at(address: str, plane: ControlPlane, **options: Any) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(build_app(plane, **options), client=(address, 50000))
     return httpx.AsyncClient(transport=transport, base_url="http://control")
 
 

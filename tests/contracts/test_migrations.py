@@ -117,7 +117,7 @@ def old_rollout(number: int, state: str, *, is_open: bool, is_offered: bool, sta
 def test_rollouts_to_all_devices_go_on_as_they_are(url: str):
     make_old(
         url,
-        "0080",
+        "0090",
         OLD_ROWS[0],
         OLD_ROWS[2],
         old_rollout(1, "completed", is_open=False, is_offered=False, started=MOMENT),
@@ -131,9 +131,10 @@ def test_rollouts_to_all_devices_go_on_as_they_are(url: str):
 
     with store.snapshot("default") as tx:
         newest, taken_back, first = tx.rollouts.list("mdl_1", None, limit=9)
-        (layer,) = tx.rollouts.layers()
+        (layer,) = tx.rollouts.layers("mdl_1")
         (device,) = tx.rollout_devices.list("rol_3", limit=9)
-        assert tx.rollouts.number() == 6
+        said = tx.attestations.get("dev_1", "mdl_1")
+        assert said.since == said.attested_at
     assert layer == newest
     assert [each.ordinal for each in (first, taken_back, newest)] == [1, 2, 3]
     assert (newest.progress.offered_percentage, newest.progress.step) == (100, 1)

@@ -60,10 +60,29 @@ def test_the_outbox_hands_out_what_is_due_in_its_order(store: SqlStore):
         tx.outbox.drop("whk_2")
         assert tx.outbox.list("whk_2", state=None, limit=9) == []
     with store.system() as tx:
-        assert tx.deliveries.forget(LATER) == 0
+        assert tx.leftovers.drop_deliveries(LATER, 9) == 0
         tx.deliveries.claim(LATER, LATER + timedelta(seconds=20), limit=9, to_each=9)
         tx.deliveries.settle(replace(ended, leased_until=LATER + timedelta(seconds=20)))
-        assert tx.deliveries.forget(LATER + timedelta(seconds=1)) == 1
+        assert tx.leftovers.drop_deliveries(LATER + timedelta(seconds=1), 9) == 1
+
+
+def test_old_deliveries_go_a_few_at_a_time_and_those_that_wait_stay(store: SqlStore):
+    with store.transaction("acme") as tx:
+        tx.webhooks.add(WEBHOOK)
+        for number in range(4):
+            about = Event(id=f"evt_{number}", type="model.created", subject=f"mdl_{number}",
+                          data={}, occurred_at=NOW)  # fmt: skip
+            tx.outbox.put(about, [WEBHOOK], "{}")
+    with store.system() as tx:
+        taken = tx.deliveries.claim(NOW, LATER, limit=3, to_each=9)
+        for each, _ in taken:
+            tx.deliveries.settle(replace(each, state=DeliveryState.DELIVERED, ended_at=NOW))
+
+        dropped = [tx.leftovers.drop_deliveries(LATER, 2) for _ in range(3)]
+
+    assert dropped == [2, 1, 0]
+    with store.snapshot("acme") as tx:
+        assert [each.event_id for each in tx.outbox.list("whk_1", state=None, limit=9)] == ["evt_3"]
 
 
 def test_no_webhook_has_more_under_way_than_its_share(store: SqlStore):

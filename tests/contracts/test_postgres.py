@@ -3,16 +3,20 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import psycopg
 import pytest
+from sqlalchemy import make_url
+from sqlalchemy.exc import DataError, DBAPIError
 
-from octomil.control.ports import OutcomeUnknownError, StoreUnreachableError
+from octomil.control.ports import OutcomeUnknownError, StoreBusyError, StoreUnreachableError
 from octomil.control.records import EMPTY_PROFILE, Act, Device, Organisation
 from octomil.control.stores import patience
 from octomil.control.stores.catalog import open_store
-from octomil.control.stores.sql import SqlStore
+from octomil.control.stores.postgres import WRITERS_KEY, open_engines
+from octomil.control.stores.sql import SqlStore, SqlTransaction
 from octomil.control.threads import ServiceThreads
 from support.postgres import fresh_database
 from support.stopped import closed_database, stopped_postgres
@@ -197,3 +201,81 @@ def test_a_statement_that_makes_no_sense_is_our_own_fault(url: str, store: SqlSt
 
     with pytest.raises(Exception, match="does not exist"), store.snapshot("acme") as tx:
         tx.attestations.counts("m", {"d"})
+
+
+async def test_a_read_that_is_refused_takes_no_write_of_its_group_along(store: SqlStore):
+    threads = ServiceThreads(store.group)
+
+    def read_nonsense() -> None:
+        with store.snapshot("acme") as tx:
+            divide_by_zero(tx)
+
+    try:
+        calls = [
+            threads.write(tag, store, ward="before"),
+            threads.write(read_nonsense),
+            threads.write(tag, store, ward="after"),
+        ]
+        results = await asyncio.gather(*calls, return_exceptions=True)
+    finally:
+        threads.close()
+
+    assert [type(each) for each in results] == [type(None), DataError, type(None)]
+    with store.snapshot("acme") as tx:
+        assert tx.devices.get("dev_1").labels == {"ward": "after"}
+        assert tx.audit.verify() == 2
+
+
+def divide_by_zero(tx: SqlTransaction) -> None:
+    tx.connection.exec_driver_sql("SELECT 1 / 0")
+
+
+def test_a_change_whose_part_was_refused_is_not_said_to_be_made(store: SqlStore):
+    def write() -> None:
+        with store.transaction("acme") as tx:
+            tx.devices.tag("dev_1", {"ward": "a"}, (), NOW)
+            with suppress(DBAPIError):
+                divide_by_zero(tx)
+
+    with pytest.raises(RuntimeError, match="nothing of its transaction stays"):
+        write()
+    tag(store, ward="b")  # on a sound connection
+
+
+async def test_whoever_cannot_have_its_turn_is_told_and_the_rest_with_it(url: str):
+    """One time-out is waited for, and not one by each call."""
+    store = open_store(f"{url}&options=-c%20lock_timeout%3D50ms")
+    threads = ServiceThreads(store.group)
+    runs: list[str] = []
+
+    def write() -> None:
+        runs.append("")
+        with store.transaction("acme"):
+            runs.append("begun")
+
+    try:
+        with psycopg.connect(url) as other:
+            other.execute(f"SELECT pg_advisory_xact_lock({WRITERS_KEY})")
+            calls = [threads.write(write) for _ in range(4)]
+            results = await asyncio.gather(*calls, return_exceptions=True)
+    finally:
+        threads.close()
+        store.close()
+
+    assert [type(each) for each in results] == [StoreBusyError] * 4
+    assert runs == []
+
+
+def test_what_the_url_says_goes_before_what_is_set_here(url: str):
+    engines = open_engines(make_url(f"{url}&application_name=ours&connect_timeout=3"))
+    try:
+        with engines.writer.connect() as connection:
+            name = connection.exec_driver_sql("SHOW application_name").scalar_one()
+            driver = connection.connection.driver_connection
+            parameters = driver.info.get_parameters()
+    finally:
+        engines.dispose()
+
+    assert name == "ours"
+    assert parameters["connect_timeout"] == "3"
+    assert parameters["keepalives_idle"] == "5"

@@ -8,8 +8,18 @@ from typing import Any
 
 import pytest
 
-from octomil.control.records import EMPTY_PROFILE, Attestation, Device, Rollout, RolloutDevice
+from octomil.control.records import (
+    EMPTY_PROFILE,
+    Attestation,
+    Device,
+    ManifestKey,
+    Model,
+    Rollout,
+    RolloutDevice,
+    Version,
+)
 from octomil.control.stores.sql import SqlStore
+from octomil.registry.lifecycle import VersionState
 from octomil.rollouts import commands
 from octomil.rollouts.blocks import Ruling
 from octomil.rollouts.controller import decide
@@ -66,9 +76,31 @@ def at(state: RolloutState, share: float) -> Progress:
 def attestation(number: int, owner: str = "acme", **changes: Any) -> Attestation:
     made = Attestation(
         organisation=owner, device_id=f"dev_{owner}_{number}", model_id=f"mdl_{owner}",
-        number="1.0.0", digest=DIGEST, is_active=True, message=None, attested_at=NOW,
+        number="1.0.0", digest=DIGEST, is_active=True, message=None, attested_at=NOW, since=NOW,
     )  # fmt: skip
     return replace(made, **changes)
+
+
+def signing_key(owner: str, number: int = 1) -> ManifestKey:
+    return ManifestKey(
+        id=f"{owner}-{number}", private=bytes(32), public=b"p" * 32, created_at=NOW,
+        endorsed_by=None, endorsement=None,
+    )  # fmt: skip
+
+
+def model(owner: str, name: str) -> Model:
+    return Model(
+        id=f"mdl_{owner}_{name}", organisation=owner, name=name, metadata={}, created_at=NOW,
+        updated_at=NOW,
+    )  # fmt: skip
+
+
+def version_of(made: Rollout) -> Version:
+    return Version(
+        id=made.version_id, organisation=made.organisation, model_id=made.model_id,
+        number=made.number, state=VersionState.PUBLISHED, metrics={}, created_at=NOW,
+        updated_at=NOW,
+    )  # fmt: skip
 
 
 def taken(
@@ -112,9 +144,8 @@ def test_nothing_is_seen_or_changed_by_another_organisation(fleet: SqlStore):
         assert tx.rollouts.list("mdl_acme", None, limit=9) == []
         assert tx.rollouts.of_version("ver_1") == []
         assert tx.rollouts.of_model("mdl_acme") == []
-        assert tx.rollouts.layers() == []
+        assert tx.rollouts.layers("mdl_acme") == []
         assert tx.rollouts.history("rol_1", limit=9) == []
-        assert tx.rollouts.number() == 0
         assert not tx.rollouts.take("rol_1", commands.pause(present.progress, now=NOW, actor="x"))
         assert not tx.rollouts.remove(present, NOW)
         assert tx.attestations.of_devices("mdl_acme", {"dev_acme_1"}) == {}
@@ -148,7 +179,8 @@ def test_a_transition_needs_what_it_starts_from(fleet: SqlStore):
         found = tx.rollouts.get("mdl_acme", "rol_1")
         assert (found.progress, found.started_at) == (start.after, NOW)
         assert tx.rollouts.history("rol_1", limit=9) == [start]
-        assert tx.rollouts.number() == 1
+    with fleet.system_snapshot() as tx:
+        assert tx.offers.numbers() == {"acme": 1}
 
 
 def test_of_many_that_take_one_step_at_once_one_does(fleet: SqlStore):
@@ -180,7 +212,7 @@ def test_the_history_keeps_who_when_why_and_by_what_evidence(fleet: SqlStore):
     with fleet.snapshot("acme") as tx:
         assert tx.rollouts.history("rol_1", limit=9) == [start, breach]
         assert tx.rollouts.history("rol_1", limit=1, offset=1) == [breach]
-        assert tx.rollouts.layers() == []
+        assert tx.rollouts.layers("mdl_acme") == []
     assert breach.judgement is not None
 
 
@@ -233,9 +265,56 @@ def test_layers_reach_down_to_the_last_for_all_devices(
 
     with fleet.snapshot("acme") as tx:
         assert [each.ordinal for each in tx.rollouts.layers("mdl_acme")] == expected
-        assert [each.id for each in tx.rollouts.layers()] == [
-            "rol_9", *(f"rol_{number}" for number in expected),
-        ]  # fmt: skip
+        assert [each.id for each in tx.rollouts.layers("mdl_2")] == ["rol_9"]
+
+
+def test_what_a_rollback_returns_to_is_needed_and_what_was_removed_is_not_returned_to(
+    fleet: SqlStore,
+):
+    with fleet.transaction("acme") as tx:
+        assert tx.models.add(model("acme", "mnist"))
+        for number in (1, 2, 3):
+            made = rollout(number, model_id="mdl_acme_mnist")
+            assert tx.versions.add(version_of(made))
+            assert tx.rollouts.add(replace(made, progress=at(RolloutState.COMPLETED, 100)))
+
+        def needed() -> list[str]:
+            of_versions = (tx.rollouts.of_version(f"ver_{number}") for number in (1, 2, 3))
+            return [each.id for found in of_versions for each in found]
+
+        assert needed() == ["rol_2", "rol_3"]
+        tx.versions.delete("ver_2", NOW)
+        assert needed() == ["rol_1", "rol_3"]
+        assert tx.rollouts.remove(tx.rollouts.get("mdl_acme_mnist", "rol_3"), NOW)
+        assert [each.id for each in tx.rollouts.layers("mdl_acme_mnist")] == ["rol_1"]
+        assert needed() == ["rol_1"]
+
+
+def test_it_tells_the_keys_of_all_and_what_some_organisations_run(fleet: SqlStore):
+    keys = {owner: signing_key(owner) for owner in ("acme", "globex")}
+    for owner, key in keys.items():
+        with fleet.transaction(owner) as tx:
+            assert tx.manifest_keys.add(key)
+            for name in ("mnist", "other"):
+                tx.models.add(model(owner, name))
+    with fleet.transaction("acme") as tx:
+        for number, (name, share) in enumerate([("mnist", 100), ("mnist", 5), ("other", 5)], 1):
+            made = rollout(number, model_id=f"mdl_acme_{name}")
+            state = RolloutState.ACTIVE if share == 5 else RolloutState.COMPLETED
+            tx.rollouts.add(replace(made, progress=at(state, share)))
+        following = signing_key("acme", 2)
+        assert tx.manifest_keys.retire(keys["acme"].id, NOW)
+        assert tx.manifest_keys.add(following)
+
+    many = {f"org_{number}" for number in range(2000)}
+    with fleet.system_snapshot() as tx:
+        assert tx.offers.keys() == {"acme": following}
+        told = tx.offers.layers({"acme"})
+        assert tx.offers.layers({"acme"} | many) == told
+        assert tx.offers.layers({"globex"} | many) == tx.offers.layers({"globex"}) == []
+    assert [(each.id, name) for each, name in told] == [
+        ("rol_2", "mnist"), ("rol_1", "mnist"), ("rol_3", "other"),
+    ]  # fmt: skip
 
 
 def test_what_is_deleted_is_shown_no_more_and_still_counts(fleet: SqlStore):
@@ -245,9 +324,8 @@ def test_what_is_deleted_is_shown_no_more_and_still_counts(fleet: SqlStore):
         assert tx.rollouts.remove(made, NOW)
         assert not tx.rollouts.remove(made, NOW)
         assert tx.rollouts.get("mdl_acme", "rol_1") is None
-        assert tx.rollouts.layers() == []
+        assert tx.rollouts.layers("mdl_acme") == []
         assert tx.rollouts.next_ordinal("mdl_acme") == 2
-        assert tx.rollouts.number() == 3
 
     with fleet.system_snapshot() as tx:
         assert tx.offers.numbers() == {"acme": 3}
@@ -298,11 +376,12 @@ def test_the_other_versions_devices_are_those_that_ran_and_were_seen(fleet: SqlS
             tx.devices.add(device(number))
         tx.rollouts.add(rollout())
         for number in seen:  # 1 is healthy, 2 fell silent, 3 was silent before, 4 took it
-            said = attestation(number, digest=BEFORE, attested_at=NOW - hours[2])
+            said = attestation(number, digest=BEFORE, since=NOW - hours[2])  # and says it again
             tx.attestations.put(said)
         tx.rollout_devices.put(taken(4))
-        broke = attestation(5, digest=BEFORE, is_active=False, attested_at=NOW)
+        broke = attestation(5, digest=BEFORE, is_active=False)
         tx.attestations.put(broke)
+        tx.attestations.put(replace(broke, device_id="dev_acme_7", since=NOW - hours[1]))
         tx.attestations.put(attestation(6))
     with fleet.system() as tx:
         tx.note_last_seen([(f"dev_acme_{number}", moment) for number, moment in seen.items()])
@@ -315,7 +394,7 @@ def test_the_other_versions_devices_are_those_that_ran_and_were_seen(fleet: SqlS
         assert tx.attestations.get("dev_acme_5", "mdl_other") is None
         assert tx.attestations.counts("mdl_acme", {DIGEST, BEFORE}) == {
             DIGEST: (1, 0),
-            BEFORE: (4, 1),
+            BEFORE: (4, 2),
         }
     assert found == (3, 2)
 

@@ -10,7 +10,7 @@ import pytest
 from octomil.control.blobs import shared_spool
 from octomil.control.blobs.catalog import open_spool
 from octomil.control.ports import Spool
-from octomil.errors import BadRequestError, ConflictError, NotFoundError
+from octomil.errors import BadRequestError, ConflictError, NotFoundError, ServiceUnavailableError
 
 EVER = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -45,6 +45,18 @@ def test_bytes_arrive_in_order_and_are_hashed(spool: Spool):
     assert file.path.read_bytes() == b"abcdefghijk"
     assert file.digest == hashlib.sha256(b"abcdefghijk").hexdigest()
     assert file.size_bytes == 11
+
+
+def test_the_end_gives_up_what_is_read_to_be_finished_and_keeps_it(replica):
+    sent(replica("one"), "u1", 0, b"abcdef")
+    ending = replica("one")
+
+    ending.close()
+
+    with pytest.raises(ServiceUnavailableError, match="stopping"):
+        ending.finish("u1")
+    assert ending.offset("u1") == 6
+    assert replica("one").finish("u1").digest == hashlib.sha256(b"abcdef").hexdigest()
 
 
 def test_what_was_never_synced_is_whole_too(spool: Spool):

@@ -64,7 +64,12 @@ def family(**changes) -> TokenFamily:
 def rotated(tx, read: TokenFamily, secret_hash: bytes, at: datetime = NOW) -> bool:
     end = at + timedelta(days=90)
     return tx.token_families.rotate(
-        read, secret_hash, previous_hash=read.current_hash, rotated_at=at, expires_at=end
+        read,
+        secret_hash,
+        rotations=read.rotations + 1,
+        previous_hash=read.current_hash,
+        rotated_at=at,
+        expires_at=end,
     )
 
 
@@ -278,6 +283,7 @@ def test_a_refresh_token_is_rotated_once(store: SqlStore):
         current_hash=b"2" * 32,
         previous_hash=b"1" * 32,
         rotated_at=later,
+        rotations=1,
         expires_at=later + timedelta(days=90),
     )
 

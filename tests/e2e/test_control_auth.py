@@ -104,6 +104,9 @@ def test_who_has_lost_every_key_makes_one_on_the_machine(tmp_path: Path):
         ((), "--scope SCOPE, or --admin"),
         (("--scope", "device:read"), "did you mean 'devices:read'"),
         (("--admin", "--organisation", "acme"), "no organisation 'acme'"),
+        (("--admin", "--expires-in-days", "5000"), "expires_in_seconds"),
+        (("--admin", "--expires-in-days", "99999999"), "expires_in_seconds"),
+        (("--scope", "x" * 65), "scopes.0"),
     ],
 )
 def test_a_mistake_on_the_machine_is_explained(
@@ -113,6 +116,18 @@ def test_a_mistake_on_the_machine_is_explained(
 
     assert (done.returncode != 0, done.stdout) == (True, "")
     assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["", "a\x1b[31m\nb", "x" * 256], ids=["no", "control", "long"])
+def test_a_name_that_the_api_does_not_take_is_taken_nowhere(
+    data: Path, served: ServeProcess, name: str
+):
+    done = octomil("keys", "create", name, "--data-dir", str(data), "--admin")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "name: " in done.stderr
+    assert "\x1b" not in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -188,7 +188,8 @@ def test_an_assignment_older_than_the_last_is_not_followed(
     state = tmp_path / "device"
     rollout = released(registry, tmp_path)
     first_time(place, state)
-    (state / "assignments.json").write_text(json.dumps({rollout.model_id: 2**53}))
+    later = {"sequence": 2**53, "digest": rollout.digest}
+    (state / "assignments.json").write_text(json.dumps({rollout.model_id: later}))
 
     done = once(place, state)
 
@@ -354,6 +355,10 @@ sys.exit(main(sys.argv[1:]))
 POINTS = [
     ("session", "Session._keep", "killed"),
     ("session", "Session._keep", "after"),
+    ("trust", "TrustedKeys._keep", "killed"),
+    ("trust", "TrustedKeys._keep", "after"),
+    ("assignments", "AcceptedAssignments._remember", "killed"),
+    ("assignments", "AcceptedAssignments._remember", "after"),
     ("releases", "write_json", "killed"),
     ("releases", "write_json", "after"),
     ("releases", "Downloader.fetch", "killed"),

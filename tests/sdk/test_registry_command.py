@@ -55,7 +55,7 @@ def test_a_model_goes_there_and_comes_back(run, file: Path, tmp_path: Path):
     newest = shown.splitlines()[2].split()
     assert (newest[0], newest[-1]) == ("1.1.0", "production")
     history = run("history", "there", "production").splitlines()
-    assert [line.split()[1] for line in history] == ["version", "1.1.0", "1.0.0"]
+    assert [line.split()[-3] for line in history] == ["version", "1.1.0", "1.0.0"]
     assert run("deprecate", "there@1.1.0") == "there@1.1.0: deprecated\n"
     assert run("alias", "there@1.0.0", "production", "--delete") == "there@production is no more\n"
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
+from pydantic import TypeAdapter
 
 from octomil.control.api.callers import OPEN
 from octomil.control.app import framework_app
@@ -18,12 +19,14 @@ class ControlRoute:
     """A route, by one of its methods.
 
     Attributes:
+        texts: the names of the parameters in its query that are texts.
         scopes: what it declares that its caller needs.
         is_open: whether it declares that it needs none.
     """
 
     method: str
     path: str
+    texts: tuple[str, ...]
     scopes: frozenset[str]
     is_open: bool
 
@@ -51,6 +54,7 @@ def routes_of(plane: ControlPlane) -> Iterator[ControlRoute]:
             yield ControlRoute(
                 method,
                 context.path or "",
+                tuple(_texts(needed)),
                 frozenset(scope for each in needed for scope in each.own_oauth_scopes or ()),
                 any(each.call is OPEN.dependency for each in needed),
             )
@@ -58,6 +62,13 @@ def routes_of(plane: ControlPlane) -> Iterator[ControlRoute]:
 
 def openapi_of(plane: ControlPlane) -> dict[str, Any]:
     return framework_app(plane).openapi()
+
+
+def _texts(dependants: list[Dependant]) -> Iterator[str]:
+    for each in dependants:
+        for parameter in each.query_params:
+            if "'string'" in str(TypeAdapter(parameter.field_info.annotation).json_schema()):
+                yield parameter.alias
 
 
 def _dependants(dependant: Dependant) -> Iterator[Dependant]:

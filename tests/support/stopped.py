@@ -16,8 +16,7 @@ from support.postgres import database_at
 def stopped_postgres(url: str) -> Iterator[None]:
     """Let every process of a server stand still until the block ends."""
     with psycopg.connect(url) as connection:
-        backend = psutil.Process(connection.info.backend_pid)
-    server = backend.parent()
+        server = psutil.Process(connection.info.backend_pid).parent()
     stopped = [server, *server.children(recursive=True)]
     for process in stopped:
         _send(process.pid, signal.SIGSTOP)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import math
 import signal
@@ -19,7 +18,6 @@ from octomil.errors import ConfigurationError
 
 _KEEP_ALIVE_S = 75
 _BACKLOG = 2048
-_GARBAGE_OBJECTS = 10_000
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -46,17 +44,6 @@ def base_url(host: str, port: int, scheme: Literal["http", "https"] = "http") ->
     if host in ("127.0.0.1", "::1"):
         host = "localhost"
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-
-
-def settle_memory() -> None:
-    """Set aside what start-up made, and look for garbage less often from now on.
-
-    Looking through all of it would hold requests up 20 ms. And what a request makes is freed by
-    counting references, so that looking every 700 objects, as Python does, finds next to nothing.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_GARBAGE_OBJECTS, 10, 10)
 
 
 @dataclass(frozen=True, slots=True)

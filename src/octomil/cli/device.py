@@ -106,8 +106,8 @@ def run(
     """Register, ask what to run, fetch it verified, activate it, attest what runs; and again.
 
     What runs is at DIR/active/MODEL, which changes from one release to the next at once. A release
-    is taken only with the digest that was assigned, signed by a key that the control plane showed
-    at the first contact.
+    is taken only with the digest that was assigned. The assignment must be signed by the key that
+    the control plane showed at the first contact, or by one that such a key endorsed.
     """
     given: dict[str, Any] = {"api_base": api_base, "bootstrap_token": bootstrap_token}
     settings = Settings.from_env(**{name: value for name, value in given.items() if value})

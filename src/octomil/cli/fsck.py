@@ -40,6 +40,7 @@ def command(folder: Path, *, as_json: bool) -> int:
             print_table(("fault", "sha256"), rows)
         if not verdict.is_sound:
             click.echo(
-                "What is missing or differs is whole again once you send the same file again."
+                "What is missing or differs is whole again once you send the same file again; "
+                "in an object store, delete what differs first."
             )
     return 0 if verdict.is_sound else 1

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 import click
 
 from octomil.cli.groups import SuggestingGroup
-from octomil.cli.tables import print_table
+from octomil.cli.tables import minute, print_table
 
 if TYPE_CHECKING:
     from octomil.http.api import ApiClient
@@ -124,8 +124,8 @@ def list_keys(api: "ApiClient", /, *, with_void: bool, as_json: bool) -> None:
             f"{key.prefix}…",
             " ".join(key.scopes),
             key.status,
-            _minute(key.last_used_at) or "never",
-            _minute(key.expires_at) or "never",
+            minute(key.last_used_at) or "never",
+            minute(key.expires_at) or "never",
             key.id,
         )
         for key in keys
@@ -185,8 +185,8 @@ def list_signing(api: "ApiClient", /, *, as_json: bool) -> None:
         (
             key.keyid,
             key.status,
-            _minute(key.created_at),
-            _minute(key.retired_at),
+            minute(key.created_at),
+            minute(key.retired_at),
             key.endorsement.keyid if key.endorsement else "",
         )
         for key in keys
@@ -211,18 +211,31 @@ def rotate_signing(api: "ApiClient", /, *, as_json: bool) -> None:
 
 
 def _make_here(data_dir: Path, organisation: str | None, body: dict[str, Any]) -> "Record":
-    """Return a key that was made without the API."""
+    """Return a key that was made without the API, of what the API takes, too.
+
+    Raises:
+        BadRequestError: it does not take that; else as `make_key`.
+    """
     from dataclasses import asdict
+
+    from pydantic import TypeAdapter, ValidationError
 
     from octomil.compose_control import DEFAULT_ORGANISATION, make_key
     from octomil.config import Settings
     from octomil.control.data_folder import data_folder_at
+    from octomil.errors import BadRequestError
     from octomil.http.records import Record
     from octomil.wire.api_keys import CreateKey
 
+    try:
+        request = TypeAdapter(CreateKey).validate_python(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(map(str, first["loc"]))
+        raise BadRequestError(f"{field}: {first['msg']}") from error
     folder = data_folder_at(data_dir)
     owner = organisation or DEFAULT_ORGANISATION
-    return Record(asdict(make_key(Settings.from_env(), folder, owner, CreateKey(**body))))
+    return Record(asdict(make_key(Settings.from_env(), folder, owner, request)))
 
 
 def _post_once(api: "ApiClient", path: str, body: dict[str, Any]) -> Any:
@@ -238,7 +251,3 @@ def _print_new(key: Any, *, as_json: bool) -> None:
         return
     click.echo(key.key)
     click.echo(f"{key.name} ({key.id}); this is the only time that the key is shown.", err=True)
-
-
-def _minute(moment: str | None) -> str:
-    return (moment or "")[:16].replace("T", " ")

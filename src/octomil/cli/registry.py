@@ -8,7 +8,7 @@ import click
 
 from octomil.cli.connected import json_option, named_version, print_json, with_registry
 from octomil.cli.groups import SuggestingGroup
-from octomil.cli.tables import print_table
+from octomil.cli.tables import day, minute, print_table
 from octomil.models.partial import format_size
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def list_models(registry: "ModelRegistry", /, *, as_json: bool) -> None:
         print_json(models)
         return
     header = ("name", "framework", "use case", "updated", "id")
-    rows = [(m.name, m.framework or "", m.use_case or "", _day(m.updated_at), m.id) for m in models]
+    rows = [(m.name, m.framework or "", m.use_case or "", day(m.updated_at), m.id) for m in models]
     print_table(header, rows)
 
 
@@ -72,7 +72,7 @@ def show(registry: "ModelRegistry", /, name: str, *, as_json: bool) -> None:
             v.status,
             ",".join(v.formats),
             format_size(sum(file.size_bytes for file in v.files)),
-            _day(v.created_at),
+            day(v.created_at),
             (v.digest or "").removeprefix("sha256:")[:_DIGITS],
             ",".join(names.get(v.version, ())),
         )
@@ -199,7 +199,7 @@ def history(registry: "ModelRegistry", /, name: str, alias: str, *, as_json: boo
     if as_json:
         print_json(steps)
         return
-    rows = [(s.moved_at, s.version or "-", str(s.revision), s.moved_by) for s in steps]
+    rows = [(minute(s.moved_at), s.version or "-", str(s.revision), s.moved_by) for s in steps]
     print_table(("since", "version", "revision", "by"), rows, right={"revision"})
 
 
@@ -208,7 +208,3 @@ def _print_version(model: "Record", version: "Record", *, as_json: bool) -> None
         print_json(version)
     else:
         click.echo(f"{model.name}@{version.version}: {version.status}")
-
-
-def _day(moment: str) -> str:
-    return moment.partition("T")[0]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from octomil.sdk.model_registry import ModelRegistry
 
 _EVERY_S = 1.0
+_PAGE = 100
 _OVER = frozenset({"completed", "rolled_back", "failed"})
 
 
@@ -34,18 +35,24 @@ def follow(registry: "ModelRegistry", rollout: "Record", *, every_s: float = _EV
     with _bar(rollout.target_percentage) as advance:
         while True:
             present = registry.rollouts.get(rollout.model_id, rollout.id)
-            history = registry.rollouts.get_status_history(
-                rollout.model_id, rollout.id, offset=seen
-            )
-            for entry in history:
+            for entry in history_of(registry, rollout, seen):
                 click.echo(line_of(entry))
-            seen += len(history)
+                seen += 1
             advance(present)
             if present.status in _OVER:
                 break
             time.sleep(every_s)
     if present.status != "completed":
         raise RolledBackError(f"the rollout is {present.status.replace('_', ' ')}")
+
+
+def history_of(registry: "ModelRegistry", rollout: "Record", offset: int = 0) -> "Iterator[Record]":
+    """Yield what happened to a rollout, oldest first, from the entry `offset` on."""
+    while page := registry.rollouts.get_status_history(
+        rollout.model_id, rollout.id, limit=_PAGE, offset=offset
+    ):
+        yield from page
+        offset += len(page)
 
 
 def line_of(entry: "Record") -> str:

@@ -7,7 +7,7 @@ import click
 from octomil.cli.connected import json_option, named_version, print_json, with_registry
 from octomil.cli.groups import SuggestingGroup
 from octomil.cli.percentages import SHARE, shown
-from octomil.cli.rollout_progress import follow, line_of
+from octomil.cli.rollout_progress import follow, history_of, line_of
 from octomil.cli.tables import print_table
 from octomil.errors import NotFoundError
 
@@ -78,11 +78,7 @@ def history(
 ) -> None:
     """Tell what happened to a rollout: when, who, why, by what evidence."""
     rollout = _found(registry, model, rollout_id)
-    entries: list[Record] = []
-    while page := registry.rollouts.get_status_history(
-        rollout.model_id, rollout.id, limit=_PAGE, offset=len(entries)
-    ):
-        entries += page
+    entries = list(history_of(registry, rollout))
     if as_json:
         print_json(entries)
         return

@@ -56,3 +56,13 @@ def _print_plain(
             for cell, width, title in zip(line, widths, header, strict=True)
         )
         click.echo("  ".join(cells).rstrip())
+
+
+def day(moment: str) -> str:
+    """Return the day of a moment of the API (ISO 8601), as a table shows it."""
+    return moment.partition("T")[0]
+
+
+def minute(moment: str | None) -> str:
+    """Return a moment of the API (ISO 8601) to the minute, as a table shows it."""
+    return (moment or "")[:16].replace("T", " ")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from octomil.asgi.memory import start_without_garbage
 from octomil.config import Settings
 from octomil.control.options import ControlOptions
 from octomil.errors import MissingDependencyError
@@ -44,6 +45,14 @@ _DEFAULTS = ControlOptions()
 )
 @click.option(
     "--insecure", is_flag=True, help="Take plain HTTP on an address that others can reach."
+)
+@click.option(
+    "--trusted-proxy",
+    "trusted_proxies",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Believe this proxy, or network of proxies, for whom it asks (X-Forwarded-For); "
+    "repeatable.  [default: none]",
 )
 @click.option(
     "--public-url",
@@ -109,6 +118,7 @@ def command(
     given: dict[str, Any] = {} if public_url is None else {"public_url": public_url}
     options, settings = ControlOptions(**flags), Settings.from_env(**given)
     node = None if node_models is None else _node_flags(node_models, node_port, options.drain_s)
+    start_without_garbage()
     try:
         _run(options, settings, data_dir or settings.data_dir, node)
     except ModuleNotFoundError as error:

@@ -4,10 +4,12 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any, cast
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from octomil._version import __version__
 from octomil.control.api.arriving import is_streamed
@@ -51,12 +53,19 @@ _ALLOWED = (
 )
 
 
-def build_app(plane: ControlPlane, *, cors_origins: Sequence[str] = ()) -> ASGIApp:
+def build_app(
+    plane: ControlPlane,
+    *,
+    cors_origins: Sequence[str] = (),
+    trusted_proxies: Sequence[str] = (),
+) -> ASGIApp:
     """Return the application that drives `plane`, and closes it at the end of its life.
 
     Args:
         plane: the wired control plane.
         cors_origins: origins whose pages may call; none by default.
+        trusted_proxies: addresses and networks that are believed for whom they ask, by
+            `X-Forwarded-For` and `X-Forwarded-Proto`; none by default.
     """
     app: ASGIApp = BodyLimits(framework_app(plane), is_streamed=is_streamed)
     app = AssignmentPolls(app, plane, f"{PREFIX}/devices/")
@@ -69,6 +78,8 @@ def build_app(plane: ControlPlane, *, cors_origins: Sequence[str] = ()) -> ASGIA
             allow_headers=list(_ALLOWED),
             expose_headers=list(_EXPOSED),
         )
+    if trusted_proxies:  # uvicorn has names of its own for the same types
+        app = cast("ASGIApp", ProxyHeadersMiddleware(cast("Any", app), list(trusted_proxies)))
     return app
 
 
@@ -82,8 +93,10 @@ def framework_app(plane: ControlPlane) -> FastAPI:
                 yield
             await _write_what_waits(plane)
         finally:
-            await plane.rate_limits.close()
-            await asyncio.to_thread(plane.close)
+            try:
+                await plane.rate_limits.close()
+            finally:
+                await asyncio.to_thread(plane.close)
 
     app = FastAPI(
         title="Octomil control plane",

@@ -40,8 +40,8 @@ def read_cursor(text: str | None, order: str, parts: int) -> list[str | int] | N
         found, *place = _decode(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (ValueError, binascii.Error, msgspec.DecodeError, UnicodeError):
         raise _bad() from None
-    if found != order or len(place) != parts:
-        raise _bad()
+    if found != order or len(place) != parts or any("\0" in str(part) for part in place):
+        raise _bad()  # a NUL is in no place of ours, and Postgres cannot look for it
     return place
 
 

@@ -21,6 +21,8 @@ class ControlOptions:
         tls_key: its private key.
         insecure: take plain HTTP on an address that others can reach, as behind a proxy that ends
             TLS.
+        trusted_proxies: addresses and networks of proxies, which say in `X-Forwarded-For` and
+            `X-Forwarded-Proto` for whom they ask.
         rate_limit: how often each API key may ask, such as `500/s`; `off` for no limit.
         device_rate_limit: how often each device may ask.
         failure_rate_limit: how often each client address may show a wrong key or token.
@@ -28,7 +30,8 @@ class ControlOptions:
 
     Raises:
         ConfigurationError: the host is empty, a certificate lacks its key or the other way round,
-            keys would cross a network in the clear, or a limit cannot be read.
+            keys would cross a network in the clear, a proxy has no address, or a limit cannot be
+            read.
     """
 
     host: str = "127.0.0.1"
@@ -37,6 +40,7 @@ class ControlOptions:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     insecure: bool = False
+    trusted_proxies: tuple[str, ...] = ()
     rate_limit: str = "500/s"
     device_rate_limit: str = "100/m"
     failure_rate_limit: str = "20/s"
@@ -57,6 +61,8 @@ class ControlOptions:
                 f"others can reach {self.host}, and would send their keys in the clear; give "
                 "--tls-cert and --tls-key, or --insecure behind a proxy that ends TLS"
             )
+        for proxy in self.trusted_proxies:
+            _require_network(proxy)
         for limit in (self.rate_limit, self.device_rate_limit, self.failure_rate_limit):
             RateLimit.parse(limit)
 
@@ -82,6 +88,15 @@ def require_public_url(url: str) -> str:
             f"{url!r} is no URL that clients can reach; write it as in https://models.example"
         )
     return url.rstrip("/")
+
+
+def _require_network(text: str) -> None:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{text!r} is no address of a proxy ({error}); write 10.0.0.7 or 10.0.0.0/24"
+        ) from None
 
 
 def _is_loopback(host: str) -> bool:

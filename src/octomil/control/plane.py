@@ -93,6 +93,8 @@ class ControlPlane:
 
     def close(self) -> None:
         """Let the calls under way end, but not what may take minutes; then give everything back."""
+        self.garbage.close()
+        self.spool.close()
         self.intake.close()
         self.threads.close()
         self.store.close()

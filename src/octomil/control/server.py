@@ -4,7 +4,8 @@ import socket
 from collections.abc import Callable
 
 from octomil.asgi.connections import bounded_connection
-from octomil.asgi.server import Certificate, GracefulServer, base_url, settle_memory
+from octomil.asgi.memory import settle_memory
+from octomil.asgi.server import Certificate, GracefulServer, base_url
 from octomil.control.api.bodies import BODY_TIMEOUT_S
 from octomil.control.api.problems import no_request_body
 from octomil.control.app import build_app
@@ -36,7 +37,9 @@ def run(
         say(f"[up] Listening on {url}")
 
     server = GracefulServer(
-        build_app(plane, cors_origins=options.cors_origins),
+        build_app(
+            plane, cors_origins=options.cors_origins, trusted_proxies=options.trusted_proxies
+        ),
         http=bounded_connection(BODY_TIMEOUT_S, no_request_body),
         drain_s=options.drain_s,
         certificate=certificate,

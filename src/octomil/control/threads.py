@@ -1,12 +1,14 @@
 """Where services run: off the event loop, one hop away, writers apart from readers.
 
-A service call is one plain function; the API and the jobs hand it over here. All that write take
+A service call is one plain function; the API and the jobs hand it over here. Calls of `write` take
 turns in one thread (`control.writer`), so that a call which waits for the disk keeps no reader
 waiting. The bytes of files have threads of their own, and so has what takes minutes, such as
-looking through a file: else four uploads would hold up every download.
+looking through a file: else four uploads would hold up every download. What such work writes, it
+writes where it is, in short transactions that wait for the database's turn as the writer's do.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -15,7 +17,7 @@ from threading import local
 from typing import Any, ParamSpec, TypeVar
 
 from octomil.control.disk_faults import told_of_disk
-from octomil.control.writer import Writer
+from octomil.control.writer import Writer, ended
 from octomil.errors import ServiceUnavailableError
 
 MAX_WAITING = 1000
@@ -23,6 +25,8 @@ MAX_GROUP = 64
 READERS = 4
 MOVERS = 4
 WORKERS = 4
+
+_log = logging.getLogger("octomil.control")
 
 P = ParamSpec("P")
 AnswerT = TypeVar("AnswerT")
@@ -87,15 +91,14 @@ class ServiceThreads:
         return await self._run("read", self._readers, partial(call, *args, **kwargs))
 
     async def afterwards(self, call: Callable[[], object]) -> None:
-        """Run a call that only reads, once what was written before it is committed.
+        """Run a call that writes nothing, once what was written before it is committed.
 
-        Raises:
-            ServiceUnavailableError: too many wait already.
+        If it fails, that is logged: what was committed stays so, and is to be answered.
         """
         if self._here.afterwards is not None:
             self._here.afterwards.append(call)
         else:
-            await self.read(call)
+            await self._follow(call)
 
     async def move(self, call: Callable[P, ResultT], *args: P.args, **kwargs: P.kwargs) -> ResultT:
         """Run a call that reads or writes a piece of a file, and return its result.
@@ -135,7 +138,7 @@ class ServiceThreads:
         """
         done, afterwards = await self.write(self._as_one, handler, within)
         for call in afterwards:
-            await self.read(call)
+            await self._follow(call)
         return done
 
     def _as_one(
@@ -160,12 +163,18 @@ class ServiceThreads:
         for threads in (self._readers, self._movers, self._workers):
             threads.shutdown(cancel_futures=True)
 
+    async def _follow(self, call: Callable[[], object]) -> None:
+        try:
+            await self.read(call)
+        except Exception:  # noqa: BLE001 - logged, and the change that it follows is made already
+            _log.exception("%s failed after what it follows was committed", call)
+
     async def _run(
         self, kind: str, threads: ThreadPoolExecutor, call: Callable[[], ResultT]
     ) -> ResultT:
         self._enter(kind)
         try:
-            return await asyncio.get_running_loop().run_in_executor(threads, call)
+            return await asyncio.get_running_loop().run_in_executor(threads, ended, call)
         finally:
             self._calls[kind] -= 1
 

@@ -2,7 +2,8 @@
 
 An API key and a refresh token are 256 random bits; stored is their SHA-256, which needs no salt and
 no slow hash, since nobody can try 2^256 texts. A device access token is signed instead
-(HMAC-SHA256, RFC 2104), so that a poll is checked without looking anything up.
+(HMAC-SHA256, RFC 2104), so that a poll is checked without looking anything up. A refresh token is
+signed as well, for the one case in which its hash is not here: after a backup was restored.
 """
 
 import base64
@@ -11,7 +12,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -55,7 +56,7 @@ class RefreshToken:
 
     Attributes:
         family: 32 hexadecimal digits that all its descendants share.
-        secret: its own part.
+        secret: its own part: random, then what `TokenSigner.refresh_token` signed.
     """
 
     family: str
@@ -103,7 +104,7 @@ _decode = msgspec.json.Decoder(AccessClaims).decode
 
 
 class TokenSigner:
-    """Signs access tokens with one secret, and checks them with all.
+    """Signs access and refresh tokens with one secret, and checks them with all.
 
     Args:
         signing_secrets: all that count.
@@ -143,6 +144,29 @@ class TokenSigner:
             return None
         claims = _decode(_from_text(claims_text))
         return claims if now_s < claims.expires_at_s else None
+
+    def refresh_token(self, family: str | None = None, rotations: int = 0) -> RefreshToken:
+        """Return a new token: `odr_FAMILY.RANDOM.ROTATIONS.ID.SIGNATURE`.
+
+        Args:
+            family: None for the first of a new one.
+            rotations: how many tokens of the family went before.
+        """
+        token = RefreshToken.new(family)
+        claimed = f"{token.secret}.{rotations}.{self._active}"
+        signature = _signature(self._keys[self._active], str(replace(token, secret=claimed)))
+        return replace(token, secret=f"{claimed}.{_to_text(signature)}")
+
+    def rotations(self, token: RefreshToken) -> int | None:
+        """Return how many went before a token; None if none of our secrets signed it."""
+        signed, _, signature = str(token).rpartition(".")
+        head, _, key_id = signed.rpartition(".")
+        key = self._keys.get(key_id)
+        if key is None or not signature.isascii():
+            return None
+        if not hmac.compare_digest(_to_text(_signature(key, signed)), signature):
+            return None
+        return int(head.rpartition(".")[2])
 
 
 def new_signing_secret(now: datetime) -> SigningSecret:

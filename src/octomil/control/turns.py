@@ -1,42 +1,42 @@
-"""Taking turns by name: two calls about one thing are one after the other, others do not wait."""
+"""Taking turns by name: two calls about one thing are one after the other, others do not wait.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+Who waits does so on the event loop, and keeps no thread from those whose turn it is.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from threading import Lock
 
 
 @dataclass(slots=True)
 class _Turn:
     """The lock of a name, and how many hold it or wait for it."""
 
-    lock: Lock = field(default_factory=Lock)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     users: int = 0
 
 
 class Turns:
-    """One lock for each name that somebody is at."""
+    """One lock for each name that somebody is at; taken from one event loop."""
 
     def __init__(self) -> None:
         self._turns: dict[str, _Turn] = {}
-        self._lock = Lock()
 
-    @contextmanager
-    def of(self, name: str) -> Iterator[None]:
+    @asynccontextmanager
+    async def of(self, name: str) -> AsyncIterator[None]:
         """Keep others out who are at the same name, once those before have ended."""
-        with self._lock:
-            turn = self._turns.setdefault(name, _Turn())
-            turn.users += 1
+        turn = self._turns.setdefault(name, _Turn())
+        turn.users += 1
         try:
-            with turn.lock:
+            async with turn.lock:
                 yield
         finally:
-            with self._lock:
-                turn.users -= 1
-                if not turn.users:
-                    del self._turns[name]
+            turn.users -= 1
+            if not turn.users:
+                del self._turns[name]
 
-    def is_taken(self, name: str) -> bool:
-        """Tell whether somebody is at a name, or waits to be."""
-        with self._lock:
-            return name in self._turns
+    def users(self, name: str) -> int:
+        """Return how many are at a name, or wait to be; good from every thread."""
+        turn = self._turns.get(name)
+        return 0 if turn is None else turn.users

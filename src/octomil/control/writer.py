@@ -4,14 +4,15 @@ The disk takes milliseconds to confirm anything, and confirms a hundred rows as 
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from threading import Event
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from octomil.control.ports import (
     OutcomeUnknownError,
+    StoreBusyError,
     StoreUnreachableError,
     TransactionConflictError,
 )
@@ -20,7 +21,10 @@ from octomil.errors import ServiceUnavailableError
 TRIES: Final = 5  # of a call by itself whose transaction another one stood in the way of
 
 Call = Callable[[], Any]
+_Waiting = tuple[Call, "asyncio.Future[Any]"]
 _Outcome = tuple[Any, Exception | None]
+_ArgT = TypeVar("_ArgT")
+_ResultT = TypeVar("_ResultT")
 
 
 class Writer:
@@ -35,7 +39,7 @@ class Writer:
         self._group = group
         self._max_group = max_group
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="octomil-writer")
-        self._waiting: list[tuple[Call, asyncio.Future[Any]]] = []
+        self._waiting: list[_Waiting] = []
         self._work: asyncio.Task[None] | None = None
         self._is_closing = Event()
 
@@ -54,43 +58,69 @@ class Writer:
 
     async def _empty(self) -> None:
         """Work until nobody waits."""
-        loop = asyncio.get_running_loop()
         try:
-            while waiting := [each for each in self._waiting if not each[1].cancelled()]:
-                taken, self._waiting = waiting[: self._max_group], waiting[self._max_group :]
-                calls = [call for call, _ in taken]
+            while waiting := [each for each in self._waiting if not each[1].done()]:
+                self._waiting, taken = waiting, waiting[: self._max_group]
                 try:
-                    outcomes = await loop.run_in_executor(self._thread, self._run_together, calls)
+                    await self._carry_out(taken)
                 except Exception as error:  # noqa: BLE001 - raised again where the calls were made
-                    outcomes = [(None, error)] * len(calls)
-                for (_, done), outcome in zip(taken, outcomes, strict=True):
-                    _tell(done, outcome)
-            self._waiting.clear()
+                    for _, done in taken:
+                        _tell(done, (None, error))
         finally:
+            for _, done in self._waiting:
+                done.cancel()  # where this was; nobody is left waiting for nothing
+            self._waiting.clear()
             self._work = None
 
-    def _run_together(self, calls: list[Call]) -> list[_Outcome]:
+    async def _carry_out(self, taken: list[_Waiting]) -> None:
         """Run calls as a group; where nothing of it was committed, each by itself."""
-        if len(calls) > 1:
-            try:
-                with self._group():
-                    return [_attempt(call) for call in calls]
-            except OutcomeUnknownError as error:  # to do it again could be to do it twice
-                return [(None, error)] * len(calls)
-            except ServiceUnavailableError:
-                pass  # whose fault that was is not known
-        return list(self._one_by_one(calls))
+        outcomes = await self._as_group([call for call, _ in taken]) if len(taken) > 1 else None
+        if outcomes is None:
+            await self._one_by_one(taken)
+            return
+        for (_, done), outcome in zip(taken, outcomes, strict=True):
+            _tell(done, outcome)
 
-    def _one_by_one(self, calls: list[Call]) -> Iterator[_Outcome]:
-        """Run calls, until the database is gone or the end has come."""
+    async def _as_group(self, calls: list[Call]) -> list[_Outcome] | None:
+        """Return what calls returned or raised; None if nothing of it was committed."""
+        try:
+            return await self._in_thread(self._run_together, calls)
+        except (OutcomeUnknownError, StoreBusyError) as error:
+            # To begin again could be to do it twice, or to wait for as long as the group has.
+            return [(None, error)] * len(calls)
+        except ServiceUnavailableError:
+            return None  # whose fault that was is not known
+
+    def _run_together(self, calls: list[Call]) -> list[_Outcome]:
+        with self._group():
+            return [_attempt(call) for call in calls]
+
+    async def _one_by_one(self, taken: list[_Waiting]) -> None:
+        """Run calls, until nothing can be begun or the end has come; tell of each as it ends."""
         hopeless: Exception | None = None
-        for call in calls:
+        for call, done in taken:
             if self._is_closing.is_set():
                 hopeless = ServiceUnavailableError("the server is stopping; try again in a moment")
-            outcome = (None, hopeless) if hopeless else _insist(call)
-            if isinstance(outcome[1], StoreUnreachableError):
+            outcome = (None, hopeless) if hopeless else await self._in_thread(_insist, call)
+            if isinstance(outcome[1], StoreUnreachableError | StoreBusyError):
                 hopeless = outcome[1]
-            yield outcome
+            _tell(done, outcome)
+
+    async def _in_thread(self, work: Callable[[_ArgT], _ResultT], on: _ArgT) -> _ResultT:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, on)
+
+
+def ended(call: Callable[[], _ResultT]) -> _ResultT:
+    """Return what a call returns.
+
+    Raises:
+        RuntimeError: it raised StopIteration, which a future does not take: whoever awaits it would
+            wait for ever.
+    """
+    try:
+        return call()
+    except StopIteration as error:
+        raise RuntimeError("a call raised StopIteration") from error
 
 
 def _insist(call: Call, tries: int = TRIES) -> _Outcome:
@@ -111,7 +141,7 @@ def _attempt(call: Call) -> _Outcome:
             may have rolled all of it back on a full disk.
     """
     try:
-        return call(), None
+        return ended(call), None
     except ServiceUnavailableError:
         raise
     except Exception as error:  # noqa: BLE001 - raised again where the call was made
@@ -120,7 +150,7 @@ def _attempt(call: Call) -> _Outcome:
 
 def _tell(done: "asyncio.Future[Any]", outcome: _Outcome) -> None:
     result, error = outcome
-    if done.cancelled():
+    if done.done():
         return
     if error is None:
         done.set_result(result)

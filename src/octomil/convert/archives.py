@@ -10,6 +10,7 @@ MAX_RATIO = 200
 """So many times larger than the archive may its members be altogether; weights hardly shrink."""
 
 _ENCRYPTED = 0x1
+_COMPRESSIONS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 
 
 class TrickyArchiveError(ValueError):
@@ -25,7 +26,8 @@ def open_archive(file: BinaryIO, size: int) -> zipfile.ZipFile:
 
     Raises:
         TrickyArchiveError: it is broken, has members that would land outside of a folder, that are
-            links, encrypted, twice there, laid over each other, or far larger unpacked.
+            links, encrypted, compressed otherwise than by deflate, twice there, laid over each
+            other, or far larger unpacked.
     """
     try:
         archive = zipfile.ZipFile(file)
@@ -50,6 +52,11 @@ def _check_member(member: zipfile.ZipInfo) -> None:
         raise TrickyArchiveError(f"the archive's member {name!r} is a link")
     if member.flag_bits & _ENCRYPTED:
         raise TrickyArchiveError(f"the archive's member {name!r} is encrypted")
+    if member.compress_type not in _COMPRESSIONS:
+        raise TrickyArchiveError(
+            f"the archive's member {name!r} is compressed by something else than deflate, as no "
+            "model file is"
+        )
 
 
 def _check_unique(names: list[str]) -> None:

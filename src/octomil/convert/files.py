@@ -9,7 +9,6 @@ from octomil.convert.inspection import Inspection, RefusedFileError
 from octomil.convert.sandbox import (
     Children,
     Limits,
-    SandboxError,
     require_room,
     run_in_sandbox,
     sandbox,
@@ -87,7 +86,8 @@ def to_safetensors(source: Path, target: Path, children: Children | None = None)
         children: those that are ended together.
 
     Raises:
-        CannotConvertError: it holds no tensors, or more than tensors and plain containers.
+        CannotConvertError: it holds no tensors, or cannot be loaded with reasonable means.
+        SandboxError: whoever was to convert gave no answer, which says nothing of the file.
         SandboxEndedError: all of `children` were ended.
         InsufficientSpaceError: the disk is full.
     """
@@ -95,17 +95,14 @@ def to_safetensors(source: Path, target: Path, children: Children | None = None)
     limits = Limits(memory_bytes=_TORCH_MEMORY_BYTES + _COPIES * size, file_bytes=size + 256 * _MIB)
     with sandbox(target.parent) as folder:
         made = folder / "made.safetensors"
-        try:
-            found = run_in_sandbox(
-                "-m",
-                "octomil.convert.torch_child",
-                arguments=(str(source.absolute()), str(made)),
-                folder=folder,
-                limits=limits,
-                children=children,
-            )
-        except SandboxError as error:
-            raise CannotConvertError(str(error)) from error
+        found = run_in_sandbox(
+            "-m",
+            "octomil.convert.torch_child",
+            arguments=(str(source.absolute()), str(made)),
+            folder=folder,
+            limits=limits,
+            children=children,
+        )
         if "failed" in found:
             require_room(folder)
         if "failed" in found or not made.is_file() or made.is_symlink():

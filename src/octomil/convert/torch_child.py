@@ -1,15 +1,16 @@
 """The sandbox's child that makes safetensors of a torch file: `… LIMITS SOURCE TARGET`.
 
 `torch.load(weights_only=True)` builds tensors and plain containers, and calls nothing else. It
-prints a line of JSON: what was written, or why nothing was.
+prints a line of JSON: what was written, or why nothing was. A file that takes more memory or
+processor time than it is given is not converted: it would take as much the next time.
 """
 
 import json
-import pickle
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from octomil.convert.confinement import confine
 
@@ -19,6 +20,7 @@ MAX_DEPTH = 16
 def main() -> None:
     """Confine this process, then convert."""
     source, target = map(Path, confine(sys.argv))
+    signal.signal(signal.SIGXCPU, _out_of_time)
     print(json.dumps(convert(source, target)))  # noqa: T201 - read by the parent
 
 
@@ -27,23 +29,29 @@ def convert(source: Path, target: Path) -> dict[str, Any]:
 
     Returns:
         `{"tensors": how many, "left_out": names of what are no tensors}`, or `{"failed": why}`.
+
+    Raises:
+        OSError: this machine's trouble, which says nothing of the file.
     """
     import torch
     from safetensors.torch import save_file
 
+    tensors, left_out = {}, []
     try:
         loaded = torch.load(source, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        for name, value in _leaves(loaded):
+            if isinstance(value, torch.Tensor) and value.layout is torch.strided and value.numel():
+                tensors[name] = value.detach().clone(memory_format=torch.contiguous_format)
+            else:
+                left_out.append(name)
+        if tensors:
+            save_file(tensors, target)
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever torch trips over is in the file
         return {"failed": f"torch.load(weights_only=True) refuses it: {_first_line(error)}"}
-    tensors, left_out = {}, []
-    for name, value in _leaves(loaded):
-        if isinstance(value, torch.Tensor) and value.layout is torch.strided and value.numel():
-            tensors[name] = value.detach().clone(memory_format=torch.contiguous_format)
-        else:
-            left_out.append(name)
     if not tensors:
         return {"failed": "it holds no tensors"}
-    save_file(tensors, target)
     return {"tensors": len(tensors), "left_out": left_out[:100]}
 
 
@@ -64,7 +72,11 @@ def _leaves(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, A
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0][:300]
+    return f"{type(error).__name__}: {error}".partition("\n")[0][:300]
+
+
+def _out_of_time(_number: int, _frame: object) -> NoReturn:
+    raise RuntimeError("it takes too long to load")
 
 
 if __name__ == "__main__":

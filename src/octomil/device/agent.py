@@ -2,30 +2,28 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Event
-from typing import Any
-
-import msgspec
 
 from octomil.device.activation import Activator
+from octomil.device.answers import read_answer
+from octomil.device.attestations import Attestations
+from octomil.device.failures import Failures
 from octomil.device.profile import own_profile
 from octomil.device.releases import Releases
 from octomil.device.session import Session
 from octomil.errors import (
     DigestMismatchError,
     EngineError,
-    InsufficientSpaceError,
-    InvalidModelFileError,
     ModelError,
     ModelUnavailableError,
     OctomilError,
     UnauthorizedError,
-    UnexpectedAnswerError,
 )
 from octomil.http.api import path_to
 from octomil.wire.devices import Assignment, AssignmentsAnswer
+from octomil.wire.texts import plain_text
 
 _LONGEST_S = 3600.0
 _LONGEST_OUTSIDE_S = 60.0  # where the cause lies outside of the release, and may be gone soon
@@ -39,26 +37,12 @@ class Pace:
         poll_s: seconds between two questions what to run; each differs by up to a fifth, so that
             a fleet that was switched on together does not ask together.
         heartbeat_s: seconds between two signs of life.
+        check_s: seconds between two looks at all that runs, byte by byte; differ likewise.
     """
 
     poll_s: float = 10.0
     heartbeat_s: float = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Failures:
-    """How often in a row a release could not be run, and when to try again."""
-
-    number: int
-    retry_at_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Confirmation:
-    """A release that the control plane wants to hear of again, once it was healthy for so long."""
-
-    wanted: Assignment
-    due_at_s: float
+    check_s: float = 3600.0
 
 
 class Agent:
@@ -88,15 +72,17 @@ class Agent:
         self._session = session
         self._releases = releases
         self._activator = activator
-        self._say = say
+        self._tell = say
         self._pace = pace or Pace()
         self._clock = clock
         self._rng = rng or random.Random()
         self._is_registered = False
         self._beaten_s = clock()
         self._known_version: int | None = None
-        self._failures: dict[str, _Failures] = {}
-        self._confirmations: dict[str, _Confirmation] = {}
+        self._settled: set[Assignment] = set()
+        self._failures = Failures(self._pace.poll_s, clock)
+        self._attestations = Attestations(session, clock)
+        self._check_at_s = clock() + self._jittered(self._pace.check_s)
 
     def run(self, stop: Event) -> None:
         """Do what the control plane says until `stop` is set, whatever goes wrong meanwhile.
@@ -113,7 +99,7 @@ class Agent:
                 self._say(f"the control plane does not take this device's token: {error}")
             except (OctomilError, OSError) as error:
                 self._say(str(error))
-            stop.wait(self._pace.poll_s * (0.8 + 0.4 * self._rng.random()))
+            stop.wait(self._jittered(self._pace.poll_s))
 
     def turn(self) -> bool:
         """Tell that the device is there, and run what is wanted; return whether it does.
@@ -147,55 +133,66 @@ class Agent:
         Raises:
             OctomilClientError: the control plane refuses, or does not answer.
         """
+        if self._clock() >= self._check_at_s:
+            self._known_version = None
+            self._settled.clear()
+            self._check_at_s = self._clock() + self._jittered(self._pace.check_s)
         answer = self._asked()
-        self._confirm({each.model_id: each.digest for each in answer.assignments})
-        if not answer.updated:
-            return True
-        settled = [self._follow(each) for each in answer.assignments]
-        wanted = {each.digest for each in answer.assignments}
-        self._releases.keep_only(wanted | self._activator.in_use())
-        if all(settled):
-            self._known_version = answer.config_version
+        is_there = not answer.updated or self._follow_all(answer.assignments)
+        for each in self._attestations.due():
+            self._confirm(each)
+        return is_there
+
+    def _follow_all(self, wanted: Sequence[Assignment]) -> bool:
+        self._settled.intersection_update(wanted)
+        settled = [self._follow(each) for each in wanted]
+        self._releases.keep_only(self._activator.in_use())
+        if settled and all(settled):  # the number of the whole answer is not signed; these are
+            self._known_version = min(each.sequence for each in wanted)
         return all(settled)
 
     def _asked(self) -> AssignmentsAnswer:
         answer = self._session.api.get(
             self._path("assignments"), config_version=self._known_version
         )
-        try:
-            return msgspec.convert(answer, AssignmentsAnswer)
-        except msgspec.ValidationError as error:
-            raise UnexpectedAnswerError(f"these are no assignments: {error}") from error
+        return read_answer(answer, AssignmentsAnswer, "what to run")
 
     def _follow(self, wanted: Assignment) -> bool:
-        """Run one assignment and attest it; return whether that worked out."""
-        what = f"{wanted.model_id} {wanted.version}"
-        failures = self._failures.get(wanted.digest)
-        if failures is not None and self._clock() < failures.retry_at_s:
+        """Run one assignment and attest it, unless that was done; return whether it worked out."""
+        if wanted in self._settled:
+            return True
+        if not (self._failures.is_due(wanted) and self._failures.is_due(wanted.digest)):
             return False
+        what = f"{wanted.model_id} {wanted.version}"
+        at_fault: Assignment | str = wanted  # what nobody signed says nothing about its digest
         try:
+            self._releases.accept(wanted, self._session.device_id)
+            self._attestations.supersede(wanted)
+            at_fault = wanted.digest
             self._activate(wanted, what)
         except UnauthorizedError:  # says nothing about the release
             raise
         except (OctomilError, OSError) as error:
             self._say(f"{what}: {error}")
             is_its_fault = _is_fault_of_release(error)
+            self._failures.note(at_fault, _LONGEST_S if is_its_fault else _LONGEST_OUTSIDE_S)
             if is_its_fault:
-                self._attest(wanted, "failed", error)
-            self._failures[wanted.digest] = self._one_more(failures, is_its_fault=is_its_fault)
+                self._attest(wanted, error)
             return False
-        self._failures.pop(wanted.digest, None)
-        self._attest(wanted, "active")
+        if not self._attest(wanted):
+            self._failures.note(wanted.digest, _LONGEST_OUTSIDE_S)
+            return False
+        self._failures.forget(wanted, wanted.digest)
+        self._settled.add(wanted)
         self._say(f"{what}: runs, {wanted.digest}")
         return True
 
     def _activate(self, wanted: Assignment, what: str) -> None:
-        """Return when an assignment runs.
+        """Return when an accepted assignment runs.
 
         Raises:
             OctomilError: it does not.
         """
-        self._releases.accept(wanted, self._session.device_id)
         if self._activator.running(wanted.model_id) == wanted.digest:
             return
         self._say(f"{what}: fetching")
@@ -207,73 +204,51 @@ class Agent:
         if found != wanted.digest:
             raise DigestMismatchError(f"{wanted.digest} was activated, and {found} runs")
 
-    def _one_more(self, before: "_Failures | None", *, is_its_fault: bool) -> "_Failures":
-        number = 1 if before is None else before.number + 1
-        longest_s = _LONGEST_S if is_its_fault else _LONGEST_OUTSIDE_S
-        wait_s = min(longest_s, self._pace.poll_s * 2 ** min(number, 16))
-        return _Failures(number, self._clock() + wait_s)
-
-    def _confirm(self, told: Mapping[str, str]) -> None:
+    def _confirm(self, wanted: Assignment) -> None:
         """Look again at what was activated a while ago, and attest what is there now.
 
-        Args:
-            told: what is to run now, by model; what is to run no more is not looked at.
+        Raises:
+            UnauthorizedError: the control plane does not take the access token.
         """
-        for model_id, due in list(self._confirmations.items()):
-            if told.get(model_id, due.wanted.digest) != due.wanted.digest:
-                del self._confirmations[model_id]
-            elif self._clock() >= due.due_at_s:
-                found = self._activator.running(model_id)
-                if found == due.wanted.digest:
-                    self._attest(due.wanted, "active")
-                else:
-                    what = f"{due.wanted.digest} was activated, and {found} runs"
-                    self._attest(due.wanted, "failed", DigestMismatchError(what))
+        try:
+            found = self._activator.running(wanted.model_id)
+        except (OctomilError, OSError) as error:  # says nothing about the release; it stays due
+            self._say(f"{wanted.model_id} {wanted.version}: {error}")
+            return
+        if found == wanted.digest:
+            self._attest(wanted)
+            return
+        what = f"{wanted.digest} was activated, and {found} runs"
+        self._attest(wanted, DigestMismatchError(what))
+        self._failures.note(wanted.digest, _LONGEST_S)
+        self._settled.discard(wanted)  # it is fetched again where it is damaged
+        self._known_version = None
 
-    def _attest(self, wanted: Assignment, status: str, error: Exception | None = None) -> None:
-        body: dict[str, Any] = {
-            "model_id": wanted.model_id,
-            "version": wanted.version,
-            "digest": wanted.digest,
-            "status": status,
-        }
-        if error is not None:
-            body["message"] = " ".join(str(error).split())[:2000]
-            body["code"] = _code_of(error)
-        answer = self._session.api.post(self._path("attestations"), body)
-        self._confirmations.pop(wanted.model_id, None)
-        again_s = _confirmed_after_s(answer)
-        if again_s is not None:
-            due_at_s = self._clock() + again_s
-            self._confirmations[wanted.model_id] = _Confirmation(wanted, due_at_s)
+    def _attest(self, wanted: Assignment, error: Exception | None = None) -> bool:
+        """Tell the control plane what came of an assignment; return whether it heard.
+
+        Raises:
+            UnauthorizedError: it does not take the access token.
+        """
+        try:
+            self._attestations.tell(wanted, error)
+        except UnauthorizedError:
+            raise
+        except (OctomilError, OSError) as refusal:
+            status = "active" if error is None else "failed"
+            what = f"{wanted.model_id} {wanted.version}"
+            self._say(f"{what}: that it is {status} was not told: {refusal}")
+            return False
+        return True
+
+    def _jittered(self, seconds: float) -> float:
+        return seconds * (0.8 + 0.4 * self._rng.random())
+
+    def _say(self, line: str) -> None:
+        self._tell(plain_text(line))  # some of it is from the server
 
     def _path(self, *more: str) -> str:
         return path_to("devices", self._session.device_id, *more)
-
-
-_CODES: tuple[tuple[type[Exception], str], ...] = (
-    (InsufficientSpaceError, "disk_full"),
-    (DigestMismatchError, "wrong_digest"),
-    (InvalidModelFileError, "invalid_file"),
-    (EngineError, "does_not_run"),
-)
-
-
-def _code_of(error: Exception) -> str:
-    """Return in one word why a release cannot be run."""
-    return next((code for kind, code in _CODES if isinstance(error, kind)), "cannot_run")
-
-
-def _confirmed_after_s(answer: Any) -> float | None:
-    """Return the seconds after which to attest again; None if nobody waits for that.
-
-    Raises:
-        UnexpectedAnswerError: what answers an attestation is none.
-    """
-    wanted = answer.get("confirmed_after_s") if isinstance(answer, dict) else ""
-    if wanted is not None and not isinstance(wanted, int | float):
-        raise UnexpectedAnswerError(f"this answers no attestation: {answer!r:.200}")
-    return wanted
 
 
 def _is_fault_of_release(error: Exception) -> bool:

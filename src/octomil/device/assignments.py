@@ -2,8 +2,10 @@
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import msgspec
 
 from octomil.device.state import StateFolder
 from octomil.device.trust import TrustedKeys
@@ -13,8 +15,16 @@ from octomil.registry.assignments import PAYLOAD_TYPE, statement
 from octomil.wire.devices import Assignment
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    """What was assigned last of a model, as it was signed."""
+
+    sequence: int
+    digest: str
+
+
 class AcceptedAssignments:
-    """The assignments that were taken: of each model, the number of the last.
+    """The assignments that were taken: of each model, the last.
 
     Args:
         state: where they are remembered.
@@ -55,29 +65,35 @@ class AcceptedAssignments:
         what = f"the assignment of {wanted.name} {wanted.version}"
         self._keys.require_signed(PAYLOAD_TYPE, payload, said, what)
         taken = self._taken()
-        last = taken.get(wanted.model_id, 0)
-        if wanted.sequence < last:
+        last = taken.get(wanted.model_id)
+        now = _Taken(sequence=wanted.sequence, digest=wanted.digest)
+        if last is not None and wanted.sequence < last.sequence:
             raise UnexpectedAnswerError(
-                f"{what} is older ({wanted.sequence}) than what was assigned before ({last}), so "
-                "it is not followed; a replica that lags behind gives such for some seconds"
+                f"{what} is older ({wanted.sequence}) than what was assigned before "
+                f"({last.sequence}), so it is not followed; a replica that lags behind gives such "
+                "for some seconds"
             )
-        if wanted.sequence > last:
-            self._remember({**taken, wanted.model_id: wanted.sequence})
+        if now != last:
+            self._remember({**taken, wanted.model_id: now})
 
-    def _taken(self) -> Mapping[str, int]:
+    def digests(self) -> set[str]:
+        """Return the digests of what was assigned last; raises DataFolderError as `accept`."""
+        return {each.digest for each in self._taken().values()}
+
+    def _taken(self) -> Mapping[str, _Taken]:
         path = self._state.assignments
         try:
-            kept = json.loads(path.read_bytes())
-            return {str(model_id): int(number) for model_id, number in kept.items()}
+            return msgspec.json.decode(path.read_bytes(), type=dict[str, _Taken])
         except FileNotFoundError:
             return {}
-        except (ValueError, AttributeError, TypeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise DataFolderError(
                 f"{path} is damaged ({error}), so nobody can tell which assignment is the last; "
                 "delete it where you trust the connection to the control plane"
             ) from error
 
-    def _remember(self, taken: Mapping[str, int]) -> None:
+    def _remember(self, taken: Mapping[str, _Taken]) -> None:
+        kept = {model_id: asdict(each) for model_id, each in taken.items()}
         with space_errors(self._state.path):
-            write_json(self._state.assignments, dict(taken))
+            write_json(self._state.assignments, kept)
             sync_folder(self._state.path)

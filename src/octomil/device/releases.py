@@ -1,23 +1,24 @@
 """Releases: whole versions on this device, each under the digest of its manifest, all verified."""
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from octomil.device.answers import read_answer
 from octomil.device.assignments import AcceptedAssignments
 from octomil.device.state import StateFolder
 from octomil.device.trust import TrustedKeys
 from octomil.errors import DigestMismatchError, InvalidModelFileError, UnexpectedAnswerError
 from octomil.http.api import ApiClient, path_to
-from octomil.http.records import Record
 from octomil.models.partial import read_json, space_errors, write_json
 from octomil.registry.manifest import PAYLOAD_TYPE, Manifest, digest_of, hex_of
 from octomil.sdk.downloads import Downloader, RemoteFile
 from octomil.wire.devices import Assignment
+from octomil.wire.versions import ManifestView
 
 _MANIFEST = "manifest.json"
 _CHUNK_BYTES = 1 << 20
@@ -57,6 +58,7 @@ class Releases:
 
     def accept(self, wanted: Assignment, device_id: str) -> None:
         """Return if an assignment is to be followed; raises as `AcceptedAssignments.accept`."""
+        _hex(wanted.digest)
         self._accepted.accept(wanted, device_id)
 
     def obtain(self, model_id: str, version: str, digest: str, *, name: str) -> Release:
@@ -84,9 +86,17 @@ class Releases:
         files = {format_: here / format_ for format_ in manifest.files}
         return Release(model_id=model_id, version=version, digest=digest, folder=here, files=files)
 
-    def keep_only(self, digests: set[str]) -> None:
-        """Delete every release but these."""
-        self._state.remove_all_but({_hex(digest) for digest in digests})
+    def keep_only(self, in_use: set[str]) -> None:
+        """Delete every release but those in use and, of each model, the one assigned last.
+
+        What is assigned goes by what was signed, so that no answer that was changed on the way, or
+        that leaves something out, deletes anything.
+
+        Raises:
+            DataFolderError: what was assigned cannot be told any more.
+        """
+        wanted = self._accepted.digests() | in_use
+        self._state.remove_all_but({_hex(digest) for digest in wanted})
 
     def _fetch(self, model_id: str, version: str, digest: str, name: str) -> Path:
         envelope = self._api.get(path_to("models", model_id, "versions", version, "manifest"))
@@ -119,21 +129,23 @@ class Releases:
         except (KeyError, TypeError) as error:
             raise UnexpectedAnswerError(f"this is no download-url: {answer!r:.200}") from error
 
-    def _verified_payload(self, envelope: Record, digest: str) -> bytes:
+    def _verified_payload(self, envelope: Any, digest: str) -> bytes:
         """Return the manifest's bytes, if they are what was assigned and are signed."""
+        shown = read_answer(envelope, ManifestView, "a manifest")
         try:
-            payload = base64.b64decode(envelope.payload, validate=True)
+            payload = base64.b64decode(shown.payload, validate=True)
             signatures = {
-                each.keyid: base64.b64decode(each.sig, validate=True)
-                for each in envelope.signatures
+                each.keyid: base64.b64decode(each.sig, validate=True) for each in shown.signatures
             }
-        except (AttributeError, TypeError, binascii.Error) as error:
+        except ValueError as error:
             raise UnexpectedAnswerError(f"the manifest is in no DSSE envelope: {error}") from error
         if digest_of(payload) != digest:
             raise DigestMismatchError(
                 f"the manifest that was assigned is {digest}, and {digest_of(payload)} was sent"
             )
-        self._keys.require_signed(PAYLOAD_TYPE, payload, signatures, f"the manifest {digest}")
+        self._keys.require_signed(
+            PAYLOAD_TYPE, payload, signatures, f"the manifest {digest}", is_pinned=True
+        )
         return payload
 
 

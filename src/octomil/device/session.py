@@ -4,15 +4,17 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from octomil.device.answers import read_answer
 from octomil.device.state import Identity, StateFolder
 from octomil.errors import ConfigurationError, UnauthorizedError, UnexpectedAnswerError
 from octomil.http.api import ApiClient
-from octomil.http.records import Record
 from octomil.http.retry import Backoff
+from octomil.wire.device_auth import DeviceTokens
 
 SCOPES = ("devices:write", "models:read")
 """What the agent needs: to report on itself, and to fetch what it is to run."""
 
+_WHAT = "a device's tokens"
 _EARLY = timedelta(seconds=30)
 _AUTH_TIMEOUT_S = 10.0
 _AUTH_BACKOFF = Backoff(attempts=4, first_s=0.5, longest_s=30.0)
@@ -94,38 +96,50 @@ class Session:
             return self._keep(self._refresh(known))
         return known
 
-    def _bootstrap(self) -> Record:
+    def _bootstrap(self) -> DeviceTokens:
         if self._bootstrap_token is None:
             raise UnauthorizedError(
                 f"{self.identifier} has no tokens that hold; give it a new --bootstrap-token"
             )
         body = {"device_identifier": self.identifier, "scopes": SCOPES}
-        tokens: Record = self._bootstrapper.post("/device-auth/bootstrap", body)
-        return tokens
+        return _read_tokens(self._bootstrapper.post("/device-auth/bootstrap", body))
 
-    def _refresh(self, known: Identity) -> Record:
+    def _refresh(self, known: Identity) -> DeviceTokens:
         body = {"refresh_token": known.refresh_token}
         try:
-            tokens: Record = self._anybody.post("/device-auth/refresh", body)
+            return _read_tokens(self._anybody.post("/device-auth/refresh", body))
         except UnauthorizedError:  # revoked, or the device was away for too long
             return self._bootstrap()
-        return tokens
 
-    def _keep(self, tokens: Record) -> Identity:
+    def _keep(self, tokens: DeviceTokens) -> Identity:
         try:
-            self._identity = Identity(
-                api_base=self._anybody.base_url,
-                device_identifier=self.identifier,
-                device_id=tokens.device_id,
-                access_token=tokens.access_token,
-                refresh_token=tokens.refresh_token,
-                expires_at=self._clock() + timedelta(seconds=tokens.expires_in),
-            )
-        except (AttributeError, TypeError) as error:
-            raise UnexpectedAnswerError(f"these are no tokens: {error}") from error
+            expires_at = self._clock() + timedelta(seconds=tokens.expires_in)
+        except OverflowError as error:
+            raise UnexpectedAnswerError(f"{_WHAT} do not hold so long: {error}") from error
+        self._identity = Identity(
+            api_base=self._anybody.base_url,
+            device_identifier=self.identifier,
+            device_id=tokens.device_id,
+            access_token=tokens.access_token,
+            refresh_token=tokens.refresh_token,
+            expires_at=expires_at,
+        )
         self._state.keep_identity(self._identity)
         self._is_void = False
         return self._identity
+
+
+def _read_tokens(answer: Any) -> DeviceTokens:
+    """Return what a device proves itself with, fit for headers and paths.
+
+    Raises:
+        UnexpectedAnswerError: it is something else.
+    """
+    tokens = read_answer(answer, DeviceTokens, _WHAT)
+    for text in (tokens.device_id, tokens.access_token, tokens.refresh_token):
+        if not (text.isascii() and text.isprintable()):
+            raise UnexpectedAnswerError(f"this is not {_WHAT}: {text!r:.80} is not printable ASCII")
+    return tokens
 
 
 def _require_same(

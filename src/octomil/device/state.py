@@ -4,7 +4,7 @@
 lock                    held by the agent that uses the folder
 identity.json           who the device is, and its tokens
 keys.json               the keys that manifests and assignments must be signed with
-assignments.json        of each model, the number of the last assignment that was taken
+assignments.json        of each model, the last assignment that was taken: number and digest
 incoming/DIGEST/        a release on its way
 releases/DIGEST/        a whole release: manifest.json and one file for each format
 active/MODEL            a link to the release that runs

@@ -4,22 +4,27 @@ import base64
 import binascii
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Final
 
+from octomil.device.answers import read_answer
 from octomil.device.state import StateFolder
 from octomil.errors import DataFolderError, DigestMismatchError, UnexpectedAnswerError
 from octomil.http.api import ApiClient
-from octomil.http.records import Record
 from octomil.models.partial import space_errors, sync_folder, write_json
 from octomil.registry.signatures import SignatureError, key_id_of, verify
 from octomil.registry.succession import Endorsement, ListedKey, trusted
+from octomil.wire.signing_keys import SigningKeyList, SigningKeyView
+
+_ACTIVE: Final = "active"
 
 
 class TrustedKeys:
-    """The public keys that manifests may be signed with, kept on disk.
+    """The public keys that assignments and manifests may be signed with, kept on disk.
 
-    The first contact is believed. From then on a key is taken only if one that is trusted already
-    has signed it, so that nobody between this device and its control plane can slip one in.
+    The first contact is believed: the key that signs then is trusted. From then on a key is taken
+    only if one that is trusted already has signed it, so that nobody between this device and its
+    control plane can slip one in. Keys that were retired before the first contact are not trusted,
+    for one may have been retired because it was stolen.
 
     Args:
         state: where they are kept.
@@ -31,7 +36,7 @@ class TrustedKeys:
         self._api = api
 
     def known(self) -> Mapping[str, bytes]:
-        """Return the keys by their ids; at the first contact, all that the control plane lists.
+        """Return the keys by their ids; at the first contact, the one that signs.
 
         Raises:
             OctomilClientError: the control plane refuses, or does not answer.
@@ -42,7 +47,7 @@ class TrustedKeys:
         try:
             text = self._state.keys.read_bytes()
         except FileNotFoundError:
-            return self._keep(_by_id(key.public for key in self._listed()))
+            return self._keep(_by_id(key.public for key in self._listed() if key.is_active))
         try:
             return _kept_keys(text)
         except (ValueError, TypeError) as error:
@@ -52,14 +57,14 @@ class TrustedKeys:
                 "the control plane"
             ) from error
 
-    def renewed(self) -> Mapping[str, bytes]:
-        """Return the keys, with those that they endorsed meanwhile. Raises as :meth:`known`."""
-        before = self.known()
-        now = trusted(before.values(), self._listed())
-        return now if now.keys() == before.keys() else self._keep(now)
-
     def require_signed(
-        self, payload_type: str, payload: bytes, signatures: Mapping[str, bytes], what: str
+        self,
+        payload_type: str,
+        payload: bytes,
+        signatures: Mapping[str, bytes],
+        what: str,
+        *,
+        is_pinned: bool = False,
     ) -> None:
         """Return if one of the keys signed a payload.
 
@@ -68,13 +73,18 @@ class TrustedKeys:
             payload: what was signed.
             signatures: by the ids of the keys that are said to have made them.
             what: what it is, in messages.
+            is_pinned: something else that was signed names the payload's digest; then a key that is
+                listed as retired will do, which an old manifest may well be signed with.
 
         Raises:
             DigestMismatchError: none of them did. Else as :meth:`known`.
         """
         keys = self.known()
         if signatures.keys().isdisjoint(keys):  # a new key may have taken the place of one of them
-            keys = self.renewed()
+            listed = self._listed()
+            keys = self._renewed(keys, listed)
+            if is_pinned:
+                keys = {**_by_id(key.public for key in listed if not key.is_active), **keys}
         for key_id in signatures.keys() & keys.keys():
             try:
                 verify(keys[key_id], payload_type, payload, signatures[key_id])
@@ -87,12 +97,17 @@ class TrustedKeys:
             f"the control plane was set up anew, compare its key and delete {self._state.keys}"
         )
 
+    def _renewed(
+        self, before: Mapping[str, bytes], listed: Iterable[ListedKey]
+    ) -> Mapping[str, bytes]:
+        """Return the keys, with those that they endorsed meanwhile."""
+        now = trusted(before.values(), listed)
+        return now if now.keys() == before.keys() else self._keep(now)
+
     def _listed(self) -> list[ListedKey]:
         answer = self._api.get("/signing-keys")
-        try:
-            return [_listed_key(each) for each in answer["keys"]]
-        except (KeyError, TypeError, AttributeError) as error:
-            raise UnexpectedAnswerError(f"these are no signing keys: {error}") from error
+        shown = read_answer(answer, SigningKeyList, "a list of signing keys")
+        return [_listed_key(each) for each in shown.keys]
 
     def _keep(self, keys: Mapping[str, bytes]) -> Mapping[str, bytes]:
         if keys:  # else nothing was ever published, and the first contact is still to come
@@ -120,15 +135,18 @@ def _by_id(publics: Iterable[bytes]) -> dict[str, bytes]:
     return {key_id_of(public): public for public in publics}
 
 
-def _listed_key(shown: Record) -> ListedKey:
-    said = shown.get("endorsement")
+def _listed_key(shown: SigningKeyView) -> ListedKey:
+    said, endorsement = shown.endorsement, None
+    if said is not None:
+        endorsement = Endorsement(key_id=said.keyid, signature=_decoded(said.sig))
     return ListedKey(
         public=_decoded(shown.public_key),
-        endorsement=said and Endorsement(key_id=said.keyid, signature=_decoded(said.sig)),
+        is_active=shown.status == _ACTIVE,
+        endorsement=endorsement,
     )
 
 
-def _decoded(text: Any) -> bytes:
+def _decoded(text: str) -> bytes:
     """Return the bytes of Base64.
 
     Raises:
@@ -136,5 +154,5 @@ def _decoded(text: Any) -> bytes:
     """
     try:
         return base64.b64decode(text, validate=True)
-    except (TypeError, binascii.Error, ValueError) as error:
+    except (binascii.Error, ValueError) as error:
         raise UnexpectedAnswerError(f"a signing key is no Base64: {error}") from error

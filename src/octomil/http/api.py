@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urljoin, urlsplit
 from uuid import uuid4
 
-from octomil.errors import ConfigurationError, OctomilClientError
+from octomil.errors import ConfigurationError, OctomilClientError, UnexpectedAnswerError
 from octomil.http.client import USER_AGENT
 from octomil.http.problems import error_of_answer, unexpected, unreachable
 from octomil.http.records import parse_json
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PREFIX = "/api/v1"
 
 _RETRIED = RETRYABLE_STATUSES - {500}  # a fault of the control plane's own is there the next time
+_WRITING = frozenset({"POST", "PUT", "PATCH"})
 _BACKOFF = Backoff(attempts=4, first_s=0.5, longest_s=30.0)
 
 
@@ -55,8 +56,8 @@ class ApiClient:
     """Sends requests to a control plane and raises its errors as the classes they were there.
 
     What fails for now (no connection, 408, 425, 429, 502, 503, 504) is tried again with growing
-    patience, or when `Retry-After` says. A POST bears an `Idempotency-Key`, the same on every try,
-    so that the server can tell a second try from a second request.
+    patience, or when `Retry-After` says. What writes (POST, PUT, PATCH) bears an `Idempotency-Key`,
+    the same on every try, so that the server can tell a second try from a second request.
 
     Args:
         base_url: such as `http://127.0.0.1:8000/api/v1`; an address without a path gets that one.
@@ -160,7 +161,7 @@ class ApiClient:
         with closing(self._answer(request, is_whole=False)) as answer:
             try:
                 yield answer
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 raise unreachable(str(answer.url), _reason(error)) from error
 
     def _answer(self, request: Request, *, is_whole: bool) -> "httpx.Response":
@@ -179,7 +180,7 @@ class ApiClient:
         headers = dict(request.headers or {})
         if request.is_authorised and self._bearer is not None:
             headers["Authorization"] = f"Bearer {self._bearer()}"
-        if request.method == "POST":
+        if request.method in _WRITING:
             headers["Idempotency-Key"] = uuid4().hex
         return headers
 
@@ -189,7 +190,7 @@ class ApiClient:
         """Send a request once, and read the answer's body if it is wanted whole."""
         import httpx
 
-        url = urljoin(self.base_url + "/", request.path.removeprefix("/"))
+        url = self._url(request.path)
         timeout_s = self._timeout_s if request.timeout_s is None else request.timeout_s
         sent = self._client.build_request(
             request.method,
@@ -206,12 +207,27 @@ class ApiClient:
                 return answer
             with closing(answer):
                 answer.read()
-        except httpx.TransportError as error:
-            return _Failure(unreachable(url, _reason(error)), is_temporary=True)
+        except httpx.RequestError as error:
+            return _Failure(unreachable(str(url), _reason(error)), is_temporary=True)
+        except UnicodeError as error:  # of a host that no name server can be asked for
+            raise _no_link(request.path, error) from error
         if answer.is_success:
             return answer
         wish_s = parse_retry_after(answer.headers.get("Retry-After"))
         return _Failure(error_of_answer(answer), answer.status_code in _RETRIED, wish_s)
+
+    def _url(self, path: str) -> "httpx.URL":
+        """Return where a request goes.
+
+        Raises:
+            UnexpectedAnswerError: nowhere; only a link that a server gave can do that.
+        """
+        import httpx
+
+        try:
+            return httpx.URL(urljoin(self.base_url + "/", path.removeprefix("/")))
+        except (httpx.InvalidURL, ValueError) as error:
+            raise _no_link(path, error) from error
 
     def _delay_s(self, failures: int, failure: "_Failure") -> float | None:
         if not failure.is_temporary:
@@ -262,6 +278,12 @@ def api_base(url: str) -> str:
             f"{PREFIX} after it"
         )
     return url if parts.path else url + PREFIX
+
+
+def _no_link(path: str, error: Exception) -> UnexpectedAnswerError:
+    return UnexpectedAnswerError(
+        f"the server gave a link that leads nowhere ({error}): {path!r:.200}"
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -35,10 +35,12 @@ class ListedKey:
 
     Attributes:
         public: 32 bytes.
+        is_active: it is said to be the one that signs now.
         endorsement: None for one that took nobody's place.
     """
 
     public: bytes
+    is_active: bool = True
     endorsement: Endorsement | None = None
 
 

@@ -6,7 +6,8 @@ import socket
 from collections.abc import AsyncGenerator, Callable
 
 from octomil.asgi.connections import bounded_connection
-from octomil.asgi.server import GracefulServer, base_url, settle_memory
+from octomil.asgi.memory import settle_memory
+from octomil.asgi.server import GracefulServer, base_url
 from octomil.serve.app import build_app
 from octomil.serve.connections import refusal_body
 from octomil.serve.keys import ClientKeys

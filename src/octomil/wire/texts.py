@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final
 
 from annotated_types import MaxLen, MinLen
 
-_PLAIN: Final = r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ud800-\udfff]*$"
+_STRANGE: Final = r"\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+_PLAIN: Final = rf"^[^{_STRANGE}]*$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,15 @@ def is_plain_text(text: str) -> bool:
     (True, False)
     """
     return re.fullmatch(_PLAIN[1:-1], text) is not None
+
+
+def plain_text(text: str) -> str:
+    """Return a text with a space in place of each character that :func:`is_plain_text` refuses.
+
+    >>> plain_text("no" + chr(10) + "room")
+    'no room'
+    """
+    return re.sub(f"[{_STRANGE}]", " ", text)
 
 
 Plain = Matches(_PLAIN.replace(r"\ud800-\udfff", ""))  # JSON and UTF-8 let no surrogate through

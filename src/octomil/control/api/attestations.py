@@ -26,8 +26,8 @@ def attestations_router(plane: ControlPlane) -> APIRouter:
         caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_WRITE, ITSELF])],
     ) -> AttestationView:
         """Take a device's word for what it runs."""
-        said = await plane.threads.write(plane.attestations.attest, caller, device_id, body)
-        plane.last_seen.note(device_id)
-        return attestation_view(*said)
+        return attestation_view(
+            *await plane.threads.write(plane.attestations.attest, caller, device_id, body)
+        )
 
     return router

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Security
 
 from octomil.control.api.callers import caller_dependency
-from octomil.control.api.idempotency import REPEATABLE
+from octomil.control.api.idempotency import UNKEYED
 from octomil.control.api.json_bodies import StrictJsonRoute
 from octomil.control.plane import ControlPlane
 from octomil.control.scopes import INSTALLATION
@@ -23,7 +23,7 @@ def blobs_router(plane: ControlPlane) -> APIRouter:
     router = APIRouter(prefix="/blobs", tags=["blobs"], route_class=StrictJsonRoute)
     caller_of = caller_dependency(plane)
 
-    @router.post("/collect", dependencies=[REPEATABLE])
+    @router.post("/collect", dependencies=[UNKEYED])
     async def collect(
         caller: Annotated[Caller, Security(caller_of, scopes=[INSTALLATION])],
         grace_s: Annotated[

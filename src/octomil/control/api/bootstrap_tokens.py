@@ -7,6 +7,7 @@ from fastapi import APIRouter, Security
 from octomil.control.api.callers import caller_dependency
 from octomil.control.api.idempotency import SECRET
 from octomil.control.api.json_bodies import StrictJsonRoute
+from octomil.control.api.parameters import PathText
 from octomil.control.plane import ControlPlane
 from octomil.control.scopes import DEVICES_READ, DEVICES_WRITE
 from octomil.control.services.callers import Caller
@@ -43,7 +44,7 @@ def bootstrap_tokens_router(plane: ControlPlane) -> APIRouter:
 
     @router.post("/{bootstrap_token_id}/revoke")
     async def revoke(
-        bootstrap_token_id: str,
+        bootstrap_token_id: PathText,
         caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_WRITE])],
     ) -> BootstrapTokenView:
         """Make a bootstrap token void; devices that it let in keep their tokens."""

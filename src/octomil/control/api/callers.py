@@ -50,10 +50,6 @@ async def caller_of(plane: ControlPlane, request: Request, token: str | None = N
     """
     shown = bearer_token(request.scope) if token is None else token
     caller = await _proven(plane, shown, address_of(request.scope))
-    if caller is None:
-        raise UnauthorizedError(
-            "a valid API key or device token is needed: send `Authorization: Bearer KEY`"
-        )
     request.scope[RATE_LIMIT] = decision = await plane.rate_limits.take(caller)
     if decision is not None and not decision.allowed:
         wait_s = math.ceil(decision.retry_after_s)
@@ -66,20 +62,30 @@ async def caller_of(plane: ControlPlane, request: Request, token: str | None = N
     return caller
 
 
-async def _proven(plane: ControlPlane, token: str, address: str) -> Caller | None:
-    """Return whose key or token that is; what is not known in memory is looked up."""
-    if token.startswith(ACCESS_PREFIX):
-        return plane.access_tokens.caller(token)
-    if not token:
-        return None
+async def _proven(plane: ControlPlane, token: str, address: str) -> Caller:
+    """Return whose key or token that is; what is not known in memory is looked up.
+
+    Raises:
+        UnauthorizedError: it is nobody's, or holds no more.
+        RateLimitedError: too many wrong ones came from the address, and this one never was good.
+    """
+    if not token or token.startswith(ACCESS_PREFIX):
+        return _present(plane.access_tokens.caller(token) if token else None)
     if remembered := plane.api_keys.remembered_caller(token):
         return remembered
+    if plane.api_keys.was_good(token):
+        return _present(await plane.threads.read(plane.api_keys.look_up, token))
     is_bootstrap = token.startswith(BOOTSTRAP_PREFIX)
     look_up = plane.bootstrap_tokens.look_up if is_bootstrap else plane.api_keys.look_up
-    plane.failures.require_few(address)
-    caller = await plane.threads.read(look_up, token)
+    async with plane.failures.counted(address):
+        return _present(await plane.threads.read(look_up, token))
+
+
+def _present(caller: Caller | None) -> Caller:
     if caller is None:
-        plane.failures.note(address)
+        raise UnauthorizedError(
+            "a valid API key or device token is needed: send `Authorization: Bearer KEY`"
+        )
     return caller
 
 

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Security
 from starlette.requests import Request
 
 from octomil.control.api.callers import OPEN, caller_dependency
-from octomil.control.api.failures import counting_failures
-from octomil.control.api.idempotency import SECRET
+from octomil.control.api.failures import address_of
+from octomil.control.api.idempotency import UNKEYED
 from octomil.control.api.json_bodies import StrictJsonRoute
 from octomil.control.plane import ControlPlane
 from octomil.control.scopes import DEVICES_REGISTER
@@ -28,7 +28,7 @@ def device_auth_router(plane: ControlPlane) -> APIRouter:
     router = APIRouter(prefix="/device-auth", tags=["device-auth"], route_class=StrictJsonRoute)
     caller_of = caller_dependency(plane)
 
-    @router.post("/bootstrap", dependencies=[SECRET])
+    @router.post("/bootstrap", dependencies=[UNKEYED])
     async def bootstrap(
         body: BootstrapRequest,
         caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_REGISTER])],
@@ -39,15 +39,16 @@ def device_auth_router(plane: ControlPlane) -> APIRouter:
     @router.post("/refresh", dependencies=[OPEN])
     async def refresh(body: RefreshRequest, request: Request) -> DeviceTokens:
         """Exchange a refresh token for the next one and an access token."""
-        with counting_failures(plane.failures, request.scope):
+        async with plane.failures.counted(address_of(request.scope)):
             await plane.threads.read(plane.device_auth.require_held, body.refresh_token)
         return await plane.threads.write(plane.device_auth.refresh, body.refresh_token)
 
     @router.post("/revoke", dependencies=[OPEN])
     async def revoke(body: RevokeRequest, request: Request) -> Revoked:
         """End a device's tokens; those that are unknown have ended already (RFC 7009, 2.2)."""
-        with suppress(UnauthorizedError), counting_failures(plane.failures, request.scope):
-            await plane.threads.read(plane.device_auth.require_held, body.refresh_token)
+        with suppress(UnauthorizedError):
+            async with plane.failures.counted(address_of(request.scope)):
+                await plane.threads.read(plane.device_auth.require_held, body.refresh_token)
             await plane.threads.write(
                 plane.device_auth.revoke, body.refresh_token, body.reason or "revoked"
             )

@@ -6,8 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Security
 
 from octomil.control.api.callers import ITSELF, caller_dependency
-from octomil.control.api.idempotency import REPEATABLE
+from octomil.control.api.idempotency import UNKEYED
 from octomil.control.api.json_bodies import StrictJsonRoute
+from octomil.control.api.parameters import PathText
 from octomil.control.plane import ControlPlane
 from octomil.control.scopes import DEVICES_READ, DEVICES_REGISTER, DEVICES_WRITE
 from octomil.control.services.callers import Caller
@@ -34,21 +35,19 @@ def devices_router(plane: ControlPlane) -> APIRouter:
         caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_REGISTER])],
     ) -> DeviceView:
         """Register a device; the same identifier is the same device, brought up to date."""
-        device = await plane.threads.write(plane.devices.register, caller, body)
-        plane.last_seen.note(device.id)
-        return view_of(device)
+        return view_of(await plane.threads.write(plane.devices.register, caller, body))
 
     @router.get("/{device_id}")
     async def get(
-        device_id: str,
+        device_id: PathText,
         caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_READ, ITSELF])],
     ) -> DeviceView:
         """Return a device."""
         return view_of(await plane.threads.read(plane.devices.get, caller, device_id))
 
-    @router.post("/{device_id}/heartbeat", dependencies=[REPEATABLE])
+    @router.post("/{device_id}/heartbeat", dependencies=[UNKEYED])
     async def heartbeat(
-        device_id: str,
+        device_id: PathText,
         caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_WRITE, ITSELF])],
         body: HeartbeatRequest | None = None,
     ) -> HeartbeatAnswer:
@@ -61,7 +60,7 @@ def devices_router(plane: ControlPlane) -> APIRouter:
 
     @router.get("/{device_id}/assignments")
     async def assignments(
-        device_id: str,
+        device_id: PathText,
         caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_READ, ITSELF])],
         config_version: Annotated[int | None, Query(ge=0, le=MAX_VERSION)] = None,
     ) -> AssignmentsAnswer:

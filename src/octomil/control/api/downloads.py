@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from octomil.control.api.callers import OPEN, caller_dependency
-from octomil.control.api.failures import counting_failures
+from octomil.control.api.failures import address_of
 from octomil.control.api.json_bodies import StrictJsonRoute
 from octomil.control.api.parameters import PathText
 from octomil.control.api.problems import problem_response
@@ -91,8 +91,9 @@ def downloads_router(plane: ControlPlane) -> APIRouter:
         """Return the file that a download link is for."""
         link = DownloadLink(digest=digest, organisation=org_id, expires_s=expires, name=name,
                             key_id=key, signature=signature)  # fmt: skip
-        with counting_failures(plane.failures, request.scope):
-            await threads.read(plane.download_links.check, link)
+        async with plane.failures.counted(address_of(request.scope)):
+            await threads.read(plane.download_links.require_true, link)
+        plane.download_links.require_current(link)
         size = await threads.read(service.held_size, org_id, digest)
         return await _answer(plane, request, _Content(digest, size, name))
 

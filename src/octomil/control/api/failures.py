@@ -1,14 +1,9 @@
-"""Client addresses, and what is refused to those that showed too many wrong credentials."""
+"""Client addresses, by which wrong credentials are counted."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 from starlette.types import Scope
-
-from octomil.control.services.failures import FailedCredentials
-from octomil.errors import ForbiddenError, UnauthorizedError
 
 _ONE_HOUSEHOLD: Final = 64  # bits: so much of an IPv6 address is given to each subscriber
 
@@ -30,19 +25,3 @@ def address_of(scope: Scope) -> str:
     if not isinstance(address, IPv6Address):
         return host
     return str(IPv6Network((address, _ONE_HOUSEHOLD), strict=False))
-
-
-@contextmanager
-def counting_failures(failures: FailedCredentials, scope: Scope) -> Iterator[None]:
-    """Let an address in that has not failed too often, and count if it fails in the block.
-
-    Raises:
-        RateLimitedError: it has failed too often.
-    """
-    address = address_of(scope)
-    failures.require_few(address)
-    try:
-        yield
-    except (UnauthorizedError, ForbiddenError):
-        failures.note(address)
-        raise

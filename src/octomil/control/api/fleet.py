@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BeforeValidator
 from octomil.control.api.callers import caller_dependency
 from octomil.control.api.json_bodies import StrictJsonRoute
 from octomil.control.api.pages import DEFAULT_LIMIT, Cursor, PageLimit
+from octomil.control.api.parameters import PathText
 from octomil.control.moments import in_utc
 from octomil.control.plane import ControlPlane
 from octomil.control.records import DeviceFilter
@@ -91,7 +92,7 @@ def fleet_router(plane: ControlPlane) -> APIRouter:
 
     @router.patch("/{device_id}")
     async def change(
-        device_id: str,
+        device_id: PathText,
         body: DeviceChange,
         caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_WRITE])],
     ) -> DeviceView:
@@ -100,14 +101,14 @@ def fleet_router(plane: ControlPlane) -> APIRouter:
 
     @router.delete("/{device_id}")
     async def remove(
-        device_id: str, caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_WRITE])]
+        device_id: PathText, caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_WRITE])]
     ) -> DeviceRemoved:
         """Forget a device, and end its tokens."""
         return await plane.threads.write(fleet.remove, caller, device_id)
 
     @router.post("/{device_id}/revoke")
     async def revoke(
-        device_id: str, caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_WRITE])]
+        device_id: PathText, caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_WRITE])]
     ) -> DeviceRevoked:
         """End all tokens of a device, in every replica within seconds."""
         return await plane.threads.write(fleet.revoke, caller, device_id)

@@ -2,7 +2,7 @@
 
 Every route that writes honours the key by being made here. What it answers is rendered in the
 transaction of what it does, and kept there. Two marks among a route's dependencies say otherwise:
-`REPEATABLE` for what may be done again as it is, and `SECRET` for answers that must not be kept.
+`UNKEYED` for what heeds no key, and `SECRET` for answers that must not be kept.
 """
 
 import inspect
@@ -46,8 +46,8 @@ async def _mark_secret() -> None:
     """Mark a route whose answers must not be kept; does nothing else."""
 
 
-REPEATABLE: Final = Depends(_mark)
-"""A route whose requests may be carried out again, or bear their own proof; it heeds no key."""
+UNKEYED: Final = Depends(_mark)
+"""A route that heeds no key: a repetition changes nothing, or is refused for what was done."""
 SECRET: Final = Depends(_mark_secret)
 """A route whose answers hold secrets: a repetition is refused, and not carried out."""
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Security
 from octomil.control.api.callers import caller_dependency
 from octomil.control.api.idempotency import SECRET
 from octomil.control.api.json_bodies import StrictJsonRoute
+from octomil.control.api.parameters import PathText
 from octomil.control.plane import ControlPlane
 from octomil.control.scopes import KEYS_READ, KEYS_WRITE
 from octomil.control.services.callers import Caller
@@ -35,14 +36,14 @@ def keys_router(plane: ControlPlane) -> APIRouter:
 
     @router.get("/{key_id}")
     async def get(
-        key_id: str, caller: Annotated[Caller, Security(caller_of, scopes=[KEYS_READ])]
+        key_id: PathText, caller: Annotated[Caller, Security(caller_of, scopes=[KEYS_READ])]
     ) -> KeyView:
         """Return a key, without its text."""
         return await plane.threads.read(service.get, caller, key_id)
 
     @router.post("/{key_id}/rotate", status_code=201, dependencies=[SECRET])
     async def rotate(
-        key_id: str,
+        key_id: PathText,
         caller: Annotated[Caller, Security(caller_of, scopes=[KEYS_WRITE])],
         body: RotateKey | None = None,
     ) -> KeyCreated:
@@ -52,7 +53,7 @@ def keys_router(plane: ControlPlane) -> APIRouter:
 
     @router.post("/{key_id}/revoke")
     async def revoke(
-        key_id: str, caller: Annotated[Caller, Security(caller_of, scopes=[KEYS_WRITE])]
+        key_id: PathText, caller: Annotated[Caller, Security(caller_of, scopes=[KEYS_WRITE])]
     ) -> KeyView:
         """Make a key void."""
         return await plane.threads.write(service.revoke, caller, key_id)

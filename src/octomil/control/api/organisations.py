@@ -8,6 +8,7 @@ from octomil.control.api.callers import caller_dependency
 from octomil.control.api.idempotency import SECRET
 from octomil.control.api.json_bodies import StrictJsonRoute
 from octomil.control.api.pages import DEFAULT_LIMIT, Cursor, PageLimit
+from octomil.control.api.parameters import PathText
 from octomil.control.plane import ControlPlane
 from octomil.control.scopes import INSTALLATION, ORGANISATION_READ
 from octomil.control.services.callers import Caller
@@ -44,7 +45,7 @@ def organisations_router(plane: ControlPlane) -> APIRouter:
 
     @router.get("/{organisation_id}")
     async def get(
-        organisation_id: str,
+        organisation_id: PathText,
         caller: Annotated[Caller, Security(caller_of, scopes=[ORGANISATION_READ])],
     ) -> OrganisationView:
         """Return the caller's organisation, or any for an admin of the installation."""

@@ -30,6 +30,9 @@ def signing_keys_router(plane: ControlPlane) -> APIRouter:
         caller: Annotated[Caller, Security(caller_of, scopes=[SIGNING_KEYS_WRITE])],
     ) -> SigningKeyView:
         """Let a new key sign from now on, endorsed by the one that did so far."""
-        return await plane.threads.write(service.rotate, caller)
+        key = await plane.threads.write(service.rotate, caller)
+        await plane.threads.afterwards(plane.store.scrub)  # the old one's private part
+        await plane.threads.afterwards(plane.offers.refresh)
+        return key
 
     return router

@@ -9,11 +9,11 @@ from starlette.requests import Request
 
 from octomil.control.api.arriving import SpoolWriter, pieces_of
 from octomil.control.api.callers import caller_dependency
-from octomil.control.api.idempotency import REPEATABLE
+from octomil.control.api.idempotency import UNKEYED
 from octomil.control.api.json_bodies import StrictJsonRoute
 from octomil.control.api.parameters import PathText
 from octomil.control.plane import ControlPlane
-from octomil.control.records import Upload
+from octomil.control.records import Blob, Upload
 from octomil.control.scopes import MODELS_WRITE
 from octomil.control.services.callers import Caller
 from octomil.wire.uploads import CompleteRequest, DeletedUpload, UploadRequest, UploadView
@@ -53,7 +53,7 @@ def uploads_router(plane: ControlPlane) -> APIRouter:
         """Tell by `Upload-Offset` how far an upload got."""
         return Response(headers=_progress(await threads.read(service.get, caller, upload_id)))
 
-    @router.patch("/{upload_id}", dependencies=[REPEATABLE])
+    @router.patch("/{upload_id}", dependencies=[UNKEYED])
     async def append(
         upload_id: PathText,
         request: Request,
@@ -77,7 +77,7 @@ def uploads_router(plane: ControlPlane) -> APIRouter:
         response.headers.update(_progress(view))
         return view
 
-    @router.post("/{upload_id}/complete", dependencies=[REPEATABLE])
+    @router.post("/{upload_id}/complete", dependencies=[UNKEYED])
     async def complete(
         upload_id: PathText,
         body: CompleteRequest,
@@ -86,7 +86,7 @@ def uploads_router(plane: ControlPlane) -> APIRouter:
         """Check the whole against its SHA-256 and keep it; once more changes nothing."""
         upload = await threads.read(service.find, caller, upload_id)
         await renewed(caller, upload)
-        blob = await threads.work(service.keep, upload, body.sha256)
+        blob = await asyncio.shield(_kept(plane, upload, body.sha256))
         return await threads.write(service.complete, caller, upload_id, blob)
 
     @router.delete("/{upload_id}")
@@ -99,6 +99,12 @@ def uploads_router(plane: ControlPlane) -> APIRouter:
         return DeletedUpload()
 
     return router
+
+
+async def _kept(plane: ControlPlane, upload: Upload, sha256: str) -> Blob | None:
+    """Wait for an upload's turn before there is a thread for it, and keep it as long."""
+    async with plane.uploads.turn(upload):
+        return await plane.threads.work(plane.uploads.keep, upload, sha256)
 
 
 def _progress(view: UploadView) -> dict[str, str]:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from octomil.control.api.arriving import SpoolWriter, pieces_of
 from octomil.control.api.callers import caller_dependency
-from octomil.control.api.idempotency import REPEATABLE
+from octomil.control.api.idempotency import UNKEYED
 from octomil.control.api.json_bodies import StrictJsonRoute
 from octomil.control.api.multipart import FormReader, PartBegin, PartData, PartEnd
 from octomil.control.api.parameters import PathText
@@ -66,7 +66,7 @@ def version_uploads_router(plane: ControlPlane) -> APIRouter:
     service, threads = plane.version_files, plane.threads
 
     @router.post(
-        "/upload", status_code=201, openapi_extra={"requestBody": _BODY}, dependencies=[REPEATABLE]
+        "/upload", status_code=201, openapi_extra={"requestBody": _BODY}, dependencies=[UNKEYED]
     )
     async def upload(
         model_id: PathText,

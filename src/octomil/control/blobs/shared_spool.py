@@ -71,6 +71,11 @@ class SharedSpool:
         self._here: dict[str, _Here] = {}
         self._lock = Lock()
 
+    def close(self) -> None:
+        """Give up what is being read to be finished, by a `ServiceUnavailableError`; it stays."""
+        for spool in (self._tails, self._wholes):
+            spool.close()
+
     def offset(self, upload_id: str) -> int:
         """Return where an upload can be gone on with; 0 for one that has not begun."""
         stands = _end(self._segments(upload_id))
@@ -114,7 +119,7 @@ class SharedSpool:
         Raises:
             NotFoundError: there is no such upload.
             InsufficientSpaceError: the disk is full.
-            ServiceUnavailableError: the object store does not answer.
+            ServiceUnavailableError: the object store does not answer, or the end came first.
         """
         with self._turn(upload_id) as here:
             segments = self._segments(upload_id)
@@ -227,6 +232,7 @@ class SharedSpool:
         with reached():
             found = obstore.get(self._bucket, key, options={"range": (start, end)})
             for piece in found.stream(min_chunk_size=_PIECE_BYTES):
+                self._wholes.require_open()
                 present = self._wholes.append(name, present, bytes(piece))
         return present
 

@@ -8,14 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import Protocol
 
 from octomil.control.blobs.layout import require_upload_id
 from octomil.control.disk_faults import NO_SPACE
 from octomil.control.durable import make_root, sync_file, sync_folder
 from octomil.control.records import SpooledFile
-from octomil.errors import ConflictError, InsufficientSpaceError, NotFoundError
+from octomil.errors import (
+    ConflictError,
+    InsufficientSpaceError,
+    NotFoundError,
+    ServiceUnavailableError,
+)
 
 MAX_REMEMBERED = 1024
 """Of so many uploads the hash is kept in memory; that of others is made again from the file."""
@@ -59,6 +64,23 @@ class UploadSpool:
         self.scratch.mkdir(mode=0o700)
         self._uploads: OrderedDict[str, _Upload] = OrderedDict()
         self._lock = Lock()
+        self._is_closing = Event()
+
+    def close(self) -> None:
+        """Give up what is being read to be finished, by a `ServiceUnavailableError`; it stays."""
+        self._is_closing.set()
+
+    def require_open(self) -> None:
+        """Return if the end has not come.
+
+        Raises:
+            ServiceUnavailableError: it has.
+        """
+        if self._is_closing.is_set():
+            raise ServiceUnavailableError(
+                "the server is stopping; go on with the upload once it is back",
+                {"retry_after_s": 5},
+            )
 
     def offset(self, upload_id: str) -> int:
         """Return how many bytes of an upload are here; 0 for one that has not begun."""
@@ -96,6 +118,7 @@ class UploadSpool:
 
         Raises:
             NotFoundError: there is no such upload.
+            ServiceUnavailableError: the end came before all of it was hashed.
         """
         path, upload = self._path(upload_id), self._upload(upload_id)
         with upload.lock:
@@ -166,6 +189,7 @@ class UploadSpool:
         with self._path(upload_id).open("rb") as file:
             file.seek(upload.offset)
             while piece := file.read(_PIECE_BYTES):
+                self.require_open()
                 upload.hash.update(piece)
                 upload.offset += len(piece)
 

@@ -20,10 +20,6 @@ def jobs_of(plane: ControlPlane) -> Mapping[str, tuple[float, Job]]:
         "write when devices were last seen": (FLUSHED_S, partial(write_last_seen, plane)),
         "write when keys were last used": (FLUSHED_S, partial(write_key_uses, plane)),
         "deliver to webhooks": (webhooks.EVERY_S, partial(webhooks.deliver, plane)),
-        "forget old deliveries": (
-            webhooks.FORGOTTEN_EVERY_S,
-            partial(webhooks.forget_old_deliveries, plane),
-        ),
         "collect garbage": (COLLECTED_EVERY_S, partial(collect_garbage, plane)),
         "drop what has ended": (DROPPED_EVERY_S, partial(drop_leftovers, plane)),
         "read what was revoked": (REFRESHED_S, partial(read_revocations, plane)),
@@ -62,7 +58,7 @@ async def collect_garbage(plane: ControlPlane) -> None:
 
 
 async def drop_leftovers(plane: ControlPlane) -> None:
-    """Drop kept answers, keys and tokens that ended long ago, a few at a time."""
+    """Drop kept answers, deliveries, keys and tokens that ended long ago, a few at a time."""
     while await plane.threads.write(plane.leftovers.drop_some):
         pass
 

@@ -1,13 +1,16 @@
 """Telling webhooks what the outbox holds."""
 
 import asyncio
+import logging
+from collections.abc import Sequence
 
 from octomil.control.plane import ControlPlane
 from octomil.control.ports import WebhookUnreachableError
 from octomil.control.services.deliveries import AT_ONCE, Message
 
 EVERY_S = 1.0
-FORGOTTEN_EVERY_S = 3600.0
+
+_log = logging.getLogger("octomil.control")
 
 
 async def deliver(plane: ControlPlane) -> None:
@@ -19,7 +22,7 @@ async def deliver(plane: ControlPlane) -> None:
     async with asyncio.TaskGroup() as group:
         while True:
             if free := AT_ONCE - len(under_way):
-                for message in await plane.threads.write(plane.deliveries.claim, free):
+                for message in await _claimed(plane, free):
                     under_way.add(group.create_task(_deliver(plane, message)))
             if not under_way:
                 return
@@ -28,15 +31,26 @@ async def deliver(plane: ControlPlane) -> None:
             )
 
 
-async def forget_old_deliveries(plane: ControlPlane) -> None:
-    """Drop what ended long ago."""
-    await plane.threads.write(plane.deliveries.forget_old)
+async def _claimed(plane: ControlPlane, most: int) -> Sequence[Message]:
+    """Take what is due; nothing while that cannot be told, and those under way go on."""
+    try:
+        return await plane.threads.write(plane.deliveries.claim, most)
+    except Exception:  # noqa: BLE001 - logged, and the next try may do better
+        _log.exception("what webhooks are to be told could not be read")
+        return []
 
 
 async def _deliver(plane: ControlPlane, message: Message) -> None:
-    status, problem = None, None
+    """Try a delivery; one whose end cannot be noted is tried again when its lease is over."""
     try:
-        status = await plane.webhook_sender.send(message.url, message.headers, message.body)
+        status, problem = await _sent(plane, message)
+        await plane.threads.write(plane.deliveries.settle, message.delivery, status, problem)
+    except Exception:  # noqa: BLE001 - logged, and keeps no other from being told
+        _log.exception("what became of the delivery %d is not noted", message.delivery.sequence)
+
+
+async def _sent(plane: ControlPlane, message: Message) -> tuple[int | None, str | None]:
+    try:
+        return await plane.webhook_sender.send(message.url, message.headers, message.body), None
     except WebhookUnreachableError as error:
-        problem = str(error)
-    await plane.threads.write(plane.deliveries.settle, message.delivery, status, problem)
+        return None, str(error)

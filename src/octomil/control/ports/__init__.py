@@ -24,6 +24,7 @@ from octomil.control.ports.rollouts import (
 from octomil.control.ports.store import (
     OutcomeUnknownError,
     Store,
+    StoreBusyError,
     StoreUnreachableError,
     SystemTransaction,
     Transaction,
@@ -66,6 +67,7 @@ __all__ = [
     "SharedLimits",
     "Spool",
     "Store",
+    "StoreBusyError",
     "StoreUnreachableError",
     "SystemTransaction",
     "TokenFamilies",

@@ -52,6 +52,9 @@ class Spool(Protocol):
     def scratch(self) -> Path:
         """A folder beside the uploads, emptied at the start."""
 
+    def close(self) -> None:
+        """Give up what is being read to be finished, by a `ServiceUnavailableError`; it stays."""
+
 
 class BlobStore(Protocol):
     """Immutable bytes, each under the SHA-256 of its content."""

@@ -59,6 +59,7 @@ class TokenFamilies(Protocol):
         family: TokenFamily,
         secret_hash: bytes,
         *,
+        rotations: int,
         previous_hash: bytes,
         rotated_at: datetime,
         expires_at: datetime,

@@ -14,6 +14,9 @@ class Leftovers(Protocol):
     def drop_answers(self, before: datetime, limit: int) -> int:
         """Drop the answers to requests that came before a moment, with their keys."""
 
+    def drop_deliveries(self, before: datetime, limit: int) -> int:
+        """Drop deliveries to webhooks that ended before a moment."""
+
     def drop_token_families(self, before: datetime, limit: int) -> int:
         """Drop families of refresh tokens that ended before a moment."""
 

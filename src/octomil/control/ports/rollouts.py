@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from octomil.control.records import Attestation, Rollout, RolloutDevice
+from octomil.control.records import Attestation, ManifestKey, Rollout, RolloutDevice
 from octomil.rollouts.blocks import Ruling
 from octomil.rollouts.device_states import DeviceProgress
 from octomil.rollouts.states import RolloutState, Transition
@@ -28,16 +28,19 @@ class Rollouts(Protocol):
         """Return a model's rollouts that are not deleted, newest first."""
 
     def of_version(self, version_id: str) -> Sequence[Rollout]:
-        """Return the rollouts that need a version: the open ones, and its layers."""
+        """Return the rollouts that need a version.
+
+        Those are the open ones, its layers, and what is a layer once one of these is rolled back.
+        """
 
     def of_model(self, model_id: str) -> Sequence[Rollout]:
         """Return the rollouts that need a model: the open ones, and its layers."""
 
-    def layers(self, model_id: str | None = None) -> Sequence[Rollout]:
-        """Return the rollouts that say what devices run, by model, newest first.
+    def layers(self, model_id: str) -> Sequence[Rollout]:
+        """Return the rollouts that say what a model's devices run, newest first.
 
         A device runs the version of the first that offers it one. What lies below one that offers
-        it to all devices is none of them.
+        it to all devices is none of them, nor what offers a version that was removed.
         """
 
     def take(self, rollout_id: str, transition: Transition) -> bool:
@@ -52,9 +55,6 @@ class Rollouts(Protocol):
 
     def history(self, rollout_id: str, *, limit: int, offset: int = 0) -> Sequence[Transition]:
         """Return a rollout's transitions, oldest first."""
-
-    def number(self) -> int:
-        """Return what grows with every change of a rollout, as `Offers.numbers` has it."""
 
 
 class RolloutDevices(Protocol):
@@ -112,9 +112,10 @@ class Attestations(Protocol):
 
         Args:
             rollout: those that run its version, or took it, are left out.
-            since: who attested before, ran, and was seen then or later is looked at.
+            since: who runs its version from before then on, and was seen then or later, is looked
+                at, as is who says from then on that it cannot run: that one failed.
             seen_until: who was seen then or later stayed healthy.
-            silent_before: who was not seen since failed, as who said since that it cannot run.
+            silent_before: who was not seen since failed.
         """
 
 
@@ -123,6 +124,15 @@ class Offers(Protocol):
 
     def numbers(self) -> Mapping[str, int]:
         """Return a number for each organisation, which grows with every change of its rollouts."""
+
+    def keys(self) -> Mapping[str, ManifestKey]:
+        """Return the key that signs of each organisation that has rollouts."""
+
+    def layers(self, organisations: Collection[str]) -> Sequence[tuple[Rollout, str]]:
+        """Return their rollouts that say what devices run, each with its model's name.
+
+        They come by organisation, then by model, then newest first, as `Rollouts.layers` has them.
+        """
 
     def steered(self) -> Sequence[Rollout]:
         """Return every rollout that something may still come of: the active and paused ones."""

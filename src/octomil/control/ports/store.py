@@ -35,6 +35,10 @@ class StoreUnreachableError(ServiceUnavailableError):
     """The database does not answer: what was begun there is undone."""
 
 
+class StoreBusyError(ServiceUnavailableError):
+    """Somebody else held the database for so long that nothing could be begun there."""
+
+
 class TransactionConflictError(ServiceUnavailableError):
     """The database gave a transaction up for the sake of another; begun again, it may succeed."""
 
@@ -214,6 +218,13 @@ class Store(Protocol):
         Each can still be rolled back by itself, and sees those before it; the disk is waited for
         once, at the end of the block. Nothing of it may be acknowledged earlier. A group in a group
         is a part of it that is undone as a whole.
+        """
+
+    def scrub(self) -> None:
+        """Take what was overwritten out of the database's files, where the database lets one.
+
+        Raises:
+            ServiceUnavailableError: it is in use.
         """
 
     def close(self) -> None:

@@ -62,9 +62,6 @@ class Deliveries(Protocol):
     def settle(self, delivery: Delivery) -> None:
         """Note what became of a try, unless somebody took it over meanwhile."""
 
-    def forget(self, before: datetime) -> int:
-        """Drop those that ended before a moment; return how many that was."""
-
 
 class WebhookSender(Protocol):
     """The way to webhooks."""

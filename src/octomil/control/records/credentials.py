@@ -78,6 +78,7 @@ class TokenFamily:
         current_hash: SHA-256 of the youngest token's secret.
         previous_hash: of the one before, which a client whose answer was lost may use again.
         rotated_at: when the youngest was given out.
+        rotations: how many went before the youngest; 0 too for those of before they were counted.
         access_ttl_s: seconds that access tokens hold.
         revoked_at: None while it is good.
         bootstrap_id: the bootstrap token that it began with; None for an API key.
@@ -96,6 +97,7 @@ class TokenFamily:
     revoked_at: datetime | None = None
     revoke_reason: str | None = None
     bootstrap_id: str | None = None
+    rotations: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

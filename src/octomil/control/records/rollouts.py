@@ -65,6 +65,8 @@ class Attestation:
     Attributes:
         digest: of the manifest of the version, 64 hexadecimal digits.
         is_active: whether it runs; else `message` says why it cannot.
+        attested_at: when it said so last.
+        since: when it said so first, of this digest, with nothing else in between.
     """
 
     organisation: str
@@ -75,3 +77,4 @@ class Attestation:
     is_active: bool
     message: str | None
     attested_at: datetime
+    since: datetime

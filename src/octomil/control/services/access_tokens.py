@@ -31,9 +31,15 @@ class AccessTokens:
         self._store = store
         self._clock = clock
         self._generations: dict[str, int] = {}
-        self._lock = Lock()  # between `refresh` and a revocation that it has not read yet
+        self._changes = 0  # of the generations
+        self._lock = Lock()  # held for no longer than to change them: whoever writes waits for it
         if not self._read():
             self.rotate_secret()
+
+    @property
+    def signer(self) -> TokenSigner:
+        """What signs now, and knows the secrets that may count."""
+        return self._signer
 
     def refresh(self) -> None:
         """Read again what other replicas may have changed."""
@@ -43,12 +49,20 @@ class AccessTokens:
         """Read secrets and revocations; tell whether there is a secret to sign with."""
         now = self._clock()
         oldest = now - timedelta(seconds=MAX_ACCESS_TTL_S) - OVERLAP
-        with self._lock, self._store.system_snapshot() as tx:
+        changes = self._changes
+        with self._store.system_snapshot() as tx:
             secrets = [each for each in tx.signing_secrets() if may_count(each, oldest)]
             revoked = tx.revocations(oldest)
-            self._generations = {each.device_id: each.generation for each in revoked}
-            if secrets:
-                self._signer = TokenSigner(secrets, signing_id(secrets, now))
+        if secrets:
+            self._signer = TokenSigner(secrets, signing_id(secrets, now))
+        with self._lock:
+            # What was heeded since may not have been read: then nothing is forgotten this time.
+            known = {} if changes == self._changes else self._generations
+            read = {each.device_id: each.generation for each in revoked}
+            self._generations = known | {
+                device: max(generation, known.get(device, 0)) for device, generation in read.items()
+            }
+            self._changes += 1
         return bool(secrets)
 
     def rotate_secret(self) -> None:
@@ -84,6 +98,7 @@ class AccessTokens:
 
     def _revoked(self, revocation: Revocation) -> None:
         with self._lock:
+            self._changes += 1
             self._generations[revocation.device_id] = revocation.generation
 
 

@@ -140,6 +140,10 @@ class ApiKeyService:
             return None
         return self._caller(found[0])
 
+    def was_good(self, text: str) -> bool:
+        """Tell whether `text` was somebody's key when it was last looked up; blocks nobody."""
+        return hash_secret(text) in self._remembered
+
     def look_up(self, text: str) -> Caller | None:
         """Return whose key `text` is, or None if it is nobody's or holds no more."""
         if not text.startswith(KEY_PREFIX):
@@ -147,14 +151,16 @@ class ApiKeyService:
         key_hash, changes = hash_secret(text), self._changes
         with self._store.system_snapshot() as tx:
             key = tx.key_of_hash(key_hash)
-        if key is None:
-            return None
+        caller = None if key is None else self._caller(key)
         with self._lock:
+            if key is None or caller is None:
+                self._remembered.pop(key_hash, None)
+                return None
             if len(self._remembered) >= _MAX_REMEMBERED:
                 self._remembered.clear()
             if changes == self._changes:  # else it may have been revoked since it was read
                 self._remembered[key_hash] = key, self._clock_s() + REMEMBERED_S
-        return self._caller(key)
+        return caller
 
     def view_of(self, key: ApiKey) -> KeyView:
         """Return a key as the API shows it."""

@@ -58,10 +58,10 @@ class ModelLayers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanKey:
-    """What an organisation's assignments are signed with."""
+    """What an organisation's assignments are signed with; told from others by its id."""
 
     id: str
-    signer: Signer
+    signer: Signer = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class FleetPlan:
 
     number: int = 0
     models: Sequence[ModelLayers] = ()
-    key: PlanKey | None = field(default=None, repr=False)
+    key: PlanKey | None = None
 
     def assignments(self, device_id: str) -> list[Assignment]:
         """Return what a device is to run, signed for it alone."""

@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NoReturn
 
 from octomil.control.ports import Clock, Store, Transaction
 from octomil.control.records import Attestation, Rollout, RolloutDevice
 from octomil.control.services.callers import Caller
 from octomil.control.services.devices import no_device
+from octomil.control.services.last_seen import LastSeen
 from octomil.control.services.lookup import require_model
 from octomil.errors import ForbiddenError
 from octomil.registry.manifest import hex_of
@@ -22,11 +24,13 @@ class AttestationService:
     Args:
         store: where they are kept.
         clock: tells the time.
+        last_seen: is told of who attests.
     """
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, last_seen: LastSeen) -> None:
         self._store = store
         self._clock = clock
+        self._last_seen = last_seen
 
     def attest(
         self, caller: Caller, device_id: str, request: AttestationRequest
@@ -43,6 +47,7 @@ class AttestationService:
         """
         if caller.device_id != device_id:
             self._refuse_for_another(caller, device_id)
+        now = self._clock()
         attestation = Attestation(
             organisation=caller.organisation,
             device_id=device_id,
@@ -51,12 +56,17 @@ class AttestationService:
             digest=hex_of(request.digest),
             is_active=request.status == "active",
             message=request.message,
-            attested_at=self._clock(),
+            attested_at=now,
+            since=now,
         )
         with self._store.transaction(caller.organisation) as tx:
             require_model(tx, request.model_id)
-            confirmed_after_s = _follow(tx, attestation, request.code or "")
+            last = tx.attestations.get(device_id, request.model_id)
+            confirmed_after_s = _follow(tx, attestation, request.code or "", last)
+            if last is not None and _says_the_same(last, attestation):
+                attestation = replace(attestation, since=last.since)
             tx.attestations.put(attestation)
+            tx.after_commit(partial(self._last_seen.note, device_id))
         return attestation, confirmed_after_s
 
     def _refuse_for_another(self, caller: Caller, device_id: str) -> NoReturn:
@@ -66,10 +76,22 @@ class AttestationService:
         raise ForbiddenError(f"only {device_id!r} itself can attest what it runs")
 
 
-def _follow(tx: Transaction, said: Attestation, code: str) -> float | None:
+def _says_the_same(last: Attestation, said: Attestation) -> bool:
+    return (last.digest, last.is_active) == (said.digest, said.is_active)
+
+
+def _follow(
+    tx: Transaction, said: Attestation, code: str, last: Attestation | None
+) -> float | None:
     """Note where a device stands with the rollout that offers it a version.
 
     What a device says about a version that is not offered to it moves no rollout.
+
+    Args:
+        tx: the organisation's.
+        said: what the device says now.
+        code: why it cannot run, in one word.
+        last: what it said before.
 
     Returns:
         The seconds until its health window is over, if it is in one.
@@ -83,7 +105,7 @@ def _follow(tx: Transaction, said: Attestation, code: str) -> float | None:
     known = tx.rollout_devices.get(rollout.id, said.device_id)
     if known is None and said.digest != rollout.digest:
         return None
-    before = known or _first_word(tx, rollout, said, has_older=has_older)
+    before = known or _first_word(rollout, said, last, has_older=has_older)
     progress = _heard(rollout, before.progress, said, code)
     if progress is not before.progress or known is None:
         tx.rollout_devices.put(replace(before, progress=progress))
@@ -97,13 +119,12 @@ def _offers(rollout: Rollout, device_id: str) -> bool:
 
 
 def _first_word(
-    tx: Transaction, rollout: Rollout, said: Attestation, *, has_older: bool
+    rollout: Rollout, said: Attestation, last: Attestation | None, *, has_older: bool
 ) -> RolloutDevice:
     """Return where a device stands that took a version and was not heard of since.
 
     It is evidence if it attested before that it ran another version, or there was none to run.
     """
-    last = tx.attestations.get(said.device_id, said.model_id)
     return RolloutDevice(
         organisation=said.organisation,
         rollout_id=rollout.id,

@@ -98,11 +98,6 @@ class DeliveryService:
         with self._store.system() as tx:
             tx.deliveries.settle(self._settled(delivery, status, problem, now))
 
-    def forget_old(self) -> int:
-        """Drop what ended long ago; return how much that was."""
-        with self._store.system() as tx:
-            return tx.deliveries.forget(self._clock() - KEPT)
-
     def _settled(
         self, delivery: Delivery, status: int | None, problem: str | None, now: datetime
     ) -> Delivery:

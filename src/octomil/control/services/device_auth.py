@@ -7,7 +7,9 @@ token before the youngest is taken again. Its answer is the next of the same fam
 one that was lost: of two who hold on, the one who was not last ends the family at its next try.
 
 After a restore the youngest token that is known here may be older than the one that its device has,
-so of each family that is of the backup a token that is not known is taken, once.
+so of each family that is of the backup a token that is not known is taken, once, if it proves that
+it followed: it is signed, and tells that more of its family went before it than are known here. The
+family's end, `FAMILY_TTL` after the last refresh that is known, is the end of that, too.
 """
 
 import hmac
@@ -69,7 +71,7 @@ class DeviceAuth:
             ConflictError: the identifier belongs to another device than `request.device_id`.
         """
         self._check_bootstrap(caller, request)
-        token, now = RefreshToken.new(), self._clock()
+        token, now = self._access_tokens.signer.refresh_token(), self._clock()
         with self._store.transaction(caller.organisation) as tx:
             device = self._ensure(tx, caller, request)
             if request.device_id not in (None, device.id):
@@ -113,8 +115,9 @@ class DeviceAuth:
             if not self._is_next(token, family) and not self._is_of_backup(token, family):
                 self._end(family, _REUSE)
                 raise _refused()
-            following = RefreshToken.new(family.id)
-            device = self._rotate(family, token, following)
+            rotations = 1 + max(family.rotations, self._claimed(token))
+            following = self._access_tokens.signer.refresh_token(family.id, rotations)
+            device = self._rotate(family, token, following, rotations)
             if device is not None:
                 return self._tokens(device, family, following)
         raise _refused()
@@ -185,12 +188,17 @@ class DeviceAuth:
         return self._is_previous(token, family) and self._clock() < family.rotated_at + GRACE
 
     def _is_of_backup(self, token: RefreshToken, family: TokenFamily) -> bool:
-        """Tell whether a token that is not known may be younger than a restored family."""
-        if self._was_given_out(token, family):
+        """Tell whether a token that is not known is younger than a restored family."""
+        if self._was_given_out(token, family) or self._claimed(token) <= family.rotations:
             return False
         with self._store.system_snapshot() as tx:
             restored_at = tx.setting(RESTORED_SETTING)
         return restored_at is not None and family.rotated_at < datetime.fromisoformat(restored_at)
+
+    def _claimed(self, token: RefreshToken) -> int:
+        """Return how many went before a token, by its own proof; -1 if it has none."""
+        rotations = self._access_tokens.signer.rotations(token)
+        return -1 if rotations is None else rotations
 
     def _is_previous(self, token: RefreshToken, family: TokenFamily) -> bool:
         previous = family.previous_hash
@@ -201,7 +209,7 @@ class DeviceAuth:
         return is_current or self._is_previous(token, family)
 
     def _rotate(
-        self, family: TokenFamily, token: RefreshToken, following: RefreshToken
+        self, family: TokenFamily, token: RefreshToken, following: RefreshToken, rotations: int
     ) -> Device | None:
         """Make `following` the youngest of its family; None if somebody was faster."""
         now = self._clock()
@@ -211,6 +219,7 @@ class DeviceAuth:
             done = tx.token_families.rotate(
                 family,
                 following.hash,
+                rotations=rotations,
                 previous_hash=token.hash,
                 rotated_at=rotated_at,
                 expires_at=now + FAMILY_TTL,

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from octomil.control.identifiers import new_id
 from octomil.control.moments import shown, shown_or_none
 from octomil.control.ports import Clock, Store, Transaction
 from octomil.control.records import EMPTY_PROFILE, Act, Device, Profile
 from octomil.control.services.callers import Caller
+from octomil.control.services.last_seen import LastSeen
 from octomil.errors import ForbiddenError, NotFoundError
 from octomil.wire.devices import DeviceRegistration, DeviceView
 
@@ -18,11 +20,13 @@ class DeviceService:
     Args:
         store: where they are.
         clock: tells the time.
+        last_seen: is told of who registers.
     """
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, last_seen: LastSeen) -> None:
         self._store = store
         self._clock = clock
+        self._last_seen = last_seen
 
     def register(self, caller: Caller, registration: DeviceRegistration) -> Device:
         """Register a device, or bring up to date what is known about it.
@@ -43,6 +47,7 @@ class DeviceService:
                     f"{caller.actor} is not {registration.device_identifier!r}; register with the "
                     "identifier that its tokens were given out for"
                 )
+            tx.after_commit(partial(self._last_seen.note, device.id))
             if device.profile == profile:
                 return device
             return self._update(tx, caller, device, profile)

@@ -1,10 +1,10 @@
 """URLs that authorise themselves: good for one file, for one organisation, for a while."""
 
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from threading import Lock
 from typing import Final
 
 from octomil.control.ports import Clock, Store
@@ -62,9 +62,7 @@ class DownloadLinks:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._secrets: dict[str, bytes] = {}
-        self._read_at = datetime.min.replace(tzinfo=UTC)
-        self._lock = Lock()
+        self._known: tuple[datetime, Mapping[str, bytes]] = (datetime.min.replace(tzinfo=UTC), {})
 
     def give(self, organisation: str, digest: str, name: str) -> tuple[DownloadLink, datetime]:
         """Return a link to a file, and when it expires."""
@@ -79,12 +77,11 @@ class DownloadLinks:
         )
         return replace(unsigned, signature=unsigned.signed(secret)), expires_at
 
-    def check(self, link: DownloadLink) -> None:
-        """Return if a link is one of ours and still good.
+    def require_true(self, link: DownloadLink) -> None:
+        """Return if a link is one of ours.
 
         Raises:
-            ForbiddenError: it is not; whether it was changed or has expired is told apart only for
-                those who hold a true one.
+            ForbiddenError: it is not.
         """
         secret = self._secret(link.key_id)
         right = secret is not None and hmac.compare_digest(
@@ -92,21 +89,29 @@ class DownloadLinks:
         )
         if not right:
             raise ForbiddenError("the link was changed on its way; ask for another download-url")
+
+    def require_current(self, link: DownloadLink) -> None:
+        """Return if a link that is one of ours has not expired.
+
+        Raises:
+            ForbiddenError: it has.
+        """
         if self._clock().timestamp() >= link.expires_s:
             raise ForbiddenError("the link has expired; ask for another download-url")
 
     def _secret(self, key_id: str) -> bytes | None:
-        age = self._clock() - self._read_at
-        if age > _KNOWN_FOR or (key_id not in self._secrets and age > _UNKNOWN_FOR):
+        read_at, secrets = self._known
+        age = self._clock() - read_at
+        if age > _KNOWN_FOR or (key_id not in secrets and age > _UNKNOWN_FOR):
             self._read()
-        return self._secrets.get(key_id)
+        return self._known[1].get(key_id)
 
     def _read(self) -> tuple[str, bytes]:
         """Read the secrets whose links can be good still; return which to sign with, and it."""
         now = self._clock()
-        with self._lock, self._store.system_snapshot() as tx:
+        with self._store.system_snapshot() as tx:
             secrets = [each for each in tx.signing_secrets() if may_count(each, now - _LONGEST)]
-            self._read_at = now
-            self._secrets = {each.id: each.secret for each in secrets}
+        known = {each.id: each.secret for each in secrets}
+        self._known = now, known
         chosen = signing_id(secrets, now)
-        return chosen, self._secrets[chosen]
+        return chosen, known[chosen]

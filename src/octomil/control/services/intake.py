@@ -71,7 +71,7 @@ class Intake:
         Raises:
             BadRequestError: the file has another SHA-256.
             UnsupportedMediaError: it is of no format that is taken, or would do harm when loaded.
-            ServiceUnavailableError: it could not be looked through.
+            ServiceUnavailableError: it could not be looked through, or not be converted.
             OSError: the disk cannot be written.
         """
         file = self._spool.finish(upload_id)
@@ -107,9 +107,7 @@ class Intake:
         except RefusedFileError as error:
             raise UnsupportedMediaError(f"the file is refused: {error}") from error
         except SandboxError as error:
-            raise ServiceUnavailableError(
-                f"the file could not be looked through: {error}", {"retry_after_s": 5}
-            ) from error
+            raise _no_answer("looked through", error) from error
         blob = Blob(
             digest=file.digest,
             size_bytes=file.size_bytes,
@@ -135,6 +133,8 @@ class Intake:
             )
         except CannotConvertError as error:
             return replace(blob, not_converted=str(error))
+        except SandboxError as error:
+            raise _no_answer("converted", error) from error
         finally:
             target.unlink(missing_ok=True)
         return replace(blob, safetensors=(made.digest, made.size_bytes))
@@ -147,6 +147,11 @@ class Intake:
     def _enter(self, blob: Blob) -> bool:
         with self._store.system() as tx:
             return tx.blob_ledger.enter(blob, self._clock())
+
+
+def _no_answer(done: str, error: SandboxError) -> ServiceUnavailableError:
+    """Return what to tell of a child without an answer, which is not the file's fault."""
+    return ServiceUnavailableError(f"the file could not be {done}: {error}", {"retry_after_s": 5})
 
 
 def _verify(file: SpooledFile, sha256: str | None) -> None:

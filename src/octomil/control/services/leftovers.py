@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from octomil.control.ports import Clock, Leftovers, Store
-from octomil.control.services import idempotency
+from octomil.control.services import deliveries, idempotency
 
 DROPPED_EVERY_S = 3600.0
 CREDENTIALS_KEPT = timedelta(days=30)
@@ -32,6 +32,7 @@ class LeftoverService:
             rows: Leftovers = tx.leftovers
             dropped = (
                 rows.drop_answers(now - idempotency.KEPT, _AT_ONCE),
+                rows.drop_deliveries(now - deliveries.KEPT, _AT_ONCE),
                 rows.drop_token_families(credentials, _AT_ONCE),
                 rows.drop_bootstrap_tokens(credentials, _AT_ONCE),
                 rows.drop_api_keys(credentials, _AT_ONCE),

@@ -1,13 +1,15 @@
-"""Adding to what is kept, within bounds: many small additions must not become a large whole."""
+"""Bounds of what is kept as JSON: many small additions must not become a large whole, either."""
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from octomil.errors import PayloadTooLargeError
 
 MAX_CHARS: Final = 256 * 1024
-"""So long the JSON text of what has grown may be; lists of a thousand such must fit in memory."""
+"""So long the JSON text of a value may be; lists of a thousand such must fit in memory."""
+
+ValueT = TypeVar("ValueT")
 
 
 def merged(what: str, present: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,11 +23,23 @@ def merged(what: str, present: Mapping[str, Any], more: Mapping[str, Any]) -> di
     Raises:
         PayloadTooLargeError: the whole is too large.
     """
-    whole = {**present, **more}
-    chars = len(json.dumps(whole, separators=(",", ":")))
+    return bounded(what, {**present, **more})
+
+
+def bounded(what: str, value: ValueT) -> ValueT:
+    """Return a value that is not too large to be kept.
+
+    Args:
+        what: its name, for people.
+        value: made of what JSON has.
+
+    Raises:
+        PayloadTooLargeError: it is too large.
+    """
+    chars = len(json.dumps(value, separators=(",", ":")))
     if chars > MAX_CHARS:
         raise PayloadTooLargeError(
             f"{what} would have {chars:,} characters of JSON, and {MAX_CHARS:,} are taken; keep "
             "what is larger in a file"
         )
-    return whole
+    return value

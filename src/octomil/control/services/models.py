@@ -12,10 +12,12 @@ from octomil.control.scopes import MODELS_READ, MODELS_WRITE
 from octomil.control.services.callers import Caller
 from octomil.control.services.events import announce
 from octomil.control.services.lookup import held_model, require_model
-from octomil.control.services.merging import merged
+from octomil.control.services.merging import bounded, merged
 from octomil.control.services.needs import check_model_not_needed
 from octomil.errors import ConflictError
 from octomil.wire.models import ModelCreation, ModelView
+
+_DESCRIPTIONS = frozenset({"model_contract", "data_contract", "architecture"})
 
 
 class ModelService:
@@ -37,6 +39,7 @@ class ModelService:
 
         Raises:
             ForbiddenError: the caller lacks the scope, or belongs to another organisation.
+            PayloadTooLargeError: the metadata of a new one are too large.
         """
         caller.require(MODELS_WRITE)
         caller.require_organisation(creation.org_id)
@@ -95,7 +98,8 @@ class ModelService:
             ForbiddenError: the caller lacks the scope.
             NotFoundError: there is no such model in the caller's organisation.
             ConflictError: the name is to be another.
-            PayloadTooLargeError: the metadata would become too large.
+            PayloadTooLargeError: the metadata, a contract or the architecture would become too
+                large.
         """
         caller.require(MODELS_WRITE)
         now = self._clock()
@@ -109,6 +113,8 @@ class ModelService:
                 )
             if "metadata" in wanted:
                 wanted["metadata"] = merged("metadata", model.metadata, wanted["metadata"])
+            for name in _DESCRIPTIONS.intersection(wanted):
+                bounded(name, wanted[name])
             tx.models.update(model.id, wanted, now)
             self._note(tx, caller, "model.update", model, fields=sorted(wanted))
         return replace(model, **wanted, updated_at=now)
@@ -141,10 +147,10 @@ class ModelService:
             description=creation.description,
             framework=creation.framework,
             use_case=creation.use_case,
-            model_contract=creation.model_contract,
-            data_contract=creation.data_contract,
-            architecture=creation.architecture,
-            metadata=creation.metadata or {},
+            model_contract=bounded("model_contract", creation.model_contract),
+            data_contract=bounded("data_contract", creation.data_contract),
+            architecture=bounded("architecture", creation.architecture),
+            metadata=merged("metadata", {}, creation.metadata or {}),
             created_at=now,
             updated_at=now,
         )

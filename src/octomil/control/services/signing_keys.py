@@ -43,7 +43,8 @@ class SigningKeyService:
     def rotate(self, caller: Caller) -> SigningKeyView:
         """Make a new key that signs from now on, endorsed by the one that did so far.
 
-        The old one's private part is gone then; its public part stays, for what it has signed.
+        The old one's private part is overwritten; `Store.scrub` makes the files forget it, too. Its
+        public part stays, for what it has signed.
 
         Raises:
             ForbiddenError: the caller is no key, or lacks the scope.

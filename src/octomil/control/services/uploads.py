@@ -1,5 +1,6 @@
 """Uploads that can be gone on with: begun, grown by offset, completed or given up."""
 
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, timedelta
 
 from octomil.control.identifiers import new_id
@@ -97,9 +98,11 @@ class UploadService:
         """Add bytes to an upload; return the new offset. What fits no more is refused whole.
 
         Raises:
-            ConflictError: it stands elsewhere; `details["offset"]` says where.
+            ConflictError: it stands elsewhere; `details["offset"]` says where. Or it is being
+                completed, which may take minutes.
             BadRequestError: it would grow beyond its size.
         """
+        self._require_rest(upload)
         if offset + len(data) > upload.size_bytes:
             raise BadRequestError(
                 f"the upload {upload.id} was to have {upload.size_bytes} bytes, and would have "
@@ -108,9 +111,20 @@ class UploadService:
         return self._spool.append(upload.id, offset, data)
 
     def acknowledge(self, upload: Upload) -> None:
-        """Make what was added survive a loss of power, before its sender is told of it."""
+        """Make what was added survive a loss of power, before its sender is told of it.
+
+        Raises:
+            ConflictError: it is being completed, which may take minutes.
+        """
+        self._require_rest(upload)
         if self._spool.offset(upload.id):
             self._spool.sync(upload.id)
+
+    def _require_rest(self, upload: Upload) -> None:
+        if self._turns.users(upload.id):
+            raise ConflictError(
+                f"the upload {upload.id} is being completed", {"offset": self.offset(upload)}
+            )
 
     def is_to_be_renewed(self, upload: Upload) -> bool:
         """Tell whether some of an upload's time has passed."""
@@ -125,10 +139,12 @@ class UploadService:
         """Return how many bytes of an upload are here."""
         return upload.size_bytes if upload.digest is not None else self._spool.offset(upload.id)
 
-    def keep(self, upload: Upload, sha256: str) -> Blob | None:
-        """Keep a whole upload; return what it is, or None if that was done before.
+    def turn(self, upload: Upload) -> AbstractAsyncContextManager[None]:
+        """Wait for the calls before that keep an upload, and let those that follow wait."""
+        return self._turns.of(upload.id)
 
-        Of two calls at once, the second waits for the first, and has what that one has.
+    def keep(self, upload: Upload, sha256: str) -> Blob | None:
+        """Keep a whole upload whose `turn` it is; return it, or None if that was done before.
 
         Raises:
             NotFoundError: it was given up meanwhile.
@@ -139,12 +155,11 @@ class UploadService:
             ServiceUnavailableError: it could not be looked through; its bytes stay.
         """
         digits = sha256.removeprefix(SHA256_PREFIX).lower()
-        with self._turns.of(upload.id):
-            known = self._as_noted(upload)
-            if known.digest is not None:
-                _require_same(known, known.digest, digits)
-                return None
-            return self._moved(known, digits) or self._keep(known, digits)
+        known = self._as_noted(upload)
+        if known.digest is not None:
+            _require_same(known, known.digest, digits)
+            return None
+        return self._moved(known, digits) or self._keep(known, digits)
 
     def _keep(self, upload: Upload, digits: str) -> Blob:
         here = self._spool.offset(upload.id)
@@ -211,7 +226,7 @@ class UploadService:
 
     def drop(self, upload_id: str) -> None:
         """Remove the bytes of an upload that was given up; who is at them removes them itself."""
-        if not self._turns.is_taken(upload_id):
+        if not self._turns.users(upload_id):
             self._spool.drop(upload_id)
 
     def _known(self, upload: Upload | None, upload_id: str) -> Upload:

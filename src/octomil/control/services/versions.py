@@ -46,6 +46,7 @@ class VersionService:
             BadRequestError: the number is no semantic version, or a format is not known.
             NotFoundError: there is no such model, or a parent is not there.
             ConflictError: the number is taken, perhaps by a version that was published and removed.
+            PayloadTooLargeError: the metrics are too large.
         """
         caller.require(MODELS_WRITE)
         now = self._clock()
@@ -62,7 +63,7 @@ class VersionService:
                 description=creation.description,
                 formats_wanted=_known_formats(creation.formats),
                 architecture=_architecture(creation),
-                metrics=creation.metrics or {},
+                metrics=merged("metrics", {}, creation.metrics or {}),
                 created_at=now,
                 updated_at=now,
             )

@@ -22,6 +22,7 @@ attestations = Table(
     Column("is_active", Boolean, nullable=False),
     Column("message", PLAIN_TEXT),
     Column("attested_at", Moment, nullable=False),
+    Column("since", Moment, nullable=False),
     Index("ix_attestations_model_id_digest", "model_id", "digest"),
 )
 
@@ -76,8 +77,8 @@ class AttestationRows:
             )
             .correlate(attestations)
         )
-        ran = said.is_active & (said.attested_at < since) & (seen_at >= since)
-        broke = ~said.is_active & (said.attested_at >= since)
+        ran = said.is_active & (said.since < since) & (seen_at >= since)
+        broke = ~said.is_active & (said.since >= since)
         failed = or_(broke, ran & (seen_at < silent_before))
         healthy = ran & (seen_at >= seen_until) & (seen_at >= silent_before)
         query = (

@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from octomil.control.disk_faults import FULL, READ_ONLY
 from octomil.control.ports import (
     OutcomeUnknownError,
+    StoreBusyError,
     StoreUnreachableError,
     TransactionConflictError,
 )
@@ -51,14 +52,16 @@ _UNDECIDED: Final = ("08", "40003", "57", "58")
 
 
 @contextmanager
-def translated(*, may_write: bool = True) -> Iterator[None]:
+def translated(*, may_write: bool = True, begins: bool = False) -> Iterator[None]:
     """Turn what the driver says into our errors.
 
     Args:
         may_write: whether the block may; else it is no fault of the database's to refuse it.
+        begins: whether the block only begins what is to be done.
 
     Raises:
         StoreUnreachableError: the database cannot be reached.
+        StoreBusyError: nothing could be begun, because others kept the database to themselves.
         ServiceUnavailableError: it is full, busy, or may not be written.
         TransactionConflictError: it gave this transaction up for another's sake.
     """
@@ -71,7 +74,11 @@ def translated(*, may_write: bool = True) -> Iterator[None]:
         told = _told(error)
         if told is None or (told is READ_ONLY and not may_write):
             raise
-        kind = StoreUnreachableError if told is _LOST else ServiceUnavailableError
+        kind = ServiceUnavailableError
+        if told is _LOST:
+            kind = StoreUnreachableError
+        elif told is _BUSY and begins:
+            kind = StoreBusyError
         raise kind(_sentence(told)) from cause
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, o
 from octomil.control.stores.api_keys import api_keys
 from octomil.control.stores.bootstrap_tokens import bootstrap_tokens
 from octomil.control.stores.idempotency import idempotency_keys
+from octomil.control.stores.outbox import deliveries
 from octomil.control.stores.tokens import token_families
 
 _younger = api_keys.alias("younger")
@@ -21,6 +22,10 @@ class LeftoverRows:
     def drop_answers(self, before: datetime, limit: int) -> int:
         """Drop the answers to requests that came before a moment, with their keys."""
         return self._drop(idempotency_keys, idempotency_keys.c.created_at < before, limit)
+
+    def drop_deliveries(self, before: datetime, limit: int) -> int:
+        """Drop deliveries to webhooks that ended before a moment."""
+        return self._drop(deliveries, deliveries.c.ended_at < before, limit)
 
     def drop_token_families(self, before: datetime, limit: int) -> int:
         """Drop families of refresh tokens that ended before a moment."""

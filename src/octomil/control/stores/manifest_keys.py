@@ -1,6 +1,6 @@
 """The keys that organisations sign the manifests of their versions with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import (
@@ -10,6 +10,7 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     RowMapping,
+    Select,
     Table,
     select,
     update,
@@ -77,6 +78,14 @@ class ManifestKeyRows:
         table = manifest_keys.c
         query = select(manifest_keys).where(self._own).order_by(table.created_at, table.id)
         return [_key(row) for row in self._connection.execute(query).mappings()]
+
+
+def signing_keys_of(
+    connection: Connection, organisations: Select[tuple[str]]
+) -> Mapping[str, ManifestKey]:
+    """Return the key that signs of each of some organisations, which a query selects."""
+    query = select(manifest_keys).where(_SIGNS, manifest_keys.c.organisation.in_(organisations))
+    return {row["organisation"]: _key(row) for row in connection.execute(query).mappings()}
 
 
 def _key(row: RowMapping) -> ManifestKey:

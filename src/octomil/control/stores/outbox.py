@@ -162,11 +162,6 @@ class DeliveryRows:
         change = update(deliveries).where(deliveries.c.sequence == delivery.sequence, is_held)
         self._connection.execute(change.values(**told, leased_until=None))
 
-    def forget(self, before: datetime) -> int:
-        """Drop those that ended before a moment; return how many that was."""
-        ended = deliveries.c.ended_at < before
-        return self._connection.execute(delete(deliveries).where(ended)).rowcount
-
     def _webhooks(self, ids: set[str]) -> dict[str, Webhook]:
         query = select(webhooks).where(webhooks.c.id.in_(ids), webhooks.c.deleted_at.is_(None))
         return {row["id"]: webhook_of(row) for row in self._connection.execute(query).mappings()}

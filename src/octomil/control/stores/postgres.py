@@ -17,7 +17,7 @@ from octomil.control.stores.engines import Engines
 CONNECTIONS = 10
 _CONNECT_S = 10
 _MIGRATION_KEY = 0x6F63746F6D696C  # "octomil"; of an advisory lock
-_WRITERS_KEY = _MIGRATION_KEY + 1
+WRITERS_KEY: Final = _MIGRATION_KEY + 1
 _UNORDERED = "octomil_unordered"
 
 _SESSION: Final = {
@@ -25,7 +25,8 @@ _SESSION: Final = {
     "lock_timeout": "10s",
     "idle_in_transaction_session_timeout": "20s",  # of a replica that stands still in its turn
 }
-_NETWORK: Final = {
+_CONNECTION: Final = {
+    "application_name": "octomil",
     "connect_timeout": _CONNECT_S,
     "keepalives": 1,
     "keepalives_idle": 5,
@@ -42,31 +43,38 @@ def open_engines(url: URL) -> Engines:
     replaced before it is used. Nothing is waited for without end. Options in the URL go before
     those set here.
     """
+    from psycopg.pq import TransactionStatus  # only where Postgres is
+
+    from octomil.control.stores.patience import PatientConnection
+
     limits = [f"-c {name}={value}" for name, value in _SESSION.items()]
-    options = " ".join([*limits, str(url.query.get("options", ""))])
+    options = " ".join([*limits, str(url.query.get("options", ""))])  # of two, the last one counts
+    defaults = {name: value for name, value in _CONNECTION.items() if name not in url.query}
     writer = create_engine(
         url.set(drivername="postgresql+psycopg"),
         pool_size=CONNECTIONS,
         max_overflow=0,
         pool_pre_ping=True,
         hide_parameters=True,
-        connect_args={"application_name": "octomil", "options": options, **_NETWORK},
+        connect_args={**defaults, "options": options},
     )
 
     @event.listens_for(writer, "do_connect")
     def connect(_dialect: object, _record: object, cargs: Any, cparams: Any) -> Any:
-        from octomil.control.stores.patience import PatientConnection  # only where Postgres is
-
         return PatientConnection.connect(*cargs, **cparams)
 
     @event.listens_for(writer, "begin")
     def take_turn(connection: Connection) -> None:
         options = connection.get_execution_options()
         if not (options.get("postgresql_readonly") or options.get(_UNORDERED)):
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS_KEY})")
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS_KEY})")
+
+    def is_undone(connection: Connection) -> bool:
+        driver: Any = connection.connection.driver_connection
+        return bool(driver.info.transaction_status == TransactionStatus.INERROR)
 
     reader = writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-    return Engines(writer=writer, reader=reader)
+    return Engines(writer=writer, reader=reader, is_undone=is_undone)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Rollouts, and what changed them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,18 +12,20 @@ from sqlalchemy import (
     Connection,
     Float,
     ForeignKey,
+    FromClause,
     Index,
     Select,
     Table,
-    and_,
     func,
     insert,
     select,
     update,
 )
 
-from octomil.control.records import Rollout
+from octomil.control.records import ManifestKey, Rollout
 from octomil.control.stores.columns import PLAIN_TEXT, JsonText, Moment
+from octomil.control.stores.manifest_keys import signing_keys_of
+from octomil.control.stores.models import models
 from octomil.control.stores.rollout_values import (
     progress_row,
     rollout_of,
@@ -32,6 +34,7 @@ from octomil.control.stores.rollout_values import (
     transition_of,
 )
 from octomil.control.stores.schema import insert_new, metadata
+from octomil.control.stores.versions import versions
 from octomil.rollouts.states import RolloutState, Transition
 
 rollouts = Table(
@@ -85,6 +88,7 @@ rollout_transitions = Table(
 _STEERED = (RolloutState.ACTIVE, RolloutState.PAUSED)
 _STANDING = (*_STEERED, RolloutState.COMPLETED)
 _ALL = 100.0
+_NAMED = 500  # organisations that a query names; of more, all are read
 
 _SHOWN = rollouts.c.deleted_at.is_(None)
 _COLUMNS = [*rollouts.c]
@@ -125,20 +129,18 @@ class RolloutRows:
         return _rollouts(self._connection, newest)
 
     def of_version(self, version_id: str) -> Sequence[Rollout]:
-        """Return the rollouts that need a version: the open ones, and its layers."""
-        return self._found(rollouts.c.version_id == version_id, rollouts.c.is_open | _is_layer())
+        """Return the rollouts that need a version: open ones, layers, and what is next below."""
+        needs_it = rollouts.c.is_open | _is_layer(at_most_covered=1)
+        return self._found(rollouts.c.version_id == version_id, needs_it)
 
     def of_model(self, model_id: str) -> Sequence[Rollout]:
         """Return the rollouts that need a model: the open ones, and its layers."""
         return self._found(rollouts.c.model_id == model_id, rollouts.c.is_open | _is_layer())
 
-    def layers(self, model_id: str | None = None) -> Sequence[Rollout]:
-        """Return the rollouts that say what devices run, by model, newest first."""
-        query = self._query(_is_layer())
-        if model_id is not None:
-            query = query.where(rollouts.c.model_id == model_id)
-        ordered = query.order_by(rollouts.c.model_id, rollouts.c.ordinal.desc())
-        return _rollouts(self._connection, ordered)
+    def layers(self, model_id: str) -> Sequence[Rollout]:
+        """Return the rollouts that say what a model's devices run, newest first."""
+        query = self._query(rollouts.c.model_id == model_id, _is_layer())
+        return _rollouts(self._connection, query.order_by(rollouts.c.ordinal.desc()))
 
     def take(self, rollout_id: str, transition: Transition) -> bool:
         """Store a transition, and its entry in the history; tell whether it took effect."""
@@ -173,11 +175,6 @@ class RolloutRows:
         found = self._connection.execute(query.limit(limit).offset(offset)).scalars()
         return [transition_of(each) for each in found]
 
-    def number(self) -> int:
-        """Return what grows with every change of a rollout, as `OfferRows.numbers` has it."""
-        total = select(func.sum(rollouts.c.revision)).where(self._own)
-        return int(self._connection.execute(total).scalar_one() or 0)
-
     def _change(self, rollout_id: str, revision: int, values: Mapping[str, Any]) -> bool:
         this = (rollouts.c.id == rollout_id) & (rollouts.c.revision == revision)
         change = update(rollouts).where(self._own, this, _SHOWN).values(**values)
@@ -202,6 +199,25 @@ class OfferRows:
         query = select(rollouts.c.organisation, total).group_by(rollouts.c.organisation)
         return {owner: int(n) for owner, n in self._connection.execute(query)}
 
+    def keys(self) -> Mapping[str, ManifestKey]:
+        """Return the key that signs of each organisation that has rollouts."""
+        return signing_keys_of(self._connection, select(rollouts.c.organisation))
+
+    def layers(self, organisations: Collection[str]) -> Sequence[tuple[Rollout, str]]:
+        """Return what says what devices run, each with its model's name; see the port."""
+        table = rollouts.c
+        named = models.c.name.label("model_name")
+        query = select(*_COLUMNS, named).join(models, models.c.id == table.model_id)
+        query = query.where(_is_layer())
+        if len(organisations) <= _NAMED:
+            query = query.where(table.organisation.in_(organisations))
+        ordered = query.order_by(table.organisation, table.model_id, table.ordinal.desc())
+        return [
+            (rollout_of(row), row["model_name"])
+            for row in self._connection.execute(ordered).mappings()
+            if row["organisation"] in organisations
+        ]
+
     def steered(self) -> Sequence[Rollout]:
         """Return every rollout that something may still come of: the active and paused ones."""
         may_change = rollouts.c.is_open & rollouts.c.state.in_(_STEERED)
@@ -209,18 +225,35 @@ class OfferRows:
         return _rollouts(self._connection, query.order_by(rollouts.c.id))
 
 
-def _is_layer() -> ColumnElement[bool]:
-    """Tell which rollouts say what devices run: those from the last one for all devices on."""
+def _is_layer(*, at_most_covered: int = 0) -> ColumnElement[bool]:
+    """Tell which rollouts say what devices run: those with none for all devices above them.
+
+    One whose version was removed says nothing.
+
+    Args:
+        at_most_covered: this many above it may be for all devices; with 1, those count that say
+            what devices run once the one above is rolled back.
+    """
     above = rollouts.alias("above")
-    for_all = select(func.max(above.c.ordinal)).where(
-        above.c.organisation == rollouts.c.organisation,
-        above.c.model_id == rollouts.c.model_id,
-        above.c.state.in_(_STANDING),
-        above.c.deleted_at.is_(None),
-        above.c.offered_percentage >= _ALL,
+    covering = (
+        select(func.count())
+        .where(
+            above.c.organisation == rollouts.c.organisation,
+            above.c.model_id == rollouts.c.model_id,
+            above.c.ordinal > rollouts.c.ordinal,
+            above.c.offered_percentage >= _ALL,
+            _stands(above),
+        )
+        .correlate(rollouts)
     )
-    floor = func.coalesce(for_all.correlate(rollouts).scalar_subquery(), 0)
-    return and_(rollouts.c.state.in_(_STANDING), _SHOWN, rollouts.c.ordinal >= floor)
+    return _stands(rollouts) & (covering.scalar_subquery() <= at_most_covered)
+
+
+def _stands(table: FromClause) -> ColumnElement[bool]:
+    """Tell which rollouts offer a version that is still there."""
+    this = (versions.c.id == table.c.version_id) & versions.c.deleted_at.is_not(None)
+    is_removed = select(versions.c.id).where(this).correlate(table).exists()
+    return table.c.state.in_(_STANDING) & table.c.deleted_at.is_(None) & ~is_removed
 
 
 def _rollouts(connection: Connection, query: Select[Any]) -> list[Rollout]:

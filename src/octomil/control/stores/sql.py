@@ -4,8 +4,9 @@ A new resource is one file beside this one, with its table and its repository, a
 `SqlTransaction`.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -62,6 +63,7 @@ from octomil.errors import ServiceUnavailableError
 __all__ = ["SqlStore", "metadata"]
 
 RowsT = TypeVar("RowsT")
+_log = logging.getLogger("octomil.control")
 
 
 def _lazily(rows: Callable[[Connection, str], RowsT]) -> "cached_property[RowsT]":
@@ -211,6 +213,10 @@ class SqlStore:
             finally:
                 self._thread.unit = outer
 
+    def scrub(self) -> None:
+        """Take what was overwritten out of the database's files, where the database lets one."""
+        self._engines.scrub()
+
     def close(self) -> None:
         """Close every connection."""
         self._engines.dispose()
@@ -223,26 +229,28 @@ class SqlStore:
             with translated(), unit.part():
                 yield unit
             return
-        with (
-            translated(),
-            self._engines.writer.connect() as connection,
-            connection.begin() as transaction,
-        ):
+        with translated(), ExitStack() as begun:
+            with translated(begins=True):
+                connection = begun.enter_context(self._engines.writer.connect())
+                transaction = begun.enter_context(connection.begin())
             unit = _Unit(connection)
             yield unit
+            if self._engines.is_undone(connection):
+                raise RuntimeError("a statement was refused, and nothing of its transaction stays")
             with confirmed():
                 transaction.commit()
         unit.follow()
 
     @contextmanager
     def _reading(self) -> Iterator["_Unit"]:
+        """Begin to read, in a group what was written before it there as well."""
         unit = self._thread.unit
-        with translated(may_write=False):
-            if unit is not None:  # what was written before it in the group is to be seen
+        if unit is not None:  # a part: Postgres gives up the whole of what a refused read is in
+            with translated(may_write=False), unit.part():
                 yield unit
-            else:
-                with self._engines.reader.connect() as connection:
-                    yield _Unit(connection)
+            return
+        with translated(may_write=False), self._engines.reader.connect() as connection:
+            yield _Unit(connection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,9 +282,12 @@ class _Unit:
             raise
 
     def follow(self) -> None:
-        """Do what follows the commit."""
+        """Do what follows the commit; what fails keeps nothing else from following."""
         for effect in self.effects:
-            effect()
+            try:
+                effect()
+            except Exception:  # noqa: BLE001 - what is committed is committed
+                _log.exception("what follows a commit failed")
 
 
 class _Thread(local):

@@ -4,6 +4,9 @@ The writer's pool has a single connection, and whoever holds it holds the lock; 
 file were measured to wait up to a second for each other where one never waits.
 """
 
+import sqlite3
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +15,11 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
 from octomil.control.stores.engines import Engines
+from octomil.errors import ServiceUnavailableError
 
 READERS = 4
 _BUSY_MS = 10_000  # somebody else, such as a backup, may hold the file for a moment
+_SCRUB_WAIT_S = 1.0  # for readers of what is to go; meanwhile nobody can write
 _COMMON = (
     f"PRAGMA busy_timeout={_BUSY_MS}",
     "PRAGMA foreign_keys=ON",
@@ -25,16 +30,40 @@ _COMMON = (
 
 def open_engines(path: Path) -> Engines:
     """Connect to the file at `path`, made if need be."""
-    writing = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL")
+    writing = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA secure_delete=ON")
     return Engines(
         writer=_engine(path, 1, "BEGIN IMMEDIATE", writing),
         reader=_engine(path, READERS, "BEGIN", ("PRAGMA query_only=ON",)),
+        is_undone=_is_undone,
+        scrub=partial(_empty_log, path),
     )
 
 
 def migration_lock(path: Path) -> FileLock:
     """Return what keeps two processes from bringing one file up to date at once."""
     return FileLock(path.with_name(path.name + ".migration.lock"))
+
+
+def _empty_log(path: Path) -> None:
+    """Move everything out of the write-ahead log, and cut it to nothing.
+
+    Pages keep no deleted bytes (`secure_delete`), but the log keeps the pages as they were before.
+
+    Raises:
+        ServiceUnavailableError: somebody reads what is in it.
+    """
+    with closing(sqlite3.connect(path, timeout=_SCRUB_WAIT_S)) as connection:
+        is_busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if is_busy:
+        raise ServiceUnavailableError(
+            f"what was removed is still in {path}-wal, which somebody reads; it is gone once the "
+            "control plane was stopped"
+        )
+
+
+def _is_undone(connection: Connection) -> bool:
+    driver: Any = connection.connection.driver_connection
+    return not driver.in_transaction
 
 
 def _engine(path: Path, connections: int, begin: str, pragmas: tuple[str, ...]) -> Engine:

@@ -37,6 +37,7 @@ token_families = Table(
     Column("revoked_at", Moment),
     Column("revoke_reason", PLAIN_TEXT),
     Column("bootstrap_id", PLAIN_TEXT),
+    Column("rotations", BigInteger, nullable=False, server_default="0"),
     Index("ix_token_families_device_id", "device_id"),
     Index("ix_token_families_expires_at", "expires_at"),
     Index("ix_token_families_revoked_at", "revoked_at"),
@@ -74,6 +75,7 @@ class TokenFamilyRows:
             "rotated_at": family.rotated_at,
             "expires_at": family.expires_at,
             "bootstrap_id": family.bootstrap_id,
+            "rotations": family.rotations,
         }
         self._connection.execute(insert(token_families).values(row))
 
@@ -82,6 +84,7 @@ class TokenFamilyRows:
         family: TokenFamily,
         secret_hash: bytes,
         *,
+        rotations: int,
         previous_hash: bytes,
         rotated_at: datetime,
         expires_at: datetime,
@@ -97,6 +100,7 @@ class TokenFamilyRows:
             .where(self._own, unchanged)
             .values(
                 current_hash=secret_hash,
+                rotations=rotations,
                 previous_hash=previous_hash,
                 rotated_at=rotated_at,
                 expires_at=expires_at,

@@ -252,3 +252,46 @@ def test_devices_that_went_on_after_the_backup_go_on_after_the_restore(
             auth.refresh(following.refresh_token[:-1] + "#")
         assert epoch_of(again) > epoch_of(plane)
         again.close()
+
+
+def forgeries(old: str, later: str, others: str) -> dict[str, str]:
+    """Return what somebody may make of tokens that are known: how → text."""
+    family, secret, rotations, key_id, tag = later.split(".")
+    return {
+        "no secret": f"{family}.x",
+        "another secret": f"{family}.{'A' * len(secret)}.{rotations}.{key_id}.{tag}",
+        "a later number": f"{family}.{secret}.{int(rotations) + 1}.{key_id}.{tag}",
+        "a number that is none": f"{family}.{secret}.-1.{key_id}.{tag}",
+        "a secret key that is none": f"{family}.{secret}.{rotations}.{'0' * 8}.{tag}",
+        "no tag": f"{family}.{secret}.{rotations}.{key_id}.",
+        "a tag of no ASCII": f"{family}.{secret}.{rotations}.{key_id}.é",
+        "what followed in another family": ".".join([family, *others.split(".")[1:]]),
+        "a copy from before the backup": old,
+    }
+
+
+def test_after_a_restore_no_token_is_taken_that_was_not_given_out_since_the_backup(
+    plane: ControlPlane, folder: Path, tmp_path: Path
+):
+    copy, new = tmp_path / "copy", tmp_path / "new"
+    auth = plane.device_auth
+
+    def following(text: str) -> str:
+        return auth.refresh(text).refresh_token
+
+    hows = list(forgeries("", "a.b.1.d.e", ""))
+    asked = [BootstrapRequest(device_identifier=how, scopes=["devices:write"]) for how in hows]
+    old = {each.device_identifier: auth.bootstrap(ADMIN, each).refresh_token for each in asked}
+    kept = {how: following(following(text)) for how, text in old.items()}
+    back_up(data_folder_at(folder), copy)
+    later = {how: following(text) for how, text in kept.items()}
+    restore(copy, new)
+
+    with open_data_folder(new) as opened:
+        again = build_plane(Settings(), opened)
+        for how, after in zip(hows, [*hows[1:], hows[0]], strict=True):
+            forged = forgeries(old[how], later[how], later[after])[how]
+            with pytest.raises(UnauthorizedError):
+                again.device_auth.refresh(forged)
+        assert "device_tokens.restore" not in operations(again)
+        again.close()

@@ -14,6 +14,7 @@ from octomil.control.plane import ControlPlane
 from octomil.control.records import Organisation
 from octomil.control.services.callers import ALL_SCOPES, Caller
 from octomil.control.services.garbage import GRACE, Garbage
+from octomil.errors import ServiceUnavailableError
 from octomil.wire.uploads import UploadRequest
 from support import model_files as made
 from support.control import WallClock, control_plane
@@ -119,6 +120,67 @@ class StoppingBlobs:
     def delete(self, digest: str) -> None:
         self._blobs.delete(digest)
         self._clock.advance(seconds=301)
+
+
+class EndingBlobs:
+    """A blob store beside which the end comes at the first deletion."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self._blobs, self.garbage = plane.blobs, plane.garbage
+
+    def delete(self, digest: str) -> None:
+        self._blobs.delete(digest)
+        self.garbage.close()
+
+
+def test_the_end_waits_for_one_file_and_leaves_the_rest_to_a_later_run(
+    plane: ControlPlane, clock: WallClock
+):
+    keep(plane)
+    plane.spool.append("u2", 0, made.onnx_file())
+    plane.intake.keep("u2")
+    clock.advance(seconds=GRACE.total_seconds() + 1)
+    blobs = EndingBlobs(plane)
+    blobs.garbage = Garbage(plane.store, blobs, plane.spool, clock)
+
+    assert blobs.garbage.collect().removed == 1
+
+    clock.advance(seconds=timedelta(minutes=11).total_seconds())
+    assert plane.garbage.collect().removed == 1
+    assert list(plane.blobs.digests()) == []
+
+
+class FaultyBlobs:
+    """A blob store that cannot remove one file."""
+
+    def __init__(self, plane: ControlPlane, digest: str, error: Exception) -> None:
+        self._blobs, self._digest, self._error = plane.blobs, digest, error
+
+    def delete(self, digest: str) -> None:
+        if digest == self._digest:
+            raise self._error
+        self._blobs.delete(digest)
+
+
+@pytest.mark.parametrize("error", [PermissionError("x"), ServiceUnavailableError("x")])
+def test_a_file_that_cannot_be_removed_keeps_no_other(
+    plane: ControlPlane, clock: WallClock, error: Exception, caplog: pytest.LogCaptureFixture
+):
+    keep(plane)
+    for number in range(3):
+        plane.spool.append("u2", 0, made.safetensors_file(w=[float(2 + number)]))
+        plane.intake.keep("u2")
+    clock.advance(seconds=GRACE.total_seconds() + 1)
+    faulty = Garbage(plane.store, FaultyBlobs(plane, DIGEST, error), plane.spool, clock)
+
+    assert faulty.collect().removed == 3
+    clock.advance(seconds=timedelta(minutes=11).total_seconds())
+    assert faulty.collect().removed == 0  # it is tried again, once
+    clock.advance(seconds=timedelta(minutes=11).total_seconds())
+    assert plane.garbage.collect().removed == 1
+
+    assert list(plane.blobs.digests()) == []
+    assert caplog.text.count(f"the file {DIGEST} cannot be removed") == 2
 
 
 def test_a_late_collector_leaves_the_rest_to_others(plane: ControlPlane, clock: WallClock):

@@ -30,6 +30,14 @@ def test_a_certificate_needs_its_key_and_both_must_be_there(tmp_path: Path):
     assert ControlOptions(host="0.0.0.0", tls_cert=there, tls_key=there).tls_key == there
 
 
+@pytest.mark.parametrize("proxy", ["", "*", "proxy.lan", "10.0.0.1/24", "10.0.0.0/33"])
+def test_a_trusted_proxy_is_an_address_or_a_network(proxy: str):
+    with pytest.raises(ConfigurationError, match="no address of a proxy"):
+        ControlOptions(trusted_proxies=("::1", proxy))
+
+    assert ControlOptions(trusted_proxies=("10.0.0.0/24", "fd00::1")).trusted_proxies
+
+
 def test_an_empty_host_is_refused():
     with pytest.raises(ConfigurationError, match="empty"):
         ControlOptions(host=" ")

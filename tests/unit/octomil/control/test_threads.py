@@ -8,6 +8,7 @@ import pytest
 
 from octomil.control.ports import (
     OutcomeUnknownError,
+    StoreBusyError,
     StoreUnreachableError,
     TransactionConflictError,
 )
@@ -154,6 +155,65 @@ async def test_a_database_that_is_gone_is_asked_once_more_and_not_by_every_call(
     assert len(runs) == 2  # in the group, and by itself
 
 
+async def test_a_lock_that_a_group_waited_for_is_not_waited_for_by_each_call(threads, groups):
+    runs: list[int] = []
+
+    def write() -> None:
+        runs.append(1)
+        raise StoreBusyError("busy")
+
+    results = await together(threads, write, write, write)
+
+    assert [type(each) for each in results] == [StoreBusyError] * 3
+    assert len(runs) == 1
+
+
+async def test_a_lock_that_a_call_by_itself_waited_for_is_not_waited_for_by_the_rest(
+    threads: ServiceThreads, groups: Groups
+):
+    groups.failures = 1
+    runs: list[int] = []
+
+    def write() -> None:
+        runs.append(1)
+        if len(runs) > 3:  # all were in the group
+            raise StoreBusyError("busy")
+
+    results = await together(threads, write, write, write)
+
+    assert [type(each) for each in results] == [StoreBusyError] * 3
+    assert len(runs) == 4
+
+
+async def test_a_call_by_itself_is_told_before_the_next_one_ends(
+    threads: ServiceThreads, groups: Groups
+):
+    groups.failures = 1
+    go_on, runs = threading.Event(), []
+
+    def wait_by_itself() -> bool:
+        runs.append(1)
+        return len(runs) == 1 or go_on.wait(30)
+
+    hold = threading.Event()
+    head = asyncio.ensure_future(threads.write(hold.wait, 30))
+    await asyncio.sleep(0)  # it is under way
+    first, second = (asyncio.ensure_future(threads.write(call)) for call in (int, wait_by_itself))
+    await asyncio.sleep(0)
+    hold.set()
+
+    await asyncio.gather(head, first)
+    go_on.set()
+    assert await second
+
+
+async def test_a_call_that_raises_what_no_future_takes_is_told_so(threads: ServiceThreads):
+    for run in (threads.write, threads.read, threads.move, threads.work):
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await asyncio.wait_for(run(next, iter(())), 30)
+    assert await threads.write(int) == 0
+
+
 async def test_a_call_that_nobody_waits_for_any_more_is_not_begun(threads: ServiceThreads):
     go_on, runs = threading.Event(), []
     first = asyncio.ensure_future(threads.write(go_on.wait, 30))
@@ -209,5 +269,5 @@ async def test_more_than_may_wait_are_turned_away_at_once(groups: Groups, monkey
 async def test_after_the_end_a_call_is_told_so(threads: ServiceThreads):
     threads.close()
 
-    with pytest.raises(RuntimeError, match="shutdown"):
+    with pytest.raises(ServiceUnavailableError, match="stopping"):
         await threads.write(int)

@@ -143,6 +143,8 @@ def garbled_archive() -> bytes:
         (made.zip_file({"m\\..\\x": b""}), "outside of its folder"),
         (made.zip_file({"C:/x": b""}), "outside of its folder"),
         (made.zip_file({"M/a": b"", "m/A": b""}), "there twice"),
+        (made.zip_file({"m/x": b"x"}, compression=zipfile.ZIP_BZIP2), "else than deflate"),
+        (made.zip_file({"m/x": b"x"}, compression=zipfile.ZIP_LZMA), "else than deflate"),
         (symlink_archive(), "is a link"),
         (overlapping_archive(), "lies over another"),
         (made.zip_file({"m/x": bytes(50 << 20)}, compression=zipfile.ZIP_DEFLATED), "would become"),

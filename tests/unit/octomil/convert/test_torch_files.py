@@ -103,3 +103,19 @@ def test_even_unlooked_at_an_exploit_does_nothing(name: str, tmp_path: Path):
 
     assert not canary.exists()
     assert can_convert(Inspection(format=Format.PYTORCH, unknown_imports=("x.y",))) is not None
+
+
+def test_containers_laid_too_deep_in_each_other_are_kept_and_not_converted(tmp_path: Path):
+    value: object = torch.ones(1)
+    for _ in range(20):
+        value = [value]
+
+    with pytest.raises(CannotConvertError, match="more than 16 deep"):
+        to_safetensors(saved(tmp_path, value), tmp_path / "model.safetensors")
+
+
+def test_what_takes_more_memory_than_there_is_is_kept_and_not_converted(tmp_path: Path):
+    path = saved(tmp_path, {"w": torch.zeros(1).expand(1 << 40)})
+
+    with pytest.raises(CannotConvertError, match="memory"):
+        to_safetensors(path, tmp_path / "model.safetensors")

@@ -1,14 +1,11 @@
 """What the agent does when something goes wrong, against a real server that answers as told."""
 
-import base64
 import errno
 import hashlib
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from threading import Event
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
@@ -16,29 +13,30 @@ from octomil.device.activation import LinkActivator
 from octomil.device.agent import Agent, Pace
 from octomil.device.releases import Release, Releases
 from octomil.device.session import AUTH_PATIENCE_S, Session
-from octomil.device.state import Identity, StateFolder, open_state_folder
-from octomil.errors import ModelUnavailableError, UnauthorizedError
+from octomil.device.state import Identity, StateFolder
+from octomil.errors import InvalidModelFileError, ModelUnavailableError, UnauthorizedError
 from octomil.registry.assignments import PAYLOAD_TYPE as ASSIGNMENT
 from octomil.registry.assignments import statement
 from octomil.registry.manifest import PAYLOAD_TYPE as MANIFEST
-from octomil.registry.manifest import Manifest, ManifestFile, digest_of
-from octomil.registry.signatures import key_id_of, new_private_key, public_key_of, sign
+from octomil.registry.manifest import Manifest, ManifestFile, digest_of, hex_of
+from octomil.registry.signatures import key_id_of, public_key_of, sign
 from octomil.sdk.downloads import Downloader
+from octomil.wire.texts import is_plain_text
+from support.device_keys import OWNER, text
 from support.scripted import Answer, Script, problem, scripted
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-OWNER = new_private_key()
 CONTENT = b"weights"
 FILES = {"onnx": ManifestFile(digest=f"sha256:{hashlib.sha256(CONTENT).hexdigest()}", size=7)}
 PAYLOAD = Manifest(name="mnist", version="1.0.0", files=FILES, lineage=(), created="x").payload()
-TOKENS = {"device_id": "dev_1", "access_token": "new", "refresh_token": "r2", "expires_in": 3600}
+TOKENS = {
+    "access_token": "new", "refresh_token": "r2", "token_type": "Bearer", "expires_in": 3600,
+    "expires_at": "2026-11-21T13:00:00+00:00", "org_id": "default", "device_id": "dev_1",
+    "device_identifier": "box-1", "scopes": ["devices:write"],
+}  # fmt: skip
 REFUSED = problem("unauthorized", 401)
 REGISTERED = Answer({"id": "dev_1"})
 LATER = {"Retry-After": "3600"}  # so long that nobody waits for it
-
-
-def text(data: bytes) -> str:
-    return base64.b64encode(data).decode()
 
 
 def signature(kind: str, payload: bytes) -> dict[str, str]:
@@ -46,25 +44,26 @@ def signature(kind: str, payload: bytes) -> dict[str, str]:
     return {"keyid": key_id_of(public_key_of(OWNER)), "sig": text(sig)}
 
 
-def told(payload: bytes = PAYLOAD, *, updated: bool = True) -> Answer:
+def offer(payload: bytes = PAYLOAD, model_id: str = "m", sequence: int = 3) -> dict[str, Any]:
+    said = {"model_id": model_id, "name": "mnist", "version": "1.0.0", "digest": digest_of(payload)}
+    signed = signature(ASSIGNMENT, statement(device_id="dev_1", **said, sequence=sequence))
+    return {**said, "sequence": sequence, "signature": signed}
+
+
+def plan(*offers: dict[str, Any], version: int = 3, updated: bool = True) -> Answer:
     """An answer to the question what to run."""
-    said = {"model_id": "m", "name": "mnist", "version": "1.0.0", "digest": digest_of(payload)}
-    signed = signature(ASSIGNMENT, statement(device_id="dev_1", **said, sequence=3))
-    offer = {**said, "sequence": 3, "signature": signed}
     flags = dict.fromkeys(("updated", "assignments_changed", "rollouts_changed"), updated)
-    return Answer({**flags, "config_version": 3, "assignments": [offer]})
+    return Answer({**flags, "config_version": version, "assignments": offers})
+
+
+def told(payload: bytes = PAYLOAD, *, updated: bool = True) -> Answer:
+    return plan(offer(payload), updated=updated)
 
 
 def enveloped(payload: bytes = PAYLOAD) -> Answer:
-    return Answer({"payload": text(payload), "signatures": [signature(MANIFEST, payload)]})
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[StateFolder]:
-    with open_state_folder(tmp_path / "device") as state:
-        public = public_key_of(OWNER)
-        state.keys.write_text(json.dumps({key_id_of(public): text(public)}))
-        yield state
+    signatures = [signature(MANIFEST, payload)]
+    shown = {"digest": digest_of(payload), "manifest": {}, "payloadType": MANIFEST}
+    return Answer({**shown, "payload": text(payload), "signatures": signatures})
 
 
 class Device:
@@ -87,9 +86,10 @@ class Device:
         releases = Releases(state, self.session.api, Downloader(self.session.api))
         self.lines: list[str] = []
         self.stop = Event()
+        self.now_s = 0.0
         self.agent = Agent(
             self.session, releases, activator(state), say=self._say, pace=Pace(poll_s=0.001),
-            clock=lambda: 0.0,
+            clock=lambda: self.now_s,
         )  # fmt: skip
 
     def _say(self, line: str) -> None:
@@ -106,6 +106,11 @@ class Device:
 
 def paths(script: Script) -> list[str]:
     return [asked.path.removeprefix("/api/v1").partition("?")[0] for asked in script.asked]
+
+
+def questions(script: Script) -> list[str]:
+    """What was said in each question what to run."""
+    return [asked.path.partition("?")[2] for asked in script.asked if "/assignm" in asked.path]
 
 
 def test_an_access_token_that_is_not_taken_is_renewed(state: StateFolder):
@@ -137,14 +142,22 @@ def test_an_answer_that_makes_no_sense_ends_nothing(state: StateFolder, answer: 
     with scripted(REGISTERED, Answer(answer)) as script, Device(script, state) as device:
         device.agent.run(device.stop)
 
-    assert "these are no assignments" in device.lines[-1]
+    assert "not what to run" in device.lines[-1]
 
 
-def test_tokens_that_are_none_are_an_error_of_the_server(state: StateFolder):
-    with scripted(REFUSED, Answer({"hello": 1})) as script, Device(script, state) as device:
+@pytest.mark.parametrize(
+    "answer",
+    [[], {"hello": 1}, TOKENS | {"expires_in": "x"}, TOKENS | {"expires_in": 10**12},
+     TOKENS | {"expires_in": 10**30}, TOKENS | {"access_token": "\u00e9"},
+     TOKENS | {"access_token": "a\r\nb"}, TOKENS | {"refresh_token": "\ud800"},
+     TOKENS | {"device_id": "\ud800"}],
+)  # fmt: skip
+def test_tokens_that_are_none_are_an_error_of_the_server(state: StateFolder, answer: object):
+    with scripted(REFUSED, Answer(answer)) as script, Device(script, state) as device:
         device.agent.run(device.stop)
 
-    assert "these are no tokens" in device.lines[-1]
+    assert "a device's tokens" in device.lines[-1]
+    assert state.identity.access_token == "old"
 
 
 def test_strange_files_in_its_folders_are_left_alone(state: StateFolder):
@@ -191,6 +204,179 @@ def test_what_is_wrong_with_the_release_is_attested(state: StateFolder, payload:
     assert why in attested["message"]
 
 
+BAD = b"{}"
+"""A payload that is signed, and no manifest."""
+LINK = Answer({"url": "/blob"})
+HEARD = Answer({})
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [problem("not_found", 404), problem("bad_request", 400), problem("conflict", 409),
+     problem("rate_limited", 429, headers=LATER), Answer(b"<html>")],
+)  # fmt: skip
+def test_a_refused_attestation_ends_neither_the_patience_nor_the_turn(
+    state: StateFolder, refusal: Answer
+):
+    both = plan(offer(BAD, "bad"), offer(model_id="good"))
+    answers = (
+        REGISTERED, both, enveloped(BAD), refusal, enveloped(), LINK, Answer(CONTENT), HEARD, both
+    )  # fmt: skip
+    with scripted(*answers) as script, Device(script, state) as device:
+        assert not device.agent.turn()
+        asked = len(script.asked)
+        assert not device.agent.turn()
+
+    assert script.asked[asked - 1].json["status"] == "active"
+    assert "was not told" in " ".join(device.lines)
+    assert paths(script)[asked:] == ["/devices/dev_1/assignments"]
+
+
+def test_what_runs_and_cannot_be_attested_is_attested_later(state: StateFolder):
+    refusal = problem("not_found", 404)
+    answers = (
+        REGISTERED, told(), enveloped(), LINK, Answer(CONTENT), refusal, told(), told(), HEARD
+    )  # fmt: skip
+    with scripted(*answers) as script, Device(script, state) as device:
+        assert [device.agent.turn(), device.agent.turn()] == [False, False]
+        assert sum(path.endswith("/attestations") for path in paths(script)) == 1
+        device.now_s = 1.0
+        assert device.agent.turn()
+
+    assert script.asked[-1].json["status"] == "active"
+
+
+def test_a_message_that_no_attestation_may_hold_is_made_one(state: StateFolder):
+    class Broken(LinkActivator):
+        def activate(self, release: Release) -> None:
+            raise InvalidModelFileError("a\u202eb\x00c\x9bd\udcffe\nf\u2028g")
+
+    answers = REGISTERED, told(), enveloped(), LINK, Answer(CONTENT), HEARD
+    with scripted(*answers) as script, Device(script, state, Broken) as device:
+        assert not device.agent.turn()
+
+    assert script.asked[-1].json["message"] == "a b c d e f g"
+    assert all(is_plain_text(line) for line in device.lines)
+
+
+class Looking(LinkActivator):
+    """Counts how often the bytes of what runs are read."""
+
+    looks = 0
+
+    def running(self, model_id: str) -> str | None:
+        type(self).looks += 1
+        return super().running(model_id)
+
+
+def test_what_runs_is_not_looked_at_again_because_of_another(
+    state: StateFolder, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Looking, "looks", 0)
+    both = plan(offer(model_id="good"), offer(BAD, "bad"))
+    answers = (
+        REGISTERED, both, enveloped(), LINK, Answer(CONTENT), HEARD, enveloped(BAD), HEARD,
+        both, enveloped(BAD), HEARD, HEARD, both, HEARD, enveloped(BAD), HEARD,
+    )  # fmt: skip
+    with scripted(*answers) as script, Device(script, state, Looking) as device:
+        assert not device.agent.turn()
+        looks = Looking.looks
+        device.now_s = 30.0
+        assert not device.agent.turn()
+        assert Looking.looks == looks + 1  # at what it has of the one that fails
+
+        device.now_s = 2 * Pace().check_s  # it is looked at now and then, whatever is new
+        assert not device.agent.turn()
+        assert Looking.looks == looks + 3
+
+    attested = [asked.json for asked in script.asked if asked.path.endswith("/attestations")]
+    assert [each["model_id"] for each in attested] == ["good", "bad", "bad", "good", "bad"]
+
+
+def test_what_is_assigned_anew_is_looked_at_again(state: StateFolder):
+    answers = (
+        REGISTERED, told(), enveloped(), LINK, Answer(CONTENT), HEARD,
+        plan(offer(sequence=4), version=4), HEARD, plan(updated=False, version=4),
+    )  # fmt: skip
+    with scripted(*answers) as script, Device(script, state) as device:
+        assert [device.agent.turn() for _ in range(3)] == [True, True, True]
+
+    assert questions(script) == ["", "config_version=3", "config_version=4"]
+
+
+FORGED = {**offer(BAD), "sequence": 2**52}
+"""A number that nobody signed."""
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [[plan(version=2**52)], [plan(FORGED, version=2**52), HEARD], [plan(offer(), version=2**52)]],
+    ids=["nothing", "a number", "the real one"],
+)
+def test_a_number_that_nobody_signed_does_not_keep_it_from_news(
+    state: StateFolder, forged: list[Answer]
+):
+    real = [REGISTERED, told(), enveloped(), LINK, Answer(CONTENT), HEARD]
+    with (
+        scripted(*real, *forged, plan(updated=False)) as script,
+        Device(script, state) as device,
+    ):
+        for _ in range(3):
+            device.agent.turn()
+
+    assert questions(script) == ["", "config_version=3", "config_version=3"]
+
+
+@pytest.mark.parametrize(
+    "forged", [plan(), plan(FORGED), plan(offer(BAD, "other"))], ids=["none", "bad", "another"]
+)
+def test_what_was_begun_is_kept_until_something_else_is_assigned(
+    state: StateFolder, forged: Answer
+):
+    away = problem("service_unavailable", 503, headers=LATER)
+    begun = state.incoming(hex_of(digest_of(PAYLOAD)))
+    following = Manifest(name="mnist", version="1.0.0", files={}, lineage=(), created="y").payload()
+    with scripted(REGISTERED, told(), enveloped(), away) as script, Device(script, state) as first:
+        assert not first.agent.turn()
+        assert begun.is_dir()
+
+    with scripted(REGISTERED, forged, away) as script, Device(script, state) as again:
+        again.agent.turn()
+        assert begun.is_dir()
+
+    with (
+        scripted(REGISTERED, plan(offer(following, sequence=4)), away) as script,
+        Device(script, state) as last,
+    ):
+        last.agent.turn()
+        assert not begun.exists()
+
+
+def test_what_nobody_signed_says_nothing_about_the_release_it_names(state: StateFolder):
+    """Somebody in between spoils an assignment; the real one is followed at once."""
+    spoilt = plan({**offer(), "sequence": 9})
+    answers = (
+        REGISTERED, spoilt, HEARD, spoilt, told(), enveloped(), LINK, Answer(CONTENT), HEARD
+    )  # fmt: skip
+    with scripted(*answers) as script, Device(script, state) as device:
+        assert [device.agent.turn() for _ in range(3)] == [False, False, True]
+
+    assert [asked.json["status"] for asked in script.asked if "attest" in asked.path] == [
+        "failed", "active"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["model_id", "name", "version", "digest"])
+def test_an_assignment_that_no_request_could_name_is_an_error_of_the_server(
+    state: StateFolder, name: str
+):
+    strange = plan({**offer(), name: "\ud800"})
+    with scripted(REGISTERED, strange) as script, Device(script, state) as device:
+        device.agent.run(device.stop)
+
+    assert "not what to run" in device.lines[-1]
+
+
 FAULTS = [OSError(errno.EIO, "the disk is broken"), ModelUnavailableError("the hub is away")]
 
 
@@ -222,70 +408,99 @@ def test_a_fault_beside_a_release_ends_nothing_either(state: StateFolder):
     assert "the disk is broken" in device.lines[-1]
 
 
-FETCHED = enveloped(), Answer({"url": "/blob"}), Answer(CONTENT)
-AGAIN = Answer({"confirmed_after_s": 0})
+FETCHED = enveloped(), LINK, Answer(CONTENT)
+AGAIN = Answer({"confirmed_after_s": 10})
+NO_NEWS = told(updated=False)
+
+
+def attested(script: Script) -> list[tuple[str, str]]:
+    """The digests and how they are, in each attestation."""
+    said = [asked.json for asked in script.asked if asked.path.endswith("/attestations")]
+    return [(each["digest"], each["status"]) for each in said]
 
 
 def test_what_runs_is_attested_again_once_its_window_is_over(state: StateFolder):
-    later = told(updated=False), AGAIN, told(updated=False), Answer({}), told(updated=False)
-    with (
-        scripted(REGISTERED, told(), *FETCHED, AGAIN, *later) as script,
-        Device(script, state) as device,
-    ):
-        for _ in range(4):
+    answers = REGISTERED, told(), *FETCHED, AGAIN, NO_NEWS, NO_NEWS, AGAIN, NO_NEWS, HEARD, NO_NEWS
+    with scripted(*answers) as script, Device(script, state) as device:
+        for device.now_s in (0, 9, 10, 20, 30):
             assert device.agent.turn()
 
-    attested = [each.json for each in script.asked if each.path.endswith("/attestations")]
-    assert [each["status"] for each in attested] == ["active"] * 3
-    assert {each["digest"] for each in attested} == {digest_of(PAYLOAD)}
+    assert attested(script) == [(digest_of(PAYLOAD), "active")] * 3
+    assert len(script.asked) == len(answers)
 
 
-def test_what_does_not_run_any_more_when_its_window_is_over_has_failed(state: StateFolder):
-    class Forgetful(LinkActivator):
-        looks = 0
+def test_what_runs_no_more_when_its_window_is_over_has_failed_and_is_mended(state: StateFolder):
+    answers = (
+        REGISTERED, told(), *FETCHED, AGAIN, NO_NEWS, HEARD, told(), *FETCHED, HEARD
+    )  # fmt: skip
+    with scripted(*answers) as script, Device(script, state) as device:
+        assert device.agent.turn()
+        weights = next(state.releases.glob("*/onnx"))
+        weights.chmod(0o600)
+        weights.write_bytes(b"rotten!")
+        device.now_s = 10
+        device.agent.turn()
+        assert script.asked[-1].json["code"] == "wrong_digest"
+        device.now_s = 20
+        assert device.agent.turn()
 
-        def running(self, model_id: str) -> str | None:
-            self.looks += 1
-            return super().running(model_id) if self.looks <= 2 else None
-
-    later = told(updated=False), Answer({}), told(updated=False)
-    with (
-        scripted(REGISTERED, told(), *FETCHED, AGAIN, *later) as script,
-        Device(script, state, Forgetful) as device,
-    ):
-        for _ in range(3):
-            device.agent.turn()
-
-    first, last = [each.json for each in script.asked if each.path.endswith("/attestations")]
-    assert (first["status"], last["status"], last["code"]) == ("active", "failed", "wrong_digest")
+    whole = digest_of(PAYLOAD)
+    assert attested(script) == [(whole, "active"), (whole, "failed"), (whole, "active")]
+    assert weights.read_bytes() == CONTENT
 
 
 def test_what_takes_the_place_of_a_version_ends_its_window(state: StateFolder):
-    other = PAYLOAD.replace(b"1.0.0", b"9.9.9")
-    later = told(other), enveloped(other), Answer({}), told(updated=False)
-    with (
-        scripted(REGISTERED, told(), *FETCHED, AGAIN, *later) as script,
-        Device(script, state) as device,
-    ):
-        for _ in range(3):
+    following = plan(offer(BAD, sequence=4), version=4)
+    answers = REGISTERED, told(), *FETCHED, AGAIN, following, enveloped(BAD), HEARD, NO_NEWS
+    with scripted(*answers) as script, Device(script, state) as device:
+        for device.now_s in (0, 10, 20):
             device.agent.turn()
 
-    attested = [each.json for each in script.asked if each.path.endswith("/attestations")]
-    assert [(each["status"], each["digest"]) for each in attested] == [
-        ("active", digest_of(PAYLOAD)),
-        ("failed", digest_of(other)),
-    ]
+    assert attested(script) == [(digest_of(PAYLOAD), "active"), (digest_of(BAD), "failed")]
 
 
-def test_what_answers_an_attestation_and_is_none_ends_nothing(state: StateFolder):
-    strange = Answer({"confirmed_after_s": "soon"})
+def test_what_nobody_signed_ends_no_window(state: StateFolder):
+    answers = REGISTERED, told(), *FETCHED, AGAIN, plan(FORGED), HEARD, HEARD
+    with scripted(*answers) as script, Device(script, state) as device:
+        for device.now_s in (0, 10):
+            device.agent.turn()
+
+    assert attested(script) == [
+        (digest_of(PAYLOAD), "active"), (digest_of(BAD), "failed"), (digest_of(PAYLOAD), "active")
+    ]  # fmt: skip
+
+
+def test_what_cannot_be_looked_at_or_told_is_confirmed_later(state: StateFolder):
+    class Faulty(LinkActivator):
+        is_broken = False
+
+        def running(self, model_id: str) -> str | None:
+            if self.is_broken:
+                raise OSError(errno.EIO, "the disk is broken")
+            return super().running(model_id)
+
+    refusal = problem("not_found", 404)
+    later = NO_NEWS, NO_NEWS, refusal, NO_NEWS, HEARD, NO_NEWS
     with (
-        scripted(REGISTERED, told(), *FETCHED, strange) as script,
+        scripted(REGISTERED, told(), *FETCHED, AGAIN, *later) as script,
+        Device(script, state, Faulty) as device,
+    ):
+        for device.now_s in (0, 10, 20, 30, 40):
+            Faulty.is_broken = device.now_s == 10
+            assert device.agent.turn()
+
+    assert attested(script) == [(digest_of(PAYLOAD), "active")] * 3
+
+
+@pytest.mark.parametrize("strange", [{"confirmed_after_s": "soon"}, [], "x"])
+def test_an_answer_to_an_attestation_that_is_none_ends_nothing(state: StateFolder, strange: object):
+    with (
+        scripted(REGISTERED, told(), *FETCHED, Answer(strange)) as script,
         Device(script, state) as device,
     ):
-        device.agent.run(device.stop)
+        assert not device.agent.turn()
 
-    assert "answers no attestation" in device.lines[-1]
+    assert "not an answer to an attestation" in device.lines[-1]
 
 
 def test_calls_for_tokens_give_up_within_minutes():

@@ -1,29 +1,25 @@
 """Which assignments a device follows: signed ones, and none older than the last."""
 
-import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from octomil.device.assignments import AcceptedAssignments
-from octomil.device.state import StateFolder, open_state_folder
+from octomil.device.state import StateFolder
 from octomil.device.trust import TrustedKeys
 from octomil.errors import DataFolderError, DigestMismatchError, UnexpectedAnswerError
 from octomil.http.api import ApiClient
 from octomil.registry.assignments import PAYLOAD_TYPE, statement
 from octomil.registry.signatures import key_id_of, new_private_key, public_key_of, sign
+from octomil.registry.succession import endorse
 from octomil.wire.devices import Assignment
 from octomil.wire.versions import SignatureView
+from support.device_keys import OWNER, text
 from support.scripted import Answer, scripted
 
-OWNER, THIEF = new_private_key(), new_private_key()
-
-
-def text(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+THIEF = new_private_key()
 
 
 def assignment(
@@ -36,27 +32,34 @@ def assignment(
     return Assignment(**said, sequence=sequence, signature=shown)
 
 
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[StateFolder]:
-    """A device that had its first contact: it trusts the owner's key."""
-    with open_state_folder(tmp_path / "device") as state:
-        public = public_key_of(OWNER)
-        state.keys.write_text(json.dumps({key_id_of(public): text(public)}))
-        yield state
+def listed(private: bytes, status: str, endorsed_by: bytes | None = None) -> dict:
+    """A key as the control plane lists it."""
+    public = public_key_of(private)
+    said = endorsed_by and endorse(endorsed_by, public)
+    return {
+        "keyid": key_id_of(public), "algorithm": "ed25519", "public_key": text(public),
+        "status": status, "created_at": "now", "retired_at": None,
+        "endorsement": said and {"keyid": said.key_id, "sig": text(said.signature)},
+    }  # fmt: skip
 
 
-def accept(state: StateFolder, *assignments: Assignment) -> None:
+def accept(state: StateFolder, *assignments: Assignment, keys: Sequence[dict] = ()) -> None:
     """Take assignments one after the other, each as after a restart."""
-    with scripted(Answer({"keys": []})) as script, ApiClient(script.url, None) as api:
+    with scripted(Answer({"keys": list(keys)})) as script, ApiClient(script.url, None) as api:
         for each in assignments:
             AcceptedAssignments(state, TrustedKeys(state, api)).accept(each, "dev_1")
+
+
+def taken(state: StateFolder) -> dict[str, int]:
+    kept = json.loads(state.assignments.read_text())
+    return {model_id: each["sequence"] for model_id, each in kept.items()}
 
 
 def test_what_was_assigned_last_is_followed_an_older_version_too(state: StateFolder):
     accept(state, assignment(5), assignment(7, "2.0.0"), assignment(7, "2.0.0"))
     accept(state, assignment(8, "1.0.0"))  # a rollback
 
-    assert json.loads(state.assignments.read_text()) == {"m": 8}
+    assert taken(state) == {"m": 8}
 
 
 def test_what_was_assigned_before_is_not_followed_again(state: StateFolder):
@@ -69,7 +72,7 @@ def test_what_was_assigned_before_is_not_followed_again(state: StateFolder):
 def test_models_are_counted_by_themselves(state: StateFolder):
     accept(state, assignment(7), assignment(5, model_id="other"))
 
-    assert json.loads(state.assignments.read_text()) == {"m": 7, "other": 5}
+    assert taken(state) == {"m": 7, "other": 5}
 
 
 @pytest.mark.parametrize(
@@ -96,6 +99,16 @@ def test_what_another_device_is_told_is_not_followed(state: StateFolder):
     assert not state.assignments.exists()
 
 
+def test_who_has_begun_anew_after_a_theft_is_no_longer_the_thiefs(state: StateFolder):
+    """Its key was rotated, and goes on being listed for what it has signed."""
+    state.keys.unlink()
+    keys = [listed(THIEF, "retired"), listed(OWNER, "active", endorsed_by=THIEF)]
+    accept(state, assignment(7), keys=keys)
+
+    with pytest.raises(DigestMismatchError, match="none of the keys"):
+        accept(state, assignment(8, by=THIEF), keys=keys)
+
+
 def test_without_a_signature_nothing_is_followed(state: StateFolder):
     bare = replace(assignment(7), signature=SignatureView(keyid="x", sig="?"))
 
@@ -103,7 +116,7 @@ def test_without_a_signature_nothing_is_followed(state: StateFolder):
         accept(state, bare)
 
 
-@pytest.mark.parametrize("kept", ["", "[]", "{", '{"m": null}', '{"m": "x"}'])
+@pytest.mark.parametrize("kept", ["", "[]", "{", '{"m": null}', '{"m": 7}', '{"m": {}}'])
 def test_what_was_taken_is_not_forgotten_by_damage(state: StateFolder, kept: str):
     state.assignments.write_text(kept)
 

@@ -1,6 +1,5 @@
 """What a device does about a server that wants it to run or to write something else."""
 
-import base64
 import hashlib
 import json
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from octomil.device.releases import Releases
-from octomil.device.state import StateFolder, open_state_folder
+from octomil.device.state import StateFolder
 from octomil.errors import (
     DataFolderError,
     DigestMismatchError,
@@ -22,14 +21,11 @@ from octomil.registry.manifest import PAYLOAD_TYPE, Manifest, ManifestFile, dige
 from octomil.registry.signatures import key_id_of, new_private_key, public_key_of, sign
 from octomil.registry.succession import endorse
 from octomil.sdk.downloads import Downloader
+from support.device_keys import OWNER, text
 from support.hub import Hub, running_hub
 
 CONTENT = b"weights"
-OWNER, THIEF = new_private_key(), new_private_key()
-
-
-def text(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+THIEF = new_private_key()
 
 
 class Server:
@@ -60,15 +56,26 @@ class Server:
             "keyid": key_id_of(public_key_of(private)),
             "sig": text(sign(private, PAYLOAD_TYPE, payload)),
         }
-        envelope = {"payload": text(payload), "signatures": [signed]}
+        envelope = {
+            "digest": digest_of(payload), "manifest": {}, "payloadType": PAYLOAD_TYPE,
+            "payload": text(payload), "signatures": [signed],
+        }  # fmt: skip
         self.answers("/models/m/versions/1.0.0/manifest", envelope)
         return digest_of(payload)
 
 
-def key(private: bytes, endorsed_by: bytes | None = None, name: str | None = None) -> dict:
+def key(
+    private: bytes,
+    endorsed_by: bytes | None = None,
+    name: str | None = None,
+    status: str = "active",
+) -> dict:
     """A key as it is listed; `name` is what the list says that the endorsing key is called."""
     public = public_key_of(private)
-    shown = {"keyid": key_id_of(public), "public_key": text(public), "endorsement": None}
+    shown = {
+        "keyid": key_id_of(public), "algorithm": "ed25519", "public_key": text(public),
+        "status": status, "created_at": "now", "retired_at": None, "endorsement": None,
+    }  # fmt: skip
     if endorsed_by is not None:
         said = endorse(endorsed_by, public)
         shown["endorsement"] = {"keyid": name or said.key_id, "sig": text(said.signature)}
@@ -79,15 +86,6 @@ def key(private: bytes, endorsed_by: bytes | None = None, name: str | None = Non
 def server() -> Iterator[Server]:
     with running_hub() as hub:
         yield Server(hub)
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[StateFolder]:
-    """A device that had its first contact: it trusts the owner's key."""
-    with open_state_folder(tmp_path / "device") as state:
-        public = public_key_of(OWNER)
-        state.keys.write_text(json.dumps({key_id_of(public): text(public)}))
-        yield state
 
 
 def obtain(server: Server, state: StateFolder, digest: str) -> Path:
@@ -137,7 +135,9 @@ def test_a_key_that_nobody_signed_is_not_learnt(server: Server, state: StateFold
 @pytest.mark.parametrize(
     "answer",
     [{}, {"keys": [{}]}, {"keys": "x"}, {"keys": [{"public_key": 7}]},
-     {"keys": [{"public_key": "?"}]}, {"keys": [{**key(THIEF), "endorsement": "x"}]}],
+     {"keys": [{**key(THIEF), "public_key": "?"}]}, {"keys": [{**key(THIEF), "public_key": "é"}]},
+     {"keys": [{**key(THIEF), "endorsement": "x"}]},
+     {"keys": [{**key(THIEF), "endorsement": {"keyid": ["a"], "sig": ""}}]}, [], "x"],
 )  # fmt: skip
 def test_a_list_of_keys_that_is_none_is_an_error_of_the_server(
     server: Server, state: StateFolder, answer: dict
@@ -146,6 +146,32 @@ def test_a_list_of_keys_that_is_none_is_an_error_of_the_server(
 
     with pytest.raises(UnexpectedAnswerError):
         obtain(server, state, server.offers(THIEF))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"payload": "é"}, {"payload": "?"}, {"payload": 7}, {"signatures": 7}, {"signatures": [{}]},
+     {"signatures": [{"keyid": ["a"], "sig": ""}]}, {"signatures": [{"keyid": "a", "sig": "é"}]}],
+)  # fmt: skip
+def test_an_envelope_that_is_none_is_an_error_of_the_server(
+    server: Server, state: StateFolder, changes: dict
+):
+    digest, page = server.offers(OWNER), "/models/m/versions/1.0.0/manifest"
+    shown = json.loads(server.hub.pages[f"/api/v1{page}"])
+    server.answers(page, {**shown, **changes})
+
+    with pytest.raises(UnexpectedAnswerError):
+        obtain(server, state, digest)
+
+
+@pytest.mark.parametrize("answer", [{}, [], {"url": 7}, {"url": "http://..../"}])
+def test_a_link_that_is_none_is_an_error_of_the_server(
+    server: Server, state: StateFolder, answer: object
+):
+    server.answers("/models/m/versions/1.0.0/download-url?format=onnx", answer)
+
+    with pytest.raises(UnexpectedAnswerError):
+        obtain(server, state, server.offers(OWNER))
 
 
 @pytest.mark.parametrize("format_", ["../../x", "..", "/etc/x", "manifest.json", "a/b", ""])
@@ -225,3 +251,36 @@ def test_the_first_contact_is_believed(server: Server, state: StateFolder):
     obtain(server, state, server.offers(OWNER))
 
     assert list(json.loads(state.keys.read_text())) == [key_id_of(public_key_of(OWNER))]
+
+
+def test_a_key_that_was_retired_before_the_first_contact_is_not_trusted(
+    server: Server, state: StateFolder
+):
+    """The owner's key took the place of one that was stolen, and the device begins anew."""
+    state.keys.unlink()
+    following = new_private_key()
+    server.lists(key(THIEF, status="retired"), key(OWNER, endorsed_by=THIEF))
+    obtain(server, state, server.offers(OWNER))
+    server.lists(
+        key(THIEF, status="retired"), key(OWNER, endorsed_by=THIEF),
+        key(following, endorsed_by=THIEF),
+    )  # fmt: skip
+
+    with pytest.raises(DigestMismatchError, match="none of the keys"):
+        obtain(server, state, server.offers(following, "gguf"))
+
+    assert list(json.loads(state.keys.read_text())) == [key_id_of(public_key_of(OWNER))]
+
+
+def test_what_a_retired_key_signed_comes_in_where_it_was_assigned_and_the_key_is_not_learnt(
+    server: Server, state: StateFolder
+):
+    """A manifest is fetched by its digest, which a signed assignment names."""
+    before = state.keys.read_bytes()
+    retired = new_private_key()
+    server.lists(key(retired, status="retired"), key(OWNER, endorsed_by=retired))
+
+    folder = obtain(server, state, server.offers(retired))
+
+    assert (folder / "onnx").read_bytes() == CONTENT
+    assert state.keys.read_bytes() == before

@@ -116,10 +116,12 @@ def test_patience_ends_with_the_servers_own_words():
     assert (len(script.asked), len(waits)) == (4, 3)
 
 
-def test_the_tries_of_a_post_bear_one_key_and_two_posts_do_not():
+@pytest.mark.parametrize("method", ["post", "put", "patch"])
+def test_the_tries_of_a_request_that_writes_bear_one_key_and_two_requests_do_not(method: str):
     with calling(Answer(b"", 502), Answer({})) as (api, script, _):
-        api.post("/models", {"name": "a"})
-        api.post("/models", {"name": "a"})
+        write = getattr(api, method)
+        write("/models", {"name": "a"})
+        write("/models", {"name": "a"})
 
     first, again, second = (asked.headers["idempotency-key"] for asked in script.asked)
     assert first == again != second
@@ -133,6 +135,23 @@ def test_what_may_not_be_repeated_is_sent_once():
         api.call(request)
 
     assert len(script.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://[", "http://x/\ud800", "http://\ud800/", "http://\0/", "http://..../", "ftp://x"],
+)
+def test_a_link_that_leads_nowhere_is_an_error_of_the_server(url: str):
+    with calling(Answer({})) as (api, script, _), pytest.raises(OctomilClientError):
+        api.get(url)
+
+    assert script.asked == []
+
+
+def test_a_body_that_is_not_packed_as_it_says_is_an_error_of_the_server():
+    torn = Answer(b"no gzip", headers={"Content-Encoding": "gzip"})
+    with calling(torn) as (api, _, _), pytest.raises(OctomilClientError):
+        api.get("/models")
 
 
 def test_a_server_that_is_not_there_is_named_with_what_to_do():

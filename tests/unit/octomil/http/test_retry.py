@@ -17,6 +17,8 @@ NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
         ("Sat, 21 Nov 2026 11:00:00 GMT", 0.0),
         ("soon", None),
         ("-5", None),
+        ("\u00b2", None),
+        ("Sat, 21 Nov 2026 12:00:30 +99999999999999", None),
         ("", None),
         (None, None),
     ],

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import TEXT
 
-revision = "0090"
-down_revision = "0080"
+revision = "0100"
+down_revision = "0090"
 
 _TEXT = sa.Text().with_variant(TEXT(collation="C"), "postgresql")
 _MOMENT = sa.DateTime(timezone=True)
@@ -29,6 +29,7 @@ def upgrade() -> None:
     _create_history()
     _create_rollout_devices()
     _take_devices_along()
+    _date_attestations()
     _create_rulings()
 
 
@@ -116,6 +117,12 @@ def _take_devices_along() -> None:
         AND attestations.model_id = rollouts.model_id AND attestations.digest = rollouts.digest
         WHERE rollouts.state = 'active' AND rollouts.deleted_at IS NULL"""
     )
+
+
+def _date_attestations() -> None:
+    since = sa.Column("since", _MOMENT, nullable=False, server_default="2026-01-01 00:00:00")
+    op.add_column("attestations", since)
+    op.execute("UPDATE attestations SET since = attested_at")
 
 
 def _create_rulings() -> None:

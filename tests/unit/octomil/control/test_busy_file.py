@@ -1,0 +1,26 @@
+"""A database file that another program keeps to itself."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from octomil.control.ports import StoreBusyError
+from octomil.control.stores import sqlite
+from octomil.control.stores.catalog import open_store
+
+
+def test_what_cannot_be_begun_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sqlite, "_COMMON", ("PRAGMA busy_timeout=1",))
+    path = tmp_path / "octomil.sqlite3"
+    store = open_store(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreBusyError, match="it is busy"), store.system():
+            pass
+        other.execute("ROLLBACK")
+
+    with store.system() as tx:
+        tx.put_setting("a", "1")
+    store.close()
