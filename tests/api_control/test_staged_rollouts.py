@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from octomil.control.jobs.catalog import write_last_seen
-from octomil.control.jobs.rollouts import steer
+from octomil.control.jobs.rollouts import RESTS, steer, steer_sparingly
 from octomil.control.plane import ControlPlane
 from octomil.control.services.observations import observed
 from octomil.rollouts.device_states import DeviceState
@@ -148,6 +148,21 @@ async def test_waves_that_reach_nobody_are_not_waited_for(
 
     assert (await shown(admin, rollout))["offered_percentage"] == 100
     assert await told(admin, who) == ["1.0.0"]
+
+
+async def test_who_looks_for_long_rests_for_longer(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str
+):
+    rollout, moments, rests = await begun(admin, model), iter([100.0, 102.5]), []
+
+    async def rest(seconds: float) -> None:
+        present = await shown(admin, rollout)
+        rests.append((present["offered_percentage"], seconds))
+
+    await device(admin)
+    await steer_sparingly(plane, moments.__next__, rest)
+
+    assert rests == [(100, 2.5 * RESTS)]
 
 
 async def test_without_a_confirmation_nothing_is_promoted(
