@@ -41,10 +41,14 @@ from octomil.control.services.leftovers import LeftoverService
 from octomil.control.services.lineage import LineageService
 from octomil.control.services.models import ModelService
 from octomil.control.services.organisations import OrganisationService
+from octomil.control.services.placement import PlacementService
+from octomil.control.services.profiles import ProfileService
 from octomil.control.services.publication import PublicationService
 from octomil.control.services.rate_limits import NO_LIMITS, Limits, RateLimits
 from octomil.control.services.rollouts import RolloutService
+from octomil.control.services.route_counts import RouteCounts
 from octomil.control.services.signing_keys import SigningKeyService
+from octomil.control.services.speeds import Speeds
 from octomil.control.services.uploads import UploadService
 from octomil.control.services.version_files import VersionFiles
 from octomil.control.services.versions import VersionService
@@ -142,12 +146,12 @@ def assemble(
         version_files=VersionFiles(store, versions, clock),
         downloads=Downloads(store, versions),
         download_links=DownloadLinks(store, clock),
-        garbage=Garbage(store, blobs, spool, clock),
         rollouts=RolloutService(store, clock, plans, last_seen),
         public_url=None if public_url is None else require_public_url(public_url),
         **_registry(store, clock),
+        **_placement(store, clock),
         **_webhooks(store, clock, allow_private=webhooks_private),
-        **_timed(store, clock),
+        **_timed(store, clock, Garbage(store, blobs, spool, clock)),
     )
 
 
@@ -171,16 +175,38 @@ def _registry(store: Store, clock: Clock) -> _Registry:
     )
 
 
+class _Placement(TypedDict):
+    """What decides where models run."""
+
+    speeds: Speeds
+    profiles: ProfileService
+    route_counts: RouteCounts
+    placement: PlacementService
+
+
+def _placement(store: Store, clock: Clock) -> _Placement:
+    speeds, counts = Speeds(store), RouteCounts(store)
+    return _Placement(
+        speeds=speeds,
+        profiles=ProfileService(store, clock, speeds),
+        route_counts=counts,
+        placement=PlacementService(store, clock, counts),
+    )
+
+
 class _Timed(TypedDict):
     """What only timers drive."""
 
+    garbage: Garbage
     leftovers: LeftoverService
     completion: RolloutCompletion
 
 
-def _timed(store: Store, clock: Clock) -> _Timed:
+def _timed(store: Store, clock: Clock, garbage: Garbage) -> _Timed:
     return _Timed(
-        leftovers=LeftoverService(store, clock), completion=RolloutCompletion(store, clock)
+        garbage=garbage,
+        leftovers=LeftoverService(store, clock),
+        completion=RolloutCompletion(store, clock),
     )
 
 

@@ -8,6 +8,7 @@ from octomil.placement.table import (
     PLATFORMS,
     QUANTIZATIONS,
     Accelerator,
+    AcceleratorKind,
     DeviceClass,
     Platform,
 )
@@ -28,6 +29,19 @@ class PlacementError(ValueError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class HardwareKind:
+    """Devices that are taken to be as fast as each other.
+
+    Attributes:
+        accelerator: what the model runs on there.
+    """
+
+    platform: str
+    device_class: DeviceClass
+    accelerator: AcceleratorKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,14 +87,27 @@ class Device:
         return PLATFORMS[self.platform]
 
     @property
+    def accelerator_kind(self) -> AcceleratorKind:
+        """The fastest that it has and that its platform runs models on."""
+        if self.npu_available and self.runs.npu is not None:
+            return "npu"
+        return "gpu" if self.gpu_available and self.runs.gpu is not None else "cpu"
+
+    @property
     def accelerator(self) -> Accelerator:
-        """The fastest that it has."""
-        platform = self.runs
-        if self.npu_available and platform.npu is not None:
-            return platform.npu
-        if self.gpu_available and platform.gpu is not None:
-            return platform.gpu
-        return platform.cpu
+        """What it runs models with."""
+        found: Accelerator = getattr(self.runs, self.accelerator_kind)
+        return found
+
+    @property
+    def kind(self) -> HardwareKind:
+        """The devices that it is as fast as.
+
+        Example:
+            >>> Device(platform="linux", total_memory_mb=4096, gpu_available=True).kind.accelerator
+            'cpu'
+        """
+        return HardwareKind(self.platform, self.device_class, self.accelerator_kind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from octomil.control.ports.devices import Devices
 from octomil.control.ports.files import BlobLedger, Blobs, Uploads
 from octomil.control.ports.leftovers import Leftovers
 from octomil.control.ports.limits import LimitsUnavailableError, SharedLimits
+from octomil.control.ports.placement import DeviceProfiles, RouteTallies
 from octomil.control.ports.registry import Aliases, Lineage, ManifestKeys, Models, Versions
 from octomil.control.ports.requests import IdempotencyKeys
 from octomil.control.ports.rollouts import Attestations, Offers, Rollouts
@@ -45,6 +46,7 @@ __all__ = [
     "BootstrapTokens",
     "Clock",
     "Deliveries",
+    "DeviceProfiles",
     "Devices",
     "IdempotencyKeys",
     "Leftovers",
@@ -56,6 +58,7 @@ __all__ = [
     "Outbox",
     "OutcomeUnknownError",
     "Rollouts",
+    "RouteTallies",
     "SharedLimits",
     "Spool",
     "Store",
