@@ -31,6 +31,16 @@ class PlacementError(ValueError):
         self.field = field
 
 
+def class_of(memory_mb: int) -> DeviceClass:
+    """Return the best class of devices that have so much memory at least.
+
+    Example:
+        >>> [class_of(gib * 1024).value for gib in (16, 6, 5, 1)]
+        ['flagship', 'high', 'mid', 'low']
+    """
+    return next(each for each, limits in CLASSES.items() if memory_mb >= limits.memory_mb)
+
+
 @dataclass(frozen=True, slots=True)
 class HardwareKind:
     """Devices that are taken to be as fast as each other.
@@ -71,15 +81,8 @@ class Device:
 
     @property
     def device_class(self) -> DeviceClass:
-        """The best class whose memory the device has.
-
-        Example:
-            >>> Device(platform="ios", total_memory_mb=8192).device_class.value
-            'flagship'
-        """
-        return next(
-            each for each, limits in CLASSES.items() if self.total_memory_mb >= limits.memory_mb
-        )
+        """The best class whose memory it has."""
+        return class_of(self.total_memory_mb)
 
     @property
     def runs(self) -> Platform:
