@@ -184,6 +184,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"model_params": 0}, "model_params"),
     ({"model_params": 1.5}, "model_params"),
     ({"model_size_mb": -1}, "model_size_mb"),
+    ({"model_size_mb": 5e-324}, "model_size_mb"),
     ({"model_size_mb": True}, "model_size_mb"),
     ({"model_id": ""}, "model_id"),
     ({"model_id": "a\u0000b"}, "model_id"),

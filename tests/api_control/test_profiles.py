@@ -116,7 +116,7 @@ async def test_the_fastest_is_told_by_what_was_measured(admin: httpx.AsyncClient
 
 
 async def test_some_liars_among_the_devices_of_a_kind_change_nothing(admin: httpx.AsyncClient):
-    for number, tokens_per_s in enumerate([50, 52, 48, 1e9, 1e-9]):
+    for number, tokens_per_s in enumerate([50, 52, 48, 1e9, 1e-6]):
         device = await registered(admin, f"box-{number}")
         await put(admin, device, profile(measured(tokens_per_s)))
 

@@ -24,6 +24,7 @@ REFUSED_BY_MEANING = {
     "POST /models/{model_id}/versions/upload": "a file is a model",
     "POST /uploads/{upload_id}/complete": "a digest is that of the bytes",
     "POST /webhooks": "a URL is one that may be called",
+    "PUT /devices/{device_id}/profile": "a model is there once",
 }
 """What the document cannot say; for these a valid request may be answered with 400 or 415."""
 

@@ -142,7 +142,7 @@ class Model:
     def size_as(self, quantization: str) -> float:
         """Return its size in megabytes in a quantisation; never more than it has now."""
         wanted = QUANTIZATIONS[quantization] * _OVERHEAD
-        return self.size_mb * min(1.0, wanted / self.bits_per_parameter)
+        return min(self.size_mb, self.parameters * wanted / _BITS_PER_MB)
 
     def quantization_within(self, limit_mb: float) -> str | None:
         """Return the most exact quantisation with which it fits; None if none does.

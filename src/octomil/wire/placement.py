@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Le, MaxLen
+from annotated_types import Ge, Le, MaxLen
 
 from octomil.wire.numbers import EXACT, Flag
 from octomil.wire.texts import Identifier, Label
@@ -20,9 +20,9 @@ PreferenceName = Literal["device", "cloud", "cheapest", "fastest"]
 AcceleratorName = Literal["npu", "gpu", "cpu"]
 
 _Parameters = Annotated[int, Ge(1), Le(10**15), EXACT]
-_Megabytes = Annotated[float, Gt(0), Le(1e9), EXACT]
+_Megabytes = Annotated[float, Ge(1e-6), Le(1e9), EXACT]
 _WholeMegabytes = Annotated[int, Ge(1), Le(10**9), EXACT]
-_Rate = Annotated[float, Gt(0), Le(1e9), EXACT]
+_Rate = Annotated[float, Ge(1e-6), Le(1e9), EXACT]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
