@@ -26,6 +26,7 @@ REFUSED_BY_MEANING = {
     "POST /models/{model_id}/rollouts": "shares and bounds grow, and have an end",
     "POST /models/{model_id}/rollouts/{rollout_id}/advance": "a step leads somewhere",
     "POST /webhooks": "a URL is one that may be called",
+    "PUT /devices/{device_id}/profile": "a model is there once",
 }
 """What the document cannot say; for these a valid request may be answered with 400 or 415."""
 

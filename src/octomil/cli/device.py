@@ -2,18 +2,16 @@
 
 import json
 import signal
-import socket
 import sys
 from contextlib import closing
-from datetime import UTC, datetime
-from pathlib import Path
 from threading import Event
 from typing import Any
 
 import click
 
+from octomil.cli.device_profile import command as profile
+from octomil.cli.device_session import DeviceOptions, device_options, open_session
 from octomil.cli.groups import SuggestingGroup
-from octomil.config import Settings
 from octomil.errors import MissingDependencyError
 
 _HOUR_S = 3600
@@ -65,24 +63,7 @@ def invite(name: str, *, max_uses: int, expires_in_hours: int, as_json: bool) ->
 
 
 @command.command("run")
-@click.option(
-    "--server", "api_base", metavar="URL", help="The control plane.  [default: OCTOMIL_API_BASE]"
-)
-@click.option(
-    "--bootstrap-token",
-    metavar="TOKEN",
-    help="Begins the device's own tokens; needed at the first start only, and better given as "
-    "OCTOMIL_BOOTSTRAP_TOKEN, which other users cannot see.",
-)
-@click.option(
-    "--identifier", metavar="NAME", help="What the device calls itself.  [default: the host's name]"
-)
-@click.option(
-    "--state-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="Where it keeps its tokens and models.  [default: device, in OCTOMIL_STATE_DIR]",
-)
+@device_options
 @click.option(
     "--poll-interval",
     "poll_s",
@@ -94,47 +75,34 @@ def invite(name: str, *, max_uses: int, expires_in_hours: int, as_json: bool) ->
 @click.option(
     "--once", is_flag=True, help="End as soon as it runs what is wanted; fail if it cannot."
 )
-def run(
-    *,
-    api_base: str | None,
-    bootstrap_token: str | None,
-    identifier: str | None,
-    state_dir: Path | None,
-    poll_s: float,
-    once: bool,
-) -> int:
+def run(*, poll_s: float, once: bool, **identity: Any) -> int:
     """Register, ask what to run, fetch it verified, activate it, attest what runs; and again.
 
     What runs is at DIR/active/MODEL, which changes from one release to the next at once. A release
     is taken only with the digest that was assigned. The assignment must be signed by the key that
     the control plane showed at the first contact, or by one that such a key endorsed.
     """
-    given: dict[str, Any] = {"api_base": api_base, "bootstrap_token": bootstrap_token}
-    settings = Settings.from_env(**{name: value for name, value in given.items() if value})
-    folder = state_dir or settings.state_dir / "device"
+    options = DeviceOptions(**identity)
     try:
-        return _run(settings, folder, identifier, poll_s, once=once)
+        return _run(options, poll_s, once=once)
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
             f"`octomil device` needs the package {error.name!r}, which is not installed"
         ) from error
 
 
-def _run(
-    settings: Settings, folder: Path, identifier: str | None, poll_s: float, *, once: bool
-) -> int:
+command.add_command(profile)
+
+
+def _run(options: DeviceOptions, poll_s: float, *, once: bool) -> int:
     from octomil.device.activation import LinkActivator
     from octomil.device.agent import Agent, Pace
     from octomil.device.releases import Releases
-    from octomil.device.session import Session
-    from octomil.device.state import open_state_folder
     from octomil.models.progress import open_progress
     from octomil.sdk.downloads import Downloader
 
-    with open_state_folder(folder) as state, open_progress() as progress:
-        known = state.identity
-        name = identifier or (known.device_identifier if known else socket.gethostname())
-        session = Session(state, settings.api_base, name, settings.bootstrap_token, _now)
+    settings = options.settings()
+    with open_session(options, settings) as (state, session), open_progress() as progress:
         releases = Releases(state, session.api, Downloader(session.api, progress.advance))
         agent = Agent(session, releases, LinkActivator(state), say=_say, pace=Pace(poll_s=poll_s))
         if once:
@@ -144,10 +112,6 @@ def _run(
             signal.signal(ending, lambda *_: stop.set())
         agent.run(stop)
     return 0
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _say(line: str) -> None:

@@ -17,6 +17,7 @@ from octomil.control.records.devices import (
 )
 from octomil.control.records.files import Blob, SpooledFile, Upload
 from octomil.control.records.organisations import Organisation
+from octomil.control.records.placement import DeviceProfile, RouteTally
 from octomil.control.records.registry import (
     Alias,
     ManifestKey,
@@ -43,6 +44,7 @@ __all__ = [
     "Device",
     "DeviceFilter",
     "DeviceOrder",
+    "DeviceProfile",
     "Event",
     "KeptAnswer",
     "ManifestKey",
@@ -55,6 +57,7 @@ __all__ = [
     "Revocation",
     "Rollout",
     "RolloutDevice",
+    "RouteTally",
     "SignedManifest",
     "SigningSecret",
     "SpooledFile",
