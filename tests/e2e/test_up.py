@@ -85,7 +85,7 @@ def test_keys_do_not_cross_a_network_in_the_clear(host: str, tmp_path: Path):
 
 def test_running_requests_end_before_it_does(tmp_path: Path):
     with (
-        upping(tmp_path / "data") as served,
+        upping(tmp_path / "data", "--drain-timeout", "600") as served,
         httpx.Client(base_url=served.url, timeout=PATIENCE_S) as client,
     ):
         key = printed_key(served)

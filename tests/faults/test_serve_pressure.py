@@ -498,7 +498,8 @@ def test_sigterm_lets_a_stream_finish_and_nobody_new_in(upstream):
     gate = Gate()
     *most, end = words("over the sea")
     upstream.script("small", Answer([most[0], gate, *most[1:], end]))
-    with serving(*TWO, env=upstream.env) as served, Caller(served.url) as caller:
+    patient = ("--drain-timeout", "600")
+    with serving(*TWO, *patient, env=upstream.env) as served, Caller(served.url) as caller:
         with Caller(served.url) as idle:
             idle.ask(chat("Hello", model="large"))
             idle.response().read()
