@@ -123,10 +123,11 @@ async def attempt(
         node.pool.engine(name)
     node.breakers.require(name)
     async with node.till.open(name, body) as bill, node.turnstile(name).turn(seen.waited):
-        engine = await node.pool.ready(name) if loads else node.pool.engine(name)
-        with node.breakers.call(name) as call:
+        if loads:
+            await node.pool.ready(name)
+        with node.pool.using(name) as held, node.breakers.call(name) as call:
             try:
-                yield Attempt(engine, call, bill, seen, node.logprobs)
+                yield Attempt(held.engine, call, bill, seen, node.logprobs)
             except BaseException as error:
                 if seen.usage.completion_tokens or not isinstance(error, _UNREAD):
                     bill.charge(seen.usage, is_cut=True)

@@ -9,7 +9,8 @@ from typing import Any
 
 from octomil.batch import QueueStats, RequestQueue
 from octomil.engines.base import Endpoint, Engine, GenerationRequest
-from octomil.engines.pool import EnginePool, EngineState
+from octomil.engines.pool import EnginePool
+from octomil.engines.pooled import EngineState
 from octomil.errors import (
     InvalidRequestError,
     OctomilError,
@@ -75,7 +76,7 @@ class Node:
         conversations: which model leads which conversation.
     """
 
-    models: Mapping[str, ServedModel]
+    models: dict[str, ServedModel]
     pool: EnginePool
     recorder: Recorder
     router: QueryRouter | None = None
@@ -97,6 +98,7 @@ class Node:
         self.pool.on_ready(self.breakers.engine_is_ready)
         self.pool.on_ready(self.logprobs.forget)
         self.pool.on_ready(self._forget_able)
+        self.pool.on_ready(self._open_turnstile)
 
     def turnstile(self, name: str) -> Turnstile:
         """Return the queue in front of a model, made with the first request for it."""
@@ -107,6 +109,12 @@ class Node:
             queue.start()
             turnstile = self._turnstiles[name] = Turnstile(queue)
         return turnstile
+
+    def _open_turnstile(self, name: str) -> None:
+        """Let as many through as the engine takes at once, now that it is known."""
+        if name in self._turnstiles:
+            slots = self.pool[name].engine.capabilities.max_concurrency
+            self._turnstiles[name].queue.resize(slots)
 
     def retry_after_s(self, error: OctomilError, model: str) -> float | None:
         """Tell when to come back after `error`, if the queue of `model` is why."""

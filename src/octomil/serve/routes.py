@@ -22,7 +22,7 @@ from epochly.inference.metrics.exposition import (
 )
 from octomil._version import __version__
 from octomil.engines.base import Embeddings
-from octomil.engines.pool import PooledEngine
+from octomil.engines.pooled import PooledEngine
 from octomil.errors import InvalidRequestError, OctomilError
 from octomil.serve.answers import request_id_header, send_answer, send_json
 from octomil.serve.attempts import attempt
