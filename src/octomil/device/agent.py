@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from threading import Event
 from typing import Any
@@ -55,6 +55,7 @@ class Agent:
         activator: what runs models here.
         say: tells a person what happens, a line at a time.
         pace: how often it asks.
+        only: the models that it follows; None for all that are assigned.
         clock: tells monotonic seconds.
         rng: the source of jitter.
     """
@@ -67,6 +68,7 @@ class Agent:
         *,
         say: Callable[[str], None],
         pace: Pace | None = None,
+        only: Container[str] | None = None,
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
     ) -> None:
@@ -75,6 +77,7 @@ class Agent:
         self._activator = activator
         self._tell = say
         self._pace = pace or Pace()
+        self._only = only
         self._clock = clock
         self._rng = rng or random.Random()
         self._is_registered = False
@@ -140,12 +143,16 @@ class Agent:
         answer = self._asked()
         if not answer.updated:
             return True
-        self._settled.intersection_update(answer.assignments)
-        settled = [self._follow(each) for each in answer.assignments]
+        assignments = [each for each in answer.assignments if self._is_followed(each.model_id)]
+        self._settled.intersection_update(assignments)
+        settled = [self._follow(each) for each in assignments]
         self._releases.keep_only(self._activator.in_use())
         if settled and all(settled):  # the number of the whole answer is not signed; these are
-            self._known_version = min(each.sequence for each in answer.assignments)
+            self._known_version = min(each.sequence for each in assignments)
         return all(settled)
+
+    def _is_followed(self, model_id: str) -> bool:
+        return self._only is None or model_id in self._only
 
     def _asked(self) -> AssignmentsAnswer:
         answer = self._session.api.get(

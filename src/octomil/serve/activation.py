@@ -25,16 +25,29 @@ class ReleasedFiles(Protocol):
     """A released version whose files are on this machine."""
 
     @property
-    def model_id(self) -> str: ...
+    def model_id(self) -> str:
+        """The model's id at the control plane."""
+        ...
 
     @property
-    def version(self) -> str: ...
+    def version(self) -> str:
+        """Its number."""
+        ...
 
     @property
-    def digest(self) -> str: ...
+    def digest(self) -> str:
+        """Of its manifest."""
+        ...
 
     @property
-    def files(self) -> Mapping[str, Path]: ...
+    def folder(self) -> Path:
+        """Where it lies whole."""
+        ...
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """By format."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +131,16 @@ class NodeActivator:
         except ModelError:
             return None
         return held.digest
+
+    def problem(self, model_id: str) -> str | None:
+        """Return why the model's engine cannot be asked now, for people; None if it can."""
+        name = self._names[model_id]
+        entry = self._node.pool[name]
+        if entry.state is not EngineState.READY:
+            return f"the engine of {name} is {entry.state}: {entry.detail or 'nobody knows why'}"
+        if not self._node.breakers.admits(name):
+            return f"the engine of {name} kept failing, and is not asked for now"
+        return None
 
     def in_use(self) -> set[str]:
         """Return the digests of the releases that engines hold open, leaving ones included."""

@@ -34,6 +34,7 @@ from octomil.serve.breakers import Breakers
 from octomil.serve.logprob_support import LogprobSupport
 from octomil.serve.needs import PARAMS, WORDS, first_missing
 from octomil.serve.recorder import Recorder
+from octomil.serve.release_usage import ReleaseUsages
 from octomil.serve.till import Till
 from octomil.serve.token_estimates import context_tokens
 from octomil.serve.turnstile import Turnstile
@@ -74,6 +75,7 @@ class Node:
         breakers: which engines are not asked because they keep failing.
         logprobs: which engines tell log-probabilities.
         conversations: which model leads which conversation.
+        usages: how the releases fare that are served.
     """
 
     models: dict[str, ServedModel]
@@ -90,6 +92,7 @@ class Node:
     breakers: Breakers = field(default_factory=Breakers)
     logprobs: LogprobSupport = field(default_factory=LogprobSupport)
     conversations: Conversations = field(default_factory=Conversations)
+    usages: ReleaseUsages = field(default_factory=ReleaseUsages)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     _turnstiles: dict[str, Turnstile] = field(default_factory=dict)
     _able: dict[Needs, dict[str, int | None]] = field(default_factory=dict)

@@ -188,6 +188,8 @@ class NodeRoutes:
         fares: dict[str, Any] = {"state": str(entry.state), "restarts": entry.restarts}
         if entry.detail:
             fares["detail"] = entry.detail
+        if entry.release is not None:
+            fares["release"] = {"version": entry.release.version, "digest": entry.release.digest}
         breaker = self._node.breakers.state(name)
         return fares if breaker is BreakerState.CLOSED else {**fares, "breaker": str(breaker)}
 
