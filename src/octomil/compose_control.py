@@ -22,10 +22,11 @@ from octomil.control.services.access_tokens import AccessTokens
 from octomil.control.services.aliases import AliasService
 from octomil.control.services.api_keys import ApiKeyService
 from octomil.control.services.assignments import Plans
+from octomil.control.services.attestations import AttestationService
 from octomil.control.services.audit import AuditService, Verified, all_verified
+from octomil.control.services.blocks import BlockService
 from octomil.control.services.bootstrap_tokens import BootstrapTokenService
 from octomil.control.services.callers import Caller
-from octomil.control.services.completion import RolloutCompletion
 from octomil.control.services.deliveries import DeliveryService
 from octomil.control.services.device_auth import DeviceAuth
 from octomil.control.services.devices import DeviceService
@@ -40,6 +41,8 @@ from octomil.control.services.last_seen import LastSeen
 from octomil.control.services.leftovers import LeftoverService
 from octomil.control.services.lineage import LineageService
 from octomil.control.services.models import ModelService
+from octomil.control.services.offers import Offers
+from octomil.control.services.orchestration import Orchestrator
 from octomil.control.services.organisations import OrganisationService
 from octomil.control.services.publication import PublicationService
 from octomil.control.services.rate_limits import NO_LIMITS, Limits, RateLimits
@@ -111,7 +114,7 @@ def assemble(
 ) -> ControlPlane:
     """Wire a control plane over the places that its things are kept in."""
     blobs, spool = open_blobs(blob_url), open_spool(blob_url, uploads)
-    store, plans = open_store(database_url), Plans()
+    store = open_store(database_url)
     last_seen = LastSeen(store, clock, lambda tx, seen: tx.note_last_seen(seen))
     devices = DeviceService(store, clock, last_seen)
     access_tokens, api_keys = AccessTokens(store, clock), ApiKeyService(store, clock)
@@ -135,7 +138,6 @@ def assemble(
         key_uses=LastSeen(store, clock, lambda tx, used: tx.note_key_uses(used)),
         rate_limits=RateLimits(limits, _shared_limits(redis_url)),
         failures=FailedCredentials(limits.failures),
-        plans=plans,
         versions=versions,
         intake=intake,
         uploads=UploadService(store, spool, intake, clock),
@@ -143,11 +145,11 @@ def assemble(
         downloads=Downloads(store, versions),
         download_links=DownloadLinks(store, clock),
         garbage=Garbage(store, blobs, spool, clock),
-        rollouts=RolloutService(store, clock, plans, last_seen),
         public_url=None if public_url is None else require_public_url(public_url),
         **_registry(store, clock),
+        **_rollouts(store, clock, last_seen),
         **_webhooks(store, clock, allow_private=webhooks_private),
-        **_timed(store, clock),
+        leftovers=LeftoverService(store, clock),
     )
 
 
@@ -171,16 +173,26 @@ def _registry(store: Store, clock: Clock) -> _Registry:
     )
 
 
-class _Timed(TypedDict):
-    """What only timers drive."""
+class _Rollouts(TypedDict):
+    """What brings versions to devices."""
 
-    leftovers: LeftoverService
-    completion: RolloutCompletion
+    plans: Plans
+    offers: Offers
+    rollouts: RolloutService
+    orchestrator: Orchestrator
+    attestations: AttestationService
+    blocks: BlockService
 
 
-def _timed(store: Store, clock: Clock) -> _Timed:
-    return _Timed(
-        leftovers=LeftoverService(store, clock), completion=RolloutCompletion(store, clock)
+def _rollouts(store: Store, clock: Clock, last_seen: LastSeen) -> _Rollouts:
+    plans = Plans()
+    return _Rollouts(
+        plans=plans,
+        offers=Offers(store, clock, plans),
+        rollouts=RolloutService(store, clock),
+        orchestrator=Orchestrator(store, clock),
+        attestations=AttestationService(store, clock, last_seen),
+        blocks=BlockService(store, clock),
     )
 
 

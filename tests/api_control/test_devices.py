@@ -7,9 +7,9 @@ import pytest
 
 from octomil.control.jobs.catalog import write_last_seen
 from octomil.control.plane import ControlPlane
-from octomil.control.services.assignments import Plan
-from octomil.wire.devices import Assignment
-from octomil.wire.versions import SignatureView
+from octomil.control.services.assignments import FleetPlan, Layer, ModelLayers, PlanKey
+from octomil.registry.signatures import Signer, new_private_key
+from octomil.rollouts.buckets import PLACES
 from support.control import API, bearer, client_of, key_of
 
 REGISTRATION = {
@@ -175,19 +175,21 @@ async def test_a_poll_with_a_token_says_the_same_as_one_with_a_key(
     admin: httpx.AsyncClient, anybody: httpx.AsyncClient, plane: ControlPlane
 ):
     tokens = await tokens_of(admin)
-    offer = Assignment(
-        model_id="mdl_1", name="mnist", version="1.0.0", digest="sha256:" + "0" * 64, sequence=3,
-        signature=SignatureView(keyid="ab" * 8, sig=""),
-    )  # fmt: skip
-    plane.plans.replace({"default": Plan(3, (offer,)), "globex": Plan(9)})
+    layer = Layer(salt=b"", limit=PLACES, version="1.0.0", digest="sha256:" + "0" * 64)
+    models = [ModelLayers(model_id="mdl_1", name="mnist", layers=[layer])]
+    key = PlanKey(id="ab" * 8, signer=Signer(new_private_key()))
+    plans = {"default": FleetPlan(number=3, models=models, key=key), "globex": FleetPlan(number=9)}
+    plane.plans.replace(plans)
     path = f"{API}/devices/{tokens['device_id']}/assignments"
 
     for query in ("", "?config_version=2", "?config_version=3"):
         by_key = await admin.get(path + query)
         by_token = await anybody.get(path + query, headers=bearer(tokens["access_token"]))
         assert by_token.json() == by_key.json()
-        assert by_token.json()["updated"] is (query != "?config_version=3")
-        assert by_token.json()["assignments"][0]["model_id"] == "mdl_1"
+        is_news = query != "?config_version=3"
+        assert by_token.json()["updated"] is is_news
+        told = [each["model_id"] for each in by_token.json()["assignments"]]
+        assert told == (["mdl_1"] if is_news else [])
         assert by_token.headers["x-request-id"]
 
 

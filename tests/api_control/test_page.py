@@ -11,6 +11,7 @@ from octomil.control.plane import ControlPlane
 from support.control import API, client_of, key_of
 from support.model_files import safetensors_file
 from support.registry import new_model, sent
+from support.rollouts import AT_ONCE
 
 
 def basic(key: str) -> dict[str, str]:
@@ -24,7 +25,7 @@ async def test_it_shows_the_line_from_model_to_device(admin: httpx.AsyncClient):
     digest = (await admin.post(f"{path}/versions/1.0.0/publish", json={})).json()["digest"]
     body = {"device_identifier": "box-1", "scopes": ["devices:write"]}
     tokens = (await admin.post(f"{API}/device-auth/bootstrap", json=body)).json()
-    rollout = {"version": "1.0.0", "rollout_percentage": 100, "start_immediately": True}
+    rollout = {**AT_ONCE, "version": "1.0.0"}
     await admin.post(f"{path}/rollouts", json=rollout)
     await admin.post(
         f"{API}/devices/{tokens['device_id']}/attestations",
@@ -83,7 +84,7 @@ async def test_names_and_messages_are_text_and_never_markup(admin: httpx.AsyncCl
     body = {"device_identifier": EVIL, "scopes": ["devices:write"]}
     tokens = (await admin.post(f"{API}/device-auth/bootstrap", json=body)).json()
     await admin.post(f"{API}/devices/register", json={"device_identifier": EVIL, "platform": EVIL})
-    rollout = {"version": "1.0.0", "rollout_percentage": 100, "start_immediately": True}
+    rollout = {**AT_ONCE, "version": "1.0.0"}
     await admin.post(f"{path}/rollouts", json=rollout)
     told = {"model_id": model, "version": "1.0.0", "digest": digest, "status": "failed",
             "message": EVIL}  # fmt: skip

@@ -3,31 +3,43 @@
 import asyncio
 import base64
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
 import httpx
 import pytest
 
-from octomil.control.jobs.catalog import complete_rollouts, jobs_of, read_plans
+from octomil.control.jobs.catalog import jobs_of, read_plans
+from octomil.control.jobs.rollouts import steer
 from octomil.control.plane import ControlPlane
 from octomil.control.records import Rollout
 from octomil.control.services.assignments import Plans
-from octomil.control.services.completion import RolloutCompletion
-from octomil.control.services.rollouts import RolloutService
-from octomil.control.stores.rollouts import OfferRows, RolloutRows
+from octomil.control.services.offers import Offers
+from octomil.control.services.orchestration import Orchestrator
+from octomil.control.stores.rollouts import OfferRows
 from octomil.errors import ServiceUnavailableError
 from octomil.registry.assignments import PAYLOAD_TYPE, statement
 from octomil.registry.signatures import SignatureError, verify
+from octomil.rollouts.states import Transition
 from octomil.wire.rollouts import RolloutRequest
-from support.control import API, bearer, client_of, key_of
+from support.control import API, client_of, key_of
 from support.model_files import safetensors_file
 from support.registry import new_model, sent
+from support.rollouts import (
+    AT_ONCE,
+    assigned,
+    attest,
+    begun,
+    device,
+    path_of,
+    published,
+    shown,
+    told,
+)
 from support.versions import caller_of
 
-ALL = {"version": "1.0.0", "rollout_percentage": 100, "start_immediately": True}
-"""What the published client sends for all devices, but for what it leaves at its defaults."""
+ALL = {**AT_ONCE, "version": "1.0.0"}
 
 
 @pytest.fixture
@@ -36,41 +48,6 @@ async def model(admin: httpx.AsyncClient) -> str:
     for number in ("1.0.0", "2.0.0"):
         await published(admin, model_id, number)
     return model_id
-
-
-async def published(client: httpx.AsyncClient, model_id: str, number: str) -> str:
-    content = safetensors_file(w=[float(number[0])])
-    assert (await sent(client, model_id, content, number)).status_code == 201
-    answer = await client.post(f"{API}/models/{model_id}/versions/{number}/publish", json={})
-    assert answer.status_code == 200, answer.text
-    return answer.json()["digest"]
-
-
-async def begun(client: httpx.AsyncClient, model_id: str, **changes) -> dict:
-    answer = await client.post(f"{API}/models/{model_id}/rollouts", json={**ALL, **changes})
-    assert answer.status_code == 201, answer.text
-    return answer.json()
-
-
-async def device(client: httpx.AsyncClient, identifier: str = "box-1") -> tuple[str, dict]:
-    """A device's id, and the headers that prove it."""
-    body = {"device_identifier": identifier, "scopes": ["devices:write", "models:read"]}
-    tokens = (await client.post(f"{API}/device-auth/bootstrap", json=body)).json()
-    return tokens["device_id"], bearer(tokens["access_token"])
-
-
-async def assigned(client: httpx.AsyncClient, who: tuple[str, dict], known: int = 0) -> dict:
-    query = {"config_version": str(known)}
-    path = f"{API}/devices/{who[0]}/assignments"
-    return (await client.get(path, headers=who[1], params=query)).json()
-
-
-async def attest(
-    client: httpx.AsyncClient, who: tuple[str, dict], rollout: dict, **changes
-) -> httpx.Response:
-    fields = ("model_id", "version", "digest")
-    body = {**{name: rollout[name] for name in fields}, **changes}
-    return await client.post(f"{API}/devices/{who[0]}/attestations", json=body, headers=who[1])
 
 
 async def test_a_rollout_is_what_devices_are_told_until_all_of_them_run_it(
@@ -87,23 +64,17 @@ async def test_a_rollout_is_what_devices_are_told_until_all_of_them_run_it(
     assert (rollout["status"], rollout["version"]) == ("active", "1.0.0")
     assert not (await assigned(admin, first, told["config_version"]))["updated"]
 
-    assert (await attest(admin, first, rollout)).status_code == 200
-    await complete_rollouts(plane)
-    assert (await admin.get(path)).json()["status"] == "active"
+    for who in (first, second):
+        assert (await attest(admin, who, rollout)).status_code == 200
+        assert (await admin.get(path)).json()["status"] == "active"
+    await steer(plane)
 
-    failed = await attest(admin, second, rollout, status="failed", message="the disk is full")
-    assert failed.json()["status"] == "failed"
-    await complete_rollouts(plane)
-    shown = (await admin.get(path)).json()
-    assert (shown["status"], shown["active_devices"], shown["failed_devices"]) == ("active", 1, 1)
-
-    await attest(admin, second, rollout)
-    await complete_rollouts(plane)
     done = (await admin.get(path)).json()
     assert (done["status"], done["active_devices"], done["failed_devices"]) == ("completed", 2, 0)
     assert done["completed_at"] is not None
     affected = (await admin.get(f"{path}/affected-devices")).json()
     assert [each["device_id"] for each in affected] == sorted([first[0], second[0]])
+    assert {each["state"] for each in affected} == {"succeeded"}
     (still,) = (await assigned(admin, first))["assignments"]
     assert (still["digest"], still["sequence"] >= offer["sequence"]) == (offer["digest"], True)
 
@@ -112,36 +83,43 @@ async def test_what_devices_are_told_is_signed(admin: httpx.AsyncClient, model: 
     await begun(admin, model)
     keys = (await admin.get(f"{API}/signing-keys")).json()["keys"]
 
-    told = await assigned(admin, await device(admin))
+    who, other = await device(admin), await device(admin, "box-2")
+    told = await assigned(admin, who)
 
     (offer,) = told["assignments"]
     signature = offer.pop("signature")
     (key,) = (each for each in keys if each["keyid"] == signature["keyid"])
     public, sig = base64.b64decode(key["public_key"]), base64.b64decode(signature["sig"])
-    verify(public, PAYLOAD_TYPE, statement(**offer), sig)
-    with pytest.raises(SignatureError):
-        verify(public, PAYLOAD_TYPE, statement(**{**offer, "version": "2.0.0"}), sig)
+    said = {**offer, "device_id": who[0]}
+    verify(public, PAYLOAD_TYPE, statement(**said), sig)
+    for forged in ({"version": "2.0.0"}, {"device_id": other[0]}):
+        with pytest.raises(SignatureError):
+            verify(public, PAYLOAD_TYPE, statement(**{**said, **forged}), sig)
     assert (offer["name"], offer["sequence"]) == ("mnist", told["config_version"])
     assert told["config_version"] < 2**53
 
 
 async def test_a_look_waits_for_no_slower_one_and_is_not_undone_by_it(
-    plane: ControlPlane, model: str, monkeypatch: pytest.MonkeyPatch
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, monkeypatch: pytest.MonkeyPatch
 ):
-    look = OfferRows.all
+    who, look = await device(admin), OfferRows.numbers
+    wanted = RolloutRequest(version="1.0.0", rollout_percentage=100, start_immediately=True)
 
-    def overtaken(rows: OfferRows) -> Sequence[Rollout]:
+    def overtaken(rows: OfferRows) -> Mapping[str, int]:
         found = look(rows)
-        monkeypatch.setattr(OfferRows, "all", look)
+        monkeypatch.setattr(OfferRows, "numbers", look)
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(plane.rollouts.create, caller_of(), model, RolloutRequest(**ALL)).result(30)
-            pool.submit(plane.rollouts.refresh).result(30)
+            pool.submit(plane.rollouts.create, caller_of(), model, wanted).result(30)
+            pool.submit(plane.offers.refresh).result(30)
         return found
 
-    monkeypatch.setattr(OfferRows, "all", overtaken)
-    plane.rollouts.refresh()
+    later = plane.plans.of("default").number
+    monkeypatch.setattr(OfferRows, "numbers", overtaken)
+    plane.offers.refresh()
 
-    assert [each.version for each in plane.plans.of("default").assignments] == ["1.0.0"]
+    assert plane.plans.of("default").number > later
+    assert [each.layers[0].version for each in plane.plans.of("default").models] == ["1.0.0"]
+    assert (await assigned(admin, who))["config_version"] == plane.plans.of("default").number
 
 
 async def test_a_replica_that_lags_behind_does_not_send_devices_back(
@@ -150,19 +128,19 @@ async def test_a_replica_that_lags_behind_does_not_send_devices_back(
     who = await device(admin)
     good = await begun(admin, model)
     behind = Plans()
-    replica = RolloutService(plane.store, plane.clock, behind, plane.last_seen)
+    replica = Offers(plane.store, plane.clock, behind)
     await attest(admin, who, good)
-    await complete_rollouts(plane)
-    await begun(admin, model, version="2.0.0")
+    await steer(plane)
+    await begun(admin, model, "2.0.0")
     known = (await assigned(admin, who))["config_version"]
 
-    told = behind.answer("default", known)
+    told = behind.answer("default", who[0], known)
     replica.refresh()
-    later = behind.answer("default", known)
+    later = behind.answer("default", who[0], known)
 
     assert not told.updated
     assert (later.updated, later.config_version) == (False, known)
-    assert behind.answer("default", None).updated
+    assert behind.answer("default", who[0], None).updated
 
 
 async def test_a_restart_changes_nothing_for_devices(
@@ -174,7 +152,7 @@ async def test_a_restart_changes_nothing_for_devices(
 
     plane.plans.replace({})
     assert await assigned(admin, who) != before
-    plane.rollouts.refresh()
+    plane.offers.refresh()
 
     assert await assigned(admin, who) == before
 
@@ -207,8 +185,8 @@ async def test_deleting_by_force_takes_devices_back_to_what_was_completed(
     who = await device(admin)
     good = await begun(admin, model)
     await attest(admin, who, good)
-    await complete_rollouts(plane)
-    bad = await begun(admin, model, version="2.0.0")
+    await steer(plane)
+    bad = await begun(admin, model, "2.0.0")
     assert (await assigned(admin, who))["assignments"][0]["version"] == "2.0.0"
     path = f"{API}/models/{model}/rollouts/{bad['id']}"
 
@@ -230,9 +208,9 @@ async def test_a_list_is_a_bare_one_newest_first_and_filtered(
     who = await device(admin)
     first = await begun(admin, model)
     await attest(admin, who, first)
-    await complete_rollouts(plane)
+    await steer(plane)
     plane.clock.advance(seconds=1)  # what begins in one millisecond has no order
-    second = await begun(admin, model, version="2.0.0")
+    second = await begun(admin, model, "2.0.0")
     path = f"{API}/models/{model}/rollouts"
 
     listed = (await admin.get(path)).json()
@@ -247,7 +225,7 @@ async def test_a_list_is_a_bare_one_newest_first_and_filtered(
 
 @pytest.mark.parametrize(
     ("changes", "status"),
-    [({"version": "9.0.0"}, 404), ({"version": "0.9.0"}, 409), ({"rollout_percentage": 10}, 501),
+    [({"version": "9.0.0"}, 404), ({"version": "0.9.0"}, 409),
      ({"rollout_percentage": 101}, 400), ({"version": ""}, 400)],
 )  # fmt: skip
 async def test_what_cannot_be_rolled_out_is_refused(
@@ -310,7 +288,7 @@ async def test_every_act_is_in_the_audit(admin: httpx.AsyncClient, plane: Contro
     path = f"{API}/models/{model}/rollouts/{rollout['id']}"
     await admin.post(f"{path}/start", json={})
     await attest(admin, who, rollout)
-    await complete_rollouts(plane)
+    await steer(plane)
     await admin.delete(path, params={"force": "true"})
 
     with plane.store.snapshot("default") as tx:
@@ -321,7 +299,7 @@ async def test_every_act_is_in_the_audit(admin: httpx.AsyncClient, plane: Contro
     ]  # fmt: skip
 
 
-async def test_looking_for_complete_rollouts_keeps_no_writer_waiting(
+async def test_looking_at_rollouts_keeps_no_writer_waiting(
     admin: httpx.AsyncClient, plane: ControlPlane, model: str
 ):
     await device(admin)
@@ -330,39 +308,13 @@ async def test_looking_for_complete_rollouts_keeps_no_writer_waiting(
     writing = asyncio.create_task(plane.threads.write(go_on.wait, 60))
     await asyncio.sleep(0)  # it is under way
 
-    await complete_rollouts(plane)
+    await steer(plane)
     go_on.set()
 
     assert await writing
 
 
-async def test_looking_again_begins_with_the_device_that_lacked_it_the_last_time(
-    admin: httpx.AsyncClient, plane: ControlPlane, model: str, monkeypatch: pytest.MonkeyPatch
-):
-    first, second = sorted([await device(admin, "box-1"), await device(admin, "box-2")])
-    rollout = await begun(admin, model)
-    begins, look = [], RolloutRows.first_lacking
-
-    def looked(rows: RolloutRows, rollout: Rollout, begin: str = "") -> str | None:
-        begins.append(begin)
-        return look(rows, rollout, begin)
-
-    monkeypatch.setattr(RolloutRows, "first_lacking", looked)
-    await attest(admin, first, rollout)
-    for _ in range(3):
-        await complete_rollouts(plane)
-    assert begins == ["", second[0], second[0]]
-
-    await attest(admin, first, rollout, status="failed")  # behind the place where it looks
-    await attest(admin, second, rollout)
-    await complete_rollouts(plane)
-
-    assert begins[3:] == [second[0], ""]
-    path = f"{API}/models/{model}/rollouts/{rollout['id']}"
-    assert (await admin.get(path)).json()["status"] == "active"
-
-
-async def test_a_rollout_that_cannot_be_completed_holds_up_no_other_and_no_plans(
+async def test_a_rollout_that_cannot_be_looked_at_holds_up_no_other_and_no_plans(
     admin: httpx.AsyncClient, plane: ControlPlane, model: str, monkeypatch: pytest.MonkeyPatch
 ):
     who, other = await device(admin), await new_model(admin, "other")
@@ -370,19 +322,17 @@ async def test_a_rollout_that_cannot_be_completed_holds_up_no_other_and_no_plans
     rollouts = [await begun(admin, each) for each in (model, other)]
     for each in rollouts:
         await attest(admin, who, each)
-    complete = RolloutCompletion.complete
+    take = Orchestrator.take
 
-    def completed(completion: RolloutCompletion, rollout: Rollout) -> None:
+    def taken(orchestrator: Orchestrator, rollout: Rollout, transition: Transition) -> bool:
         assert rollout.id != rollouts[0]["id"], "the database refuses"
-        complete(completion, rollout)
+        return take(orchestrator, rollout, transition)
 
-    monkeypatch.setattr(RolloutCompletion, "complete", completed)
-    await complete_rollouts(plane)
+    monkeypatch.setattr(Orchestrator, "take", taken)
+    await steer(plane)
 
-    paths = [f"{API}/models/{each['model_id']}/rollouts/{each['id']}" for each in rollouts]
-    states = [(await admin.get(path)).json()["status"] for path in paths]
-    assert states == ["active", "completed"]
-    assert {"complete rollouts", "read plans"} <= set(jobs_of(plane))
+    assert [(await shown(admin, each))["status"] for each in rollouts] == ["active", "completed"]
+    assert {"steer rollouts", "read plans"} <= set(jobs_of(plane))
 
 
 async def test_once_the_signing_key_is_rotated_the_new_one_signs_what_is_assigned(
@@ -398,11 +348,13 @@ async def test_once_the_signing_key_is_rotated_the_new_one_signs_what_is_assigne
     assert after["signature"]["keyid"] == new["keyid"]
     assert {**after, "signature": before["signature"]} == before
     said = {name: after[name] for name in ("model_id", "name", "version", "digest", "sequence")}
+    payload = statement(device_id=who[0], **said)
     signature = base64.b64decode(after["signature"]["sig"])
-    verify(base64.b64decode(new["public_key"]), PAYLOAD_TYPE, statement(**said), signature)
+    verify(base64.b64decode(new["public_key"]), PAYLOAD_TYPE, payload, signature)
     restarted = Plans()
-    RolloutService(plane.store, plane.clock, restarted, plane.last_seen)
+    Offers(plane.store, plane.clock, restarted)
     assert restarted.of("default") == plane.plans.of("default")
+    assert restarted.answer("default", who[0], None) == plane.plans.answer("default", who[0], None)
 
 
 async def test_a_start_reads_what_all_organisations_are_assigned_at_once(
@@ -420,11 +372,26 @@ async def test_a_start_reads_what_all_organisations_are_assigned_at_once(
     monkeypatch.setattr(plane.store, "snapshot", refused)
     monkeypatch.setattr(plane.store, "transaction", refused)
     plans = Plans()
-    RolloutService(plane.store, plane.clock, plans, plane.last_seen)
+    Offers(plane.store, plane.clock, plans)
 
     for owner, name in (("default", model), ("globex", other)):
-        assert [each.model_id for each in plans.of(owner).assignments] == [name]
+        assert [each.model_id for each in plans.of(owner).models] == [name]
         assert plans.of(owner) == plane.plans.of(owner)
+
+
+async def test_what_did_not_change_is_not_read_again(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, monkeypatch: pytest.MonkeyPatch
+):
+    await begun(admin, model)
+    before = plane.plans.of("default")
+
+    def refused(rows: OfferRows, organisations: set[str]) -> NoReturn:
+        raise AssertionError(f"{organisations} are read again")
+
+    monkeypatch.setattr(OfferRows, "layers", refused)
+    plane.offers.refresh()
+
+    assert plane.plans.of("default") is before
 
 
 @pytest.mark.parametrize("headers", [{}, {"idempotency-key": "once"}], ids=["plain", "once"])
@@ -442,39 +409,38 @@ async def test_what_was_committed_is_answered_although_the_plans_cannot_be_read_
         raise ServiceUnavailableError("the database does not answer")
 
     with monkeypatch.context() as patch:
-        patch.setattr(OfferRows, "all", unreachable)
+        patch.setattr(OfferRows, "numbers", unreachable)
         answer = await admin.post(path, json=ALL, headers=headers)
     assert answer.status_code == 201, answer.text
     assert "the database does not answer" in caplog.text
 
     await read_plans(plane)
 
-    assert [each["version"] for each in (await assigned(admin, who))["assignments"]] == ["1.0.0"]
+    assert await told(admin, who) == ["1.0.0"]
 
 
 async def completed(client: httpx.AsyncClient, plane: ControlPlane, model: str, number: str) -> str:
     """A rollout that the only device runs; returns its id."""
-    rollout = await begun(client, model, version=number)
+    rollout = await begun(client, model, number)
     await attest(client, await device(client), rollout)
-    await complete_rollouts(plane)
-    plane.clock.advance(seconds=1)  # what is completed in one moment has no order
-    return rollout["id"]
+    await steer(plane)
+    assert (await shown(client, rollout))["status"] == "completed"
+    return str(rollout["id"])
 
 
 async def test_the_version_that_a_rollback_returns_to_cannot_be_removed(
     admin: httpx.AsyncClient, plane: ControlPlane, model: str
 ):
     before = await completed(admin, plane, model, "1.0.0")
-    bad = await begun(admin, model, version="2.0.0")
-    path = f"{API}/models/{model}"
+    bad = await begun(admin, model, "2.0.0")
+    version = f"{API}/models/{model}/versions/1.0.0"
 
-    refused = await admin.delete(f"{path}/versions/1.0.0")
+    refused = await admin.delete(version)
     assert (refused.status_code, before in refused.json()["message"]) == (409, True)
-    await admin.delete(f"{path}/rollouts/{bad['id']}", params={"force": "true"})
+    await admin.delete(path_of(bad), params={"force": "true"})
 
-    (offer,) = (await assigned(admin, await device(admin)))["assignments"]
-    assert offer["version"] == "1.0.0"
-    assert (await admin.get(f"{path}/versions/1.0.0/manifest")).status_code == 200
+    assert await told(admin, await device(admin)) == ["1.0.0"]
+    assert (await admin.get(f"{version}/manifest")).status_code == 200
 
 
 async def test_a_version_that_no_rollback_returns_to_can_be_removed_and_is_never_offered(
@@ -489,7 +455,6 @@ async def test_a_version_that_no_rollback_returns_to_can_be_removed_and_is_never
     offered = []
     for each in reversed(made[1:]):
         await admin.delete(f"{path}/rollouts/{each}", params={"force": "true"})
-        told = (await assigned(admin, await device(admin)))["assignments"]
-        offered.append([offer["version"] for offer in told])
+        offered.append(await told(admin, await device(admin)))
 
     assert offered == [["2.0.0"], []]

@@ -2,15 +2,18 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from octomil.control.plane import ControlPlane
 from octomil.control.records import Organisation
 from octomil.control.stores.catalog import open_store
 from octomil.control.stores.sql import SqlStore
 from support.azure import CONTAINER, PROGRAM, azure_server
+from support.control import WallClock, control_plane
 from support.postgres import fresh_database
 from support.s3 import BUCKET
 
@@ -37,6 +40,23 @@ def store(url: str) -> Iterator[SqlStore]:
             assert tx.add_organisation(Organisation(id=name, name=name, created_at=_MADE_AT))
     yield store
     store.close()
+
+
+@pytest.fixture
+def clock() -> WallClock:
+    """The time of all replicas."""
+    return WallClock()
+
+
+@pytest.fixture
+def replicas(postgres: str, tmp_path: Path, clock: WallClock) -> Iterator[list[ControlPlane]]:
+    """Two control planes on one Postgres."""
+    with ExitStack() as stack:
+        options = {
+            "database_url": stack.enter_context(fresh_database(postgres)),
+            "webhooks_private": True,
+        }
+        yield [stack.enter_context(control_plane(tmp_path, clock, **options)) for _ in range(2)]
 
 
 @pytest.fixture(scope="session")

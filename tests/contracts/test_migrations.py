@@ -14,6 +14,7 @@ from octomil.control.stores import revisions
 from octomil.control.stores.catalog import _connect, _parse, open_store
 from octomil.control.stores.sql import metadata
 from octomil.control.tokens import hash_secret
+from octomil.rollouts.plan import Plan
 from support.postgres import fresh_database
 
 
@@ -98,4 +99,47 @@ def test_of_several_signing_keys_the_youngest_goes_on_signing(url: str):
         ("k2", b"", False),
         ("k3", signs.private, True),
     ]
+    store.close()
+
+
+def old_rollout(number: int, state: str, *, is_open: bool, is_offered: bool, started: str) -> str:
+    columns = (
+        "id, organisation, model_id, version_id, number, digest, status, rollout_percentage, "
+        "target_percentage, increment_step, is_open, is_offered, revision, created_at, started_at"
+    )
+    return (
+        f"INSERT INTO rollouts ({columns}) VALUES ('rol_{number}', 'default', 'mdl_1', "
+        f"'ver_{number}', '{number}.0.0', '{number}', '{state}', 100, 100, 10, {is_open}, "
+        f"{is_offered}, 2, '2026-01-0{number} 00:00:00', {started})"
+    )
+
+
+def test_rollouts_to_all_devices_go_on_as_they_are(url: str):
+    make_old(
+        url,
+        "0090",
+        OLD_ROWS[0],
+        OLD_ROWS[2],
+        old_rollout(1, "completed", is_open=False, is_offered=False, started=MOMENT),
+        old_rollout(2, "rolled_back", is_open=False, is_offered=False, started="NULL"),
+        old_rollout(3, "active", is_open=True, is_offered=True, started=MOMENT),
+        f"INSERT INTO attestations VALUES ('dev_1', 'mdl_1', 'default', '3.0.0', '3', true, NULL, "
+        f"{MOMENT})",
+    )
+
+    store = open_store(url)
+
+    with store.snapshot("default") as tx:
+        newest, taken_back, first = tx.rollouts.list("mdl_1", None, limit=9)
+        (layer,) = tx.rollouts.layers("mdl_1")
+        (device,) = tx.rollout_devices.list("rol_3", limit=9)
+        said = tx.attestations.get("dev_1", "mdl_1")
+        assert said.since == said.attested_at
+    assert layer == newest
+    assert [each.ordinal for each in (first, taken_back, newest)] == [1, 2, 3]
+    assert (newest.progress.offered_percentage, newest.progress.step) == (100, 1)
+    assert newest.plan == Plan(rollout_percentage=100)
+    assert newest.progress.began_at == newest.started_at is not None
+    assert (taken_back.progress.offered_percentage, taken_back.progress.step) == (0, 0)
+    assert (device.device_id, device.progress.state) == ("dev_1", "succeeded")
     store.close()

@@ -3,8 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,9 +13,9 @@ from octomil.control.plane import ControlPlane
 from octomil.control.services.garbage import GRACE
 from octomil.control.services.idempotency import KEPT
 from octomil.wire.webhooks import WebhookCreation
-from support.control import API, WallClock, bearer, client_of, control_plane, key_of
+from support.control import API, WallClock, bearer, client_of, key_of
 from support.model_files import safetensors_file
-from support.postgres import fresh_database
+from support.rollouts import AT_ONCE
 from support.versions import caller_of, made_model, published_version
 from support.webhook_receiver import Receiver, receiving
 
@@ -25,24 +23,9 @@ MODELS = 6
 
 
 @pytest.fixture
-def clock() -> WallClock:
-    return WallClock()
-
-
-@pytest.fixture
 def receiver() -> Iterator[Receiver]:
     with receiving() as receiver:
         yield receiver
-
-
-@pytest.fixture
-def replicas(postgres: str, tmp_path: Path, clock: WallClock) -> Iterator[list[ControlPlane]]:
-    with ExitStack() as stack:
-        options = {
-            "database_url": stack.enter_context(fresh_database(postgres)),
-            "webhooks_private": True,
-        }
-        yield [stack.enter_context(control_plane(tmp_path, clock, **options)) for _ in range(2)]
 
 
 async def run_all_jobs(replicas: list[ControlPlane], times: int = 3) -> None:
@@ -55,7 +38,7 @@ async def attested_rollout(client: httpx.AsyncClient, plane: ControlPlane, name:
     """A rollout that every device attests, and nobody has completed yet; returns its id."""
     model = await made_model(client, name)
     await published_version(client, plane, model)
-    body = {"version": "1.0.0", "rollout_percentage": 100, "start_immediately": True}
+    body = {**AT_ONCE, "version": "1.0.0"}
     begun = await client.post(f"{API}/models/{model}/rollouts", json=body)
     registration = {"device_identifier": "box-1"}
     tokens = (await client.post(f"{API}/device-auth/bootstrap", json=registration)).json()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,60 +14,69 @@ from octomil.control.records import (
     Device,
     ManifestKey,
     Model,
-    Organisation,
     Rollout,
-    RolloutStatus,
+    RolloutDevice,
+    Version,
 )
-from octomil.control.stores.catalog import open_store
 from octomil.control.stores.sql import SqlStore
-from support.postgres import fresh_database
+from octomil.registry.lifecycle import VersionState
+from octomil.rollouts import commands
+from octomil.rollouts.blocks import Ruling
+from octomil.rollouts.controller import decide
+from octomil.rollouts.device_states import DeviceProgress, DeviceState
+from octomil.rollouts.evidence import Arm, Observation
+from octomil.rollouts.plan import Pacing, Plan
+from octomil.rollouts.states import Progress, RolloutState, Transition
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 DIGEST = "ab" * 32
+BEFORE = "cd" * 32
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlStore]:
-    if request.param == "sqlite":
-        yield from opened(f"sqlite:///{tmp_path}/octomil.sqlite3")
-    else:
-        with fresh_database(request.getfixturevalue("postgres")) as url:
-            yield from opened(url)
-
-
-def opened(url: str) -> Iterator[SqlStore]:
-    store = open_store(url)
-    with store.system() as tx:
-        for name in ("acme", "globex"):
-            assert tx.add_organisation(Organisation(id=name, name=name, created_at=NOW))
+@pytest.fixture
+def fleet(store: SqlStore) -> Iterator[SqlStore]:
+    """Two organisations with two devices each."""
     for owner in ("acme", "globex"):
         with store.transaction(owner) as tx:
             for number in (1, 2):
                 assert tx.devices.add(device(number, owner))
-    yield store
-    store.close()
+    return store
 
 
-def device(number: int, owner: str) -> Device:
+def device(number: int, owner: str = "acme") -> Device:
     return Device(
         id=f"dev_{owner}_{number}", organisation=owner, identifier=f"box-{number}",
         profile=EMPTY_PROFILE, generation=0, created_at=NOW, updated_at=NOW,
     )  # fmt: skip
 
 
-def rollout(number: int = 1, owner: str = "acme", **changes) -> Rollout:
+def rollout(number: int = 1, owner: str = "acme", **changes: Any) -> Rollout:
     made = Rollout(
-        id=f"rol_{number}", organisation=owner, model_id=f"mdl_{owner}", version_id=f"ver_{number}",
-        number=f"{number}.0.0", digest=DIGEST, status=RolloutStatus.PENDING,
-        rollout_percentage=100, target_percentage=100, increment_step=12.5, created_at=NOW,
+        id=f"rol_{number}", organisation=owner, model_id=f"mdl_{owner}", ordinal=number,
+        version_id=f"ver_{number}", number=f"{number}.0.0", digest=DIGEST, created_at=NOW,
+        plan=Plan(increment_step=12.5, pacing=Pacing(first_percentage=0.125)),
     )  # fmt: skip
     return replace(made, **changes)
 
 
-def attestation(number: int, owner: str = "acme", **changes) -> Attestation:
+def started(made: Rollout) -> Transition:
+    transition = commands.start(made.plan, made.progress, now=NOW, actor="ann", reason="time")
+    assert transition is not None
+    return transition
+
+
+def at(state: RolloutState, share: float) -> Progress:
+    """Where a rollout stands that is no more at its beginning."""
+    return Progress(
+        state=state, step=1, percentage=share, offered_percentage=share, began_at=NOW,
+        widened_at=NOW, revision=2,
+    )  # fmt: skip
+
+
+def attestation(number: int, owner: str = "acme", **changes: Any) -> Attestation:
     made = Attestation(
         organisation=owner, device_id=f"dev_{owner}_{number}", model_id=f"mdl_{owner}",
-        number="1.0.0", digest=DIGEST, is_active=True, message=None, attested_at=NOW,
+        number="1.0.0", digest=DIGEST, is_active=True, message=None, attested_at=NOW, since=NOW,
     )  # fmt: skip
     return replace(made, **changes)
 
@@ -86,152 +95,318 @@ def model(owner: str, name: str) -> Model:
     )  # fmt: skip
 
 
-def test_what_is_added_is_read_back_as_it_was(store: SqlStore):
+def version_of(made: Rollout) -> Version:
+    return Version(
+        id=made.version_id, organisation=made.organisation, model_id=made.model_id,
+        number=made.number, state=VersionState.PUBLISHED, metrics={}, created_at=NOW,
+        updated_at=NOW,
+    )  # fmt: skip
+
+
+def taken(
+    number: int, state: DeviceState = DeviceState.CONFIRMING, **changes: Any
+) -> RolloutDevice:
+    progress = DeviceProgress(
+        digest=DIGEST, generation=1, state=state, reached=DeviceState.CONFIRMING, since=NOW
+    )
+    made = RolloutDevice(
+        organisation="acme", rollout_id="rol_1", device_id=f"dev_acme_{number}",
+        progress=progress, taken_at=NOW, is_counted=True,
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+def test_what_is_added_is_read_back_as_it_was(fleet: SqlStore):
     made = rollout()
-    with store.transaction("acme") as tx:
+    with fleet.transaction("acme") as tx:
+        assert tx.rollouts.next_ordinal("mdl_acme") == 1
         assert tx.rollouts.add(made)
 
-    with store.snapshot("acme") as tx:
+    with fleet.snapshot("acme") as tx:
         assert tx.rollouts.get("mdl_acme", "rol_1") == made
         assert tx.rollouts.get("mdl_other", "rol_1") is None
+        assert tx.rollouts.next_ordinal("mdl_acme") == 2
 
 
-def test_no_rollout_is_seen_or_changed_by_another_organisation(store: SqlStore):
+def test_nothing_is_seen_or_changed_by_another_organisation(fleet: SqlStore):
     made = rollout()
-    with store.transaction("acme") as tx:
+    with fleet.transaction("acme") as tx:
         tx.rollouts.add(made)
+        tx.rollouts.take(made.id, started(made))
         tx.attestations.put(attestation(1))
+        tx.rollout_devices.put(taken(1))
+        tx.rulings.add(Ruling(digest=DIGEST, is_block=True, at=NOW, actor="a", reason="b"))
+        present = tx.rollouts.get("mdl_acme", "rol_1")
 
-    with store.transaction("globex") as tx:
+    with fleet.transaction("globex") as tx:
         assert tx.rollouts.get("mdl_acme", "rol_1") is None
+        assert tx.rollouts.next_ordinal("mdl_acme") == 1
         assert tx.rollouts.list("mdl_acme", None, limit=9) == []
         assert tx.rollouts.of_version("ver_1") == []
         assert tx.rollouts.of_model("mdl_acme") == []
-        assert tx.rollouts.offered("mdl_acme") is None
-        assert not tx.rollouts.change(made, {"status": RolloutStatus.ACTIVE})
-        assert tx.attestations.list("mdl_acme", DIGEST, limit=9) == []
+        assert tx.rollouts.layers("mdl_acme") == []
+        assert tx.rollouts.history("rol_1", limit=9) == []
+        assert not tx.rollouts.take("rol_1", commands.pause(present.progress, now=NOW, actor="x"))
+        assert not tx.rollouts.remove(present, NOW)
+        assert tx.attestations.of_devices("mdl_acme", {"dev_acme_1"}) == {}
         assert tx.attestations.counts("mdl_acme", {DIGEST}) == {DIGEST: (0, 0)}
+        assert tx.rollout_devices.get("rol_1", "dev_acme_1") is None
+        assert tx.rollout_devices.list("rol_1", limit=9) == []
+        assert tx.rollout_devices.tally("rol_1", NOW) == []
+        assert tx.rollout_devices.silent("rol_1", NOW, limit=9) == []
+        assert tx.rulings.of(DIGEST) == []
+        assert tx.devices.count() == 2
 
 
-def test_of_many_that_begin_one_at_once_one_does(store: SqlStore):
+def test_of_many_that_begin_one_at_once_one_does(fleet: SqlStore):
     def add(number: int) -> bool:
-        with store.transaction("acme") as tx:
+        with fleet.transaction("acme") as tx:
             return tx.rollouts.add(rollout(number))
 
     with ThreadPoolExecutor(8) as pool:
-        added = list(pool.map(add, range(8)))
-
-    assert sum(added) == 1
+        assert sum(pool.map(add, range(8))) == 1
 
 
-def test_a_change_needs_what_was_read(store: SqlStore):
+def test_a_transition_needs_what_it_starts_from(fleet: SqlStore):
     made = rollout()
-    with store.transaction("acme") as tx:
+    start = started(made)
+    with fleet.transaction("acme") as tx:
         tx.rollouts.add(made)
-        assert tx.rollouts.change(made, {"status": RolloutStatus.ACTIVE, "is_offered": True})
-        assert not tx.rollouts.change(made, {"status": RolloutStatus.COMPLETED})
+        assert tx.rollouts.take(made.id, start)
+        assert not tx.rollouts.take(made.id, start)
 
-    with store.snapshot("acme") as tx:
+    with fleet.snapshot("acme") as tx:
         found = tx.rollouts.get("mdl_acme", "rol_1")
-    assert (found.status, found.revision, found.is_offered) == (RolloutStatus.ACTIVE, 2, True)
+        assert (found.progress, found.started_at) == (start.after, NOW)
+        assert tx.rollouts.history("rol_1", limit=9) == [start]
+    with fleet.system_snapshot() as tx:
+        assert tx.offers.numbers() == {"acme": 1}
 
 
-def test_a_model_has_one_open_rollout_and_any_number_that_are_over(store: SqlStore):
-    with store.transaction("acme") as tx:
+def test_of_many_that_take_one_step_at_once_one_does(fleet: SqlStore):
+    made = rollout()
+    with fleet.transaction("acme") as tx:
+        tx.rollouts.add(made)
+
+    def take(_: int) -> bool:
+        with fleet.transaction("acme") as tx:
+            return tx.rollouts.take(made.id, started(made))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(take, range(8))) == 1
+    with fleet.snapshot("acme") as tx:
+        assert len(tx.rollouts.history("rol_1", limit=9)) == 1
+
+
+def test_the_history_keeps_who_when_why_and_by_what_evidence(fleet: SqlStore):
+    made = rollout(plan=Plan(dwell_s=0))
+    start = started(made)
+    observation = Observation(fleet=9, candidate=Arm(devices=4, failed=3))
+    breach = decide(made.plan, start.after, observation, NOW + timedelta(hours=1))
+    assert isinstance(breach, Transition)
+    with fleet.transaction("acme") as tx:
+        tx.rollouts.add(made)
+        assert tx.rollouts.take(made.id, start)
+        assert tx.rollouts.take(made.id, breach)
+
+    with fleet.snapshot("acme") as tx:
+        assert tx.rollouts.history("rol_1", limit=9) == [start, breach]
+        assert tx.rollouts.history("rol_1", limit=1, offset=1) == [breach]
+        assert tx.rollouts.layers("mdl_acme") == []
+    assert breach.judgement is not None
+
+
+def test_a_model_has_one_open_rollout_and_any_number_that_are_over(fleet: SqlStore):
+    over = at(RolloutState.COMPLETED, 100)
+    with fleet.transaction("acme") as tx:
         for number in (1, 2, 3):
-            made = rollout(number)
-            assert tx.rollouts.add(made)
-            assert not tx.rollouts.add(rollout(number + 10))
-            done = NOW + timedelta(days=number)
-            changes = {"status": RolloutStatus.COMPLETED, "completed_at": done}
-            assert tx.rollouts.change(made, changes)
+            assert tx.rollouts.add(rollout(number, progress=over, completed_at=NOW))
+        assert tx.rollouts.add(rollout(4))
+        assert not tx.rollouts.add(rollout(5))
 
-    with store.snapshot("acme") as tx:
-        assert [each.id for each in tx.rollouts.list("mdl_acme", None, limit=9)] == [
-            "rol_3", "rol_2", "rol_1",
-        ]  # fmt: skip
+    with fleet.snapshot("acme") as tx:
+        found = tx.rollouts.list("mdl_acme", None, limit=9)
+        assert [each.id for each in found] == ["rol_4", "rol_3", "rol_2", "rol_1"]
         (second,) = tx.rollouts.list("mdl_acme", None, limit=1, offset=1)
-        assert second.id == "rol_2"
-        assert tx.rollouts.list("mdl_acme", RolloutStatus.ACTIVE, limit=9) == []
-        assert tx.rollouts.of_model("mdl_acme") == []
-        assert tx.rollouts.last_completed("mdl_acme").id == "rol_3"
+        assert second.id == "rol_3"
+        assert tx.rollouts.list("mdl_acme", RolloutState.ACTIVE, limit=9) == []
+        assert [each.id for each in tx.rollouts.of_model("mdl_acme")] == ["rol_3", "rol_4"]
+        assert tx.rollouts.of_version("ver_1") == []
 
 
-def test_a_rollback_returns_to_the_last_completed_but_the_offered(store: SqlStore):
-    with store.transaction("acme") as tx:
+@pytest.mark.parametrize(
+    ("standing", "expected"),
+    [
+        ({1: (RolloutState.COMPLETED, 100), 2: (RolloutState.ACTIVE, 5)}, [2, 1]),
+        ({1: (RolloutState.COMPLETED, 100), 2: (RolloutState.ACTIVE, 100)}, [2]),
+        ({1: (RolloutState.COMPLETED, 100), 2: (RolloutState.PAUSED, 5)}, [2, 1]),
+        ({1: (RolloutState.COMPLETED, 100), 2: (RolloutState.ROLLED_BACK, 100)}, [1]),
+        ({1: (RolloutState.COMPLETED, 100), 2: (RolloutState.FAILED, 100)}, [1]),
+        ({1: (RolloutState.COMPLETED, 50), 2: (RolloutState.COMPLETED, 20)}, [2, 1]),
+        (
+            {
+                1: (RolloutState.COMPLETED, 100),
+                2: (RolloutState.COMPLETED, 100),
+                3: (RolloutState.COMPLETED, 50),
+                4: (RolloutState.PENDING, 0),
+            },
+            [3, 2],
+        ),
+    ],
+)
+def test_layers_reach_down_to_the_last_for_all_devices(
+    fleet: SqlStore, standing: dict[int, tuple[RolloutState, float]], expected: list[int]
+):
+    with fleet.transaction("acme") as tx:
+        for number, (state, share) in standing.items():
+            assert tx.rollouts.add(rollout(number, progress=at(state, share)))
+        other = rollout(9, model_id="mdl_2", ordinal=1, progress=at(RolloutState.COMPLETED, 100))
+        assert tx.rollouts.add(other)
+
+    with fleet.snapshot("acme") as tx:
+        assert [each.ordinal for each in tx.rollouts.layers("mdl_acme")] == expected
+        assert [each.id for each in tx.rollouts.layers("mdl_2")] == ["rol_9"]
+
+
+def test_what_a_rollback_returns_to_is_needed_and_what_was_removed_is_not_returned_to(
+    fleet: SqlStore,
+):
+    with fleet.transaction("acme") as tx:
+        assert tx.models.add(model("acme", "mnist"))
         for number in (1, 2, 3):
-            made = rollout(number, is_offered=number == 3)
-            assert tx.rollouts.add(made)
-            done = NOW + timedelta(days=number)
-            changes = {"status": RolloutStatus.COMPLETED, "completed_at": done}
-            assert tx.rollouts.change(made, changes)
-        found = tx.rollouts.last_completed("mdl_acme")
+            made = rollout(number, model_id="mdl_acme_mnist")
+            assert tx.versions.add(version_of(made))
+            assert tx.rollouts.add(replace(made, progress=at(RolloutState.COMPLETED, 100)))
 
-    assert found is not None
-    assert found.id == "rol_2"
-    with store.transaction("globex") as tx:
-        assert tx.rollouts.last_completed("mdl_acme") is None
+        def needed() -> list[str]:
+            of_versions = (tx.rollouts.of_version(f"ver_{number}") for number in (1, 2, 3))
+            return [each.id for found in of_versions for each in found]
+
+        assert needed() == ["rol_2", "rol_3"]
+        tx.versions.delete("ver_2", NOW)
+        assert needed() == ["rol_1", "rol_3"]
+        assert tx.rollouts.remove(tx.rollouts.get("mdl_acme_mnist", "rol_3"), NOW)
+        assert [each.id for each in tx.rollouts.layers("mdl_acme_mnist")] == ["rol_1"]
+        assert needed() == ["rol_1"]
 
 
-def test_it_tells_the_names_and_keys_of_those_that_offer_something(store: SqlStore):
+def test_it_tells_the_keys_of_all_and_what_some_organisations_run(fleet: SqlStore):
     keys = {owner: signing_key(owner) for owner in ("acme", "globex")}
     for owner, key in keys.items():
-        with store.transaction(owner) as tx:
+        with fleet.transaction(owner) as tx:
             assert tx.manifest_keys.add(key)
             for name in ("mnist", "other"):
                 tx.models.add(model(owner, name))
-    offering = rollout(status=RolloutStatus.ACTIVE, is_offered=True)
-    with store.transaction("acme") as tx:
-        tx.rollouts.add(replace(offering, model_id="mdl_acme_mnist"))
+    with fleet.transaction("acme") as tx:
+        for number, (name, share) in enumerate([("mnist", 100), ("mnist", 5), ("other", 5)], 1):
+            made = rollout(number, model_id=f"mdl_acme_{name}")
+            state = RolloutState.ACTIVE if share == 5 else RolloutState.COMPLETED
+            tx.rollouts.add(replace(made, progress=at(state, share)))
         following = signing_key("acme", 2)
         assert tx.manifest_keys.retire(keys["acme"].id, NOW)
         assert tx.manifest_keys.add(following)
 
-    with store.system_snapshot() as tx:
-        assert tx.offers.names() == {"mdl_acme_mnist": "mnist"}
+    many = {f"org_{number}" for number in range(2000)}
+    with fleet.system_snapshot() as tx:
         assert tx.offers.keys() == {"acme": following}
+        told = tx.offers.layers({"acme"})
+        assert tx.offers.layers({"acme"} | many) == told
+        assert tx.offers.layers({"globex"} | many) == tx.offers.layers({"globex"}) == []
+    assert [(each.id, name) for each, name in told] == [
+        ("rol_2", "mnist"), ("rol_1", "mnist"), ("rol_3", "other"),
+    ]  # fmt: skip
 
 
-def test_what_is_deleted_is_shown_no_more_and_still_counts(store: SqlStore):
-    made = rollout(status=RolloutStatus.COMPLETED, completed_at=NOW)
-    with store.transaction("acme") as tx:
+def test_what_is_deleted_is_shown_no_more_and_still_counts(fleet: SqlStore):
+    made = rollout(progress=at(RolloutState.COMPLETED, 100))
+    with fleet.transaction("acme") as tx:
         tx.rollouts.add(made)
-        tx.rollouts.change(made, {"deleted_at": NOW})
+        assert tx.rollouts.remove(made, NOW)
+        assert not tx.rollouts.remove(made, NOW)
         assert tx.rollouts.get("mdl_acme", "rol_1") is None
-        assert tx.rollouts.last_completed("mdl_acme") is None
+        assert tx.rollouts.layers("mdl_acme") == []
+        assert tx.rollouts.next_ordinal("mdl_acme") == 2
 
-    with store.system_snapshot() as tx:
-        assert tx.offers.versions() == {"acme": 2}
-        assert tx.offers.all() == []
+    with fleet.system_snapshot() as tx:
+        assert tx.offers.numbers() == {"acme": 3}
+        assert tx.offers.steered() == []
 
 
-def test_it_is_lacking_until_every_device_of_its_organisation_runs_it(store: SqlStore):
-    made = rollout(status=RolloutStatus.ACTIVE, is_offered=True)
-    with store.transaction("acme") as tx:
-        tx.rollouts.add(made)
-        assert tx.rollouts.first_lacking(made) == attestation(1).device_id
-        tx.attestations.put(attestation(1))
-        tx.attestations.put(attestation(2, is_active=False, message="no space"))
-        assert tx.rollouts.first_lacking(made) == attestation(2).device_id
-        assert tx.rollouts.first_lacking(made, attestation(2).device_id + "x") is None
-        assert tx.attestations.counts("mdl_acme", {DIGEST, "0" * 64}) == {
-            DIGEST: (1, 1),
-            "0" * 64: (0, 0),
+def test_those_under_way_are_found_whoever_they_belong_to(fleet: SqlStore):
+    states = (RolloutState.ACTIVE, RolloutState.PAUSED, RolloutState.PENDING)
+    for number, state in enumerate(states, 1):
+        owner = "globex" if number == 1 else "acme"
+        with fleet.transaction(owner) as tx:
+            made = rollout(number, owner, model_id=f"m{number}", progress=at(state, 1))
+            assert tx.rollouts.add(made)
+
+    with fleet.system_snapshot() as tx:
+        assert [each.id for each in tx.offers.steered()] == ["rol_1", "rol_2"]
+
+
+def test_devices_are_counted_that_are_evidence_and_took_it_in_time(fleet: SqlStore):
+    with fleet.transaction("acme") as tx:
+        for number in range(3, 8):
+            tx.devices.add(device(number))
+        tx.rollouts.add(rollout())
+        tx.rollout_devices.put(taken(1))
+        tx.rollout_devices.put(taken(1, DeviceState.SUCCEEDED))
+        tx.rollout_devices.put(taken(2, DeviceState.SUCCEEDED))
+        tx.rollout_devices.put(taken(3))
+        tx.rollout_devices.put(taken(4, DeviceState.FAILED, is_counted=False))
+        tx.rollout_devices.put(taken(5, taken_at=NOW - timedelta(seconds=1)))
+        tx.rollout_devices.put(taken(6))
+        tx.devices.remove("dev_acme_6", NOW)
+
+        assert tx.rollout_devices.get("rol_1", "dev_acme_2") == taken(2, DeviceState.SUCCEEDED)
+        counted = {each.state: n for each, n in tx.rollout_devices.tally("rol_1", NOW)}
+        (second,) = tx.rollout_devices.list("rol_1", limit=1, offset=1)
+        silent = tx.rollout_devices.silent("rol_1", NOW, limit=9)
+        assert tx.rollout_devices.silent("rol_1", NOW - timedelta(seconds=1), limit=9) == []
+    assert counted == {DeviceState.SUCCEEDED: 2, DeviceState.CONFIRMING: 1}
+    assert second.device_id == "dev_acme_2"
+    assert [each.device_id for each in silent] == ["dev_acme_3", "dev_acme_5", "dev_acme_6"]
+
+
+def test_the_other_versions_devices_are_those_that_ran_and_were_seen(fleet: SqlStore):
+    hours = [timedelta(hours=n) for n in range(5)]
+    seen = {1: NOW + hours[3], 2: NOW + hours[1], 3: NOW - hours[1], 4: NOW + hours[3]}
+    with fleet.transaction("acme") as tx:
+        for number in range(3, 8):
+            tx.devices.add(device(number))
+        tx.rollouts.add(rollout())
+        for number in seen:  # 1 is healthy, 2 fell silent, 3 was silent before, 4 took it
+            said = attestation(number, digest=BEFORE, since=NOW - hours[2])  # and says it again
+            tx.attestations.put(said)
+        tx.rollout_devices.put(taken(4))
+        broke = attestation(5, digest=BEFORE, is_active=False)
+        tx.attestations.put(broke)
+        tx.attestations.put(replace(broke, device_id="dev_acme_7", since=NOW - hours[1]))
+        tx.attestations.put(attestation(6))
+    with fleet.system() as tx:
+        tx.note_last_seen([(f"dev_acme_{number}", moment) for number, moment in seen.items()])
+
+    with fleet.snapshot("acme") as tx:
+        found = tx.attestations.others(
+            rollout(), since=NOW, seen_until=NOW + hours[1], silent_before=NOW + hours[2]
+        )
+        assert tx.attestations.get("dev_acme_5", "mdl_acme") == broke
+        assert tx.attestations.get("dev_acme_5", "mdl_other") is None
+        assert tx.attestations.counts("mdl_acme", {DIGEST, BEFORE}) == {
+            DIGEST: (1, 0),
+            BEFORE: (4, 2),
         }
-        assert tx.attestations.counts("mdl_acme", ()) == {}
-        tx.attestations.put(attestation(2))
-        assert tx.rollouts.first_lacking(made) is None
-        assert tx.attestations.list("mdl_acme", DIGEST, limit=1, offset=1) == [attestation(2)]
-
-    with store.system_snapshot() as tx:
-        assert [each.id for each in tx.offers.all()] == ["rol_1"]
-        assert [each.id for each in tx.offers.active()] == ["rol_1"]
+    assert found == (3, 2)
 
 
-def test_devices_of_others_lack_nothing(store: SqlStore):
-    with store.system() as tx:
-        tx.add_organisation(Organisation(id="empty", name="empty", created_at=NOW))
-    made = rollout(owner="empty")
-    with store.transaction("empty") as tx:
-        tx.rollouts.add(made)
-        assert tx.rollouts.first_lacking(made) is None
+def test_rulings_on_a_version_keep_their_order(fleet: SqlStore):
+    made = [
+        Ruling(digest=DIGEST, is_block=number % 2 == 0, at=NOW, actor="ann", reason=str(number))
+        for number in range(3)
+    ]
+    with fleet.transaction("acme") as tx:
+        assert all(tx.rulings.add(each) for each in made)
+        assert tx.rulings.add(replace(made[0], digest=BEFORE))
+
+    with fleet.snapshot("acme") as tx:
+        assert tx.rulings.of(DIGEST) == made

@@ -14,11 +14,11 @@ import pytest
 from octomil.config import Settings
 from octomil.engines.base import Completion, GenerationRequest
 from octomil.engines.echo import EchoEngine
-from octomil.errors import NotImplementedYetError
 from octomil.models.pull import ModelStore
 from octomil.models.references import parse_reference
 from octomil.models.sources.base import Silent
 from support.documents import ROOT
+from support.model_files import safetensors_file
 from support.needs import skip_or_fail
 from support.sdk import Place, control_place
 from support.seed_document import FOLDER, read_lines
@@ -48,7 +48,7 @@ def lines() -> list[str]:
     return found
 
 
-def snippet(lines: list[str], section: dict[str, Any], first: int, last: int, key: str) -> str:
+def snippet(lines: list[str], section: dict[str, Any], first: int, last: int, given: str) -> str:
     """The text of a snippet, made to run as the table says."""
     indents = {int(line): spaces for line, spaces in section["indent"].items()}
     text = "\n".join(
@@ -56,7 +56,9 @@ def snippet(lines: list[str], section: dict[str, Any], first: int, last: int, ke
         for number in range(first, last + 1)
         if number not in section.get("left_out", ())
     )
-    return text.replace(section["key"], key) if "key" in section else text
+    for name in ("key", "model"):
+        text = text.replace(section[name], given) if name in section else text
+    return text
 
 
 async def execute(line: int, text: str, names: dict[str, Any]) -> None:
@@ -71,17 +73,14 @@ def run(lines, capsys):
     """Run a section's snippets one after the other; tell what each printed, and the names."""
 
     async def run_section(
-        title: str, key: str = "", **names: Any
+        title: str, given: str = "", **names: Any
     ) -> tuple[list[str], dict[str, Any]]:
         (section,) = [entry for entry in TABLE["section"] if entry["title"] == title]
         assert lines.index(title) + 1 < section["snippets"][0][0]
         printed = []
         for first, last in section["snippets"]:
-            await execute(first, snippet(lines, section, first, last, key), names)
+            await execute(first, snippet(lines, section, first, last, given), names)
             printed.append(capsys.readouterr().out)
-        for first, last in section.get("refused", ()):
-            with pytest.raises(NotImplementedYetError):
-                await execute(first, snippet(lines, section, first, last, key), names)
         return printed, names
 
     return run_section
@@ -96,13 +95,13 @@ def test_the_table_describes_this_very_document(lines):
 def test_the_sections_are_listed_whole(lines):
     """Every line of code in them, which a comment, a call or an assignment begins, is listed."""
     code = re.compile(
-        r"\w+ = |from \w+[.\w]* import |print\(|await |router\.|queue\.|registry\.|async for |#"
+        r"\w+ = |from \w+[.\w]* import |print\(|await |async for |#"
+        r"|(router|queue|registry|client)\."
     )
     for section in TABLE["section"]:
         start = lines.index(section["title"]) + 1
-        end = max(last for _, last in [*section["snippets"], *section.get("refused", ())])
-        spans = [*section["snippets"], *section.get("refused", ())]
-        listed = {n for first, last in spans for n in range(first, last + 1)}
+        end = max(last for _, last in section["snippets"])
+        listed = {n for first, last in section["snippets"] for n in range(first, last + 1)}
 
         missed = [
             n for n in range(start + 1, end + 1) if n not in listed and code.match(lines[n - 1])
@@ -121,7 +120,7 @@ async def test_a_model_goes_into_the_registry_as_the_document_says(
     monkeypatch.setenv("OCTOMIL_API_BASE", place.served.url)
     monkeypatch.setenv("OCTOMIL_STATE_DIR", str(tmp_path / "state"))
 
-    _, names = await run("ModelRegistry", key=place.key)
+    _, names = await run("ModelRegistry", given=place.key)
 
     registry, model = names["registry"], names["model"]
     back = registry.download(model["id"], "1.0.0", tmp_path / "back.bin")
@@ -130,6 +129,21 @@ async def test_a_model_goes_into_the_registry_as_the_document_says(
     assert registry.get_latest_version(model["id"]) == "1.0.0"
     assert hashlib.sha256(back.read_bytes()).hexdigest() == digest
     registry.close()
+
+
+async def test_rollouts_are_steered_as_the_document_says(run, place, tmp_path, monkeypatch):
+    monkeypatch.setenv("OCTOMIL_STATE_DIR", str(tmp_path / "state"))
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(safetensors_file(w=[2.0]))
+    with place.registry() as registry:
+        model = registry.ensure_model("mnist", "pytorch", "tests")
+        registry.upload_version_from_path(model.id, path, "2.0.0")
+        registry.publish_version(model.id, "2.0.0")
+
+        _, names = await run("Rollouts", given=model.id, client=registry)
+
+        assert names["rollout"].id.startswith("rol_")
+        assert registry.rollouts.list(model.id) == []
 
 
 def real_model_file() -> Path:

@@ -10,6 +10,7 @@ from octomil.models.pull import ModelStore
 from octomil.models.references import parse_reference
 from octomil.models.sources.base import Silent
 from support.control import bearer
+from support.rollouts import AT_ONCE
 from support.sdk import control_place, octomil
 
 
@@ -23,7 +24,7 @@ def test_a_model_goes_from_a_file_to_a_device_that_attests_it(tmp_path: Path, mo
         pushed = octomil(*push, "--publish", "--json", **env)
         assert pushed.returncode == 0, pushed.stderr
         model_id = json.loads(pushed.stdout)["model_id"]
-        rollout = registry.create_rollout(model_id, "1.0.0", rollout_percentage=100)
+        rollout = registry.create_rollout(model_id, "1.0.0", **AT_ONCE)
 
         ran = octomil(
             "device", "run", "--state-dir", str(state), "--identifier", "hospital-001", "--once",

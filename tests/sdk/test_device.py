@@ -16,6 +16,7 @@ from octomil.registry.signatures import key_id_of, new_private_key, public_key_o
 from octomil.sdk.model_registry import ModelRegistry
 from support.control import API, bearer
 from support.model_files import safetensors_file, torch_file
+from support.rollouts import AT_ONCE
 from support.round_robin import round_robin
 from support.sdk import Place, control_place, octomil
 from support.waiting import eventually
@@ -43,7 +44,7 @@ def released(
     path.write_bytes(content or safetensors_file(w=[float(number[0])]))
     registry.upload_version_from_path(model.id, path, number)
     registry.publish_version(model.id, number)
-    return registry.deploy_version(model.id, number)
+    return registry.deploy_version(model.id, number, **AT_ONCE)
 
 
 def once(place: Place, state: Path, *more: str, **env: str) -> subprocess.CompletedProcess[str]:

@@ -13,11 +13,11 @@ import pytest
 
 import octomil
 from octomil.errors import (
+    BadRequestError,
     ConfigurationError,
     ConflictError,
     DigestMismatchError,
     NotFoundError,
-    NotImplementedYetError,
     OctomilClientError,
     UnauthorizedError,
     UnsupportedMediaError,
@@ -270,8 +270,8 @@ def test_lineage_is_empty_for_a_version_of_its_own(
 def test_rollouts_are_a_resource_of_the_registry(registry: ModelRegistry, model: str, small: Path):
     registry.upload_version_from_path(model, small, "1.0.0")
     registry.publish_version(model, "1.0.0")
-    with pytest.raises(NotImplementedYetError, match="10 %"):
-        registry.create_rollout(model_id=model, version="1.0.0", rollout_percentage=10)
+    with pytest.raises(BadRequestError, match="target_percentage"):
+        registry.create_rollout(model, "1.0.0", rollout_percentage=60, target_percentage=50)
 
     rollout = registry.deploy_version(model, "1.0.0")
 
@@ -285,6 +285,38 @@ def test_rollouts_are_a_resource_of_the_registry(registry: ModelRegistry, model:
     with pytest.raises(ConflictError, match="force"):
         rollouts.delete(model, rollout.id)
     assert rollouts.delete(model, rollout.id, force=True).deleted
+
+
+def test_a_rollout_is_steered_as_the_document_does(
+    registry: ModelRegistry, model: str, small: Path
+):
+    """The calls of the published document, in its order, and what the history says of them."""
+    registry.upload_version_from_path(model, small, "2.0.0")
+    registry.publish_version(model, "2.0.0")
+    rollouts = registry.rollouts
+    rollout = rollouts.create(model_id=model, version="2.0.0", rollout_percentage=10)
+    this = {"model_id": model, "rollout_id": rollout.id}
+
+    advanced = rollouts.advance(**this)
+    paused = rollouts.pause(**this)
+    resumed = rollouts.resume(**this)
+    widened = rollouts.update_percentage(**this, percentage=50)
+    listed = rollouts.list(model_id=model, status_filter="active")
+    devices = rollouts.get_affected_devices(**this)
+    history = rollouts.get_status_history(**this)
+    further = rollouts.advance(**this, custom_increment=5, reason="no time")
+    back = rollouts.rollback(**this, reason="too bold")
+    removed = rollouts.delete(**this, force=True)
+
+    assert (rollout.status, advanced.status, advanced.rollout_percentage) == (
+        "pending", "active", 10,
+    )  # fmt: skip
+    assert (paused.status, resumed.status, widened.rollout_percentage) == ("paused", "active", 50)
+    assert (further.rollout_percentage, back.status, removed.deleted) == (55, "rolled_back", True)
+    assert ([each.id for each in listed], devices) == ([rollout.id], [])
+    by_hand = [each.action for each in history if each.actor != "controller"]
+    assert by_hand == ["advance", "pause", "resume", "set_percentage"]
+    assert rollouts.unblock(model, "2.0.0").is_blocked is False
 
 
 def test_what_is_no_model_is_refused_and_leaves_no_version(

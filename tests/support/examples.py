@@ -4,11 +4,8 @@ from typing import Any
 
 import jsonschema
 
-_MEANT = {"version": "1.0.0", "storage_path": "sha256:" + "a" * 64, "url": "https://example.com",
-          "rollout_percentage": 100}  # fmt: skip
+_MEANT = {"version": "1.0.0", "storage_path": "sha256:" + "a" * 64, "url": "https://example.com"}
 """Where a field's name says more than its schema."""
-_ALWAYS = {"rollout_percentage"}
-"""Sent although it has a default, which is not served."""
 
 _TEXTS = ("x", "a" * 32, "a" * 64, "sha256:" + "a" * 64, "a=b", "2026-01-01T00:00:00Z")
 
@@ -36,7 +33,7 @@ def _of_type(schema: Any, document: dict[str, Any]) -> Any:
     match schema.get("type"):
         case "object":
             fields = schema.get("properties", {})
-            wanted = {*schema.get("required", ()), *(_ALWAYS & set(fields))}
+            wanted = schema.get("required", ())
             return {name: _MEANT.get(name) or smallest(fields[name], document) for name in wanted}
         case "array":
             return [smallest(schema["items"], document)] * schema.get("minItems", 0)

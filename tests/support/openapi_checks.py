@@ -23,14 +23,13 @@ REFUSED_BY_MEANING = {
     "GET /devices": "a cursor comes from the page before",
     "POST /models/{model_id}/versions/upload": "a file is a model",
     "POST /uploads/{upload_id}/complete": "a digest is that of the bytes",
+    "POST /models/{model_id}/rollouts": "shares and bounds grow, and have an end",
+    "POST /models/{model_id}/rollouts/{rollout_id}/advance": "a step leads somewhere",
     "POST /webhooks": "a URL is one that may be called",
 }
 """What the document cannot say; for these a valid request may be answered with 400 or 415."""
 
-NOT_SERVED = {
-    *(f"{method} {path}" for method, path in CALLS),
-    "POST /models/{model_id}/rollouts",  # by percentages
-}
+NOT_SERVED = {f"{method} {path}" for method, path in CALLS}
 """Known calls that are answered with 501, as the document says; to the checks that is a fault."""
 
 TAKE_THE_KEY_AWAY = {"POST /keys/{key_id}/revoke", "POST /keys/{key_id}/rotate"}

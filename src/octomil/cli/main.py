@@ -15,6 +15,8 @@ COMMANDS = {
     "serve": "Serve models behind one OpenAI-compatible, auto-routing endpoint.",
     "up": "Run the control plane: devices, models, rollouts.",
     "registry": "Keep models in the control plane: push, publish, pull.",
+    "deploy": "Bring a version to the devices, step by step, and watch how it goes.",
+    "rollouts": "See and steer how versions come to the devices.",
     "device": "Let devices in, and run this machine as one.",
     "pull": "Fetch models by name, verified, ready to serve.",
     "models": "List the models that can be served, and which are here.",

@@ -1,14 +1,12 @@
 """`octomil registry`: models and their versions in the control plane."""
 
-import json
-from collections.abc import Callable, Sequence
-from contextlib import closing
-from functools import wraps
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING
 
 import click
 
+from octomil.cli.connected import json_option, named_version, print_json, with_registry
 from octomil.cli.groups import SuggestingGroup
 from octomil.cli.tables import day, minute, print_table
 from octomil.models.partial import format_size
@@ -17,15 +15,11 @@ if TYPE_CHECKING:
     from octomil.http.records import Record
     from octomil.sdk.model_registry import ModelRegistry
 
-P = ParamSpec("P")
-
 _FRAMEWORKS = {
     ".pt": "pytorch", ".pth": "pytorch", ".onnx": "onnx", ".tflite": "tensorflow",
     ".mlpackage": "coreml", ".mlmodel": "coreml", ".gguf": "gguf", ".safetensors": "safetensors",
 }  # fmt: skip
 _DIGITS = 12
-
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group("registry", cls=SuggestingGroup)
@@ -37,29 +31,14 @@ def command() -> None:
     """
 
 
-def _with_registry(
-    body: "Callable[Concatenate[ModelRegistry, P], None]",
-) -> Callable[P, None]:
-    """Give a command its connection, which is closed when it ends."""
-
-    @wraps(body)
-    def connected(*args: P.args, **kwargs: P.kwargs) -> None:
-        from octomil.sdk.model_registry import ModelRegistry
-
-        with closing(ModelRegistry(show_progress=True)) as registry:
-            body(registry, *args, **kwargs)
-
-    return connected
-
-
 @command.command("list")
-@_json
-@_with_registry
+@json_option
+@with_registry
 def list_models(registry: "ModelRegistry", /, *, as_json: bool) -> None:
     """List the models."""
     models = list(registry.iter_models())
     if as_json:
-        _print_json(models)
+        print_json(models)
         return
     header = ("name", "framework", "use case", "updated", "id")
     rows = [(m.name, m.framework or "", m.use_case or "", day(m.updated_at), m.id) for m in models]
@@ -68,8 +47,8 @@ def list_models(registry: "ModelRegistry", /, *, as_json: bool) -> None:
 
 @command.command("show")
 @click.argument("name")
-@_json
-@_with_registry
+@json_option
+@with_registry
 def show(registry: "ModelRegistry", /, name: str, *, as_json: bool) -> None:
     """Show a model with its versions and aliases."""
     from octomil.sdk.references import find_model
@@ -78,7 +57,7 @@ def show(registry: "ModelRegistry", /, name: str, *, as_json: bool) -> None:
     versions: Sequence[Record] = registry.list_versions(model.id).versions
     aliases = registry.list_aliases(model.id)
     if as_json:
-        _print_json({**model, "versions": versions, "aliases": aliases})
+        print_json({**model, "versions": versions, "aliases": aliases})
         return
     click.echo(f"{model.name}  {model.id}")
     if model.description:
@@ -110,8 +89,8 @@ def show(registry: "ModelRegistry", /, name: str, *, as_json: bool) -> None:
 @click.option("--framework", help="What a new model is made with.  [default: by the file's name]")
 @click.option("--use-case", default="general", show_default=True, help="What a new model is for.")
 @click.option("--description", help="For people.")
-@_json
-@_with_registry
+@json_option
+@with_registry
 def push(
     registry: "ModelRegistry",
     /,
@@ -135,7 +114,7 @@ def push(
     if publish:
         version = registry.publish_version(model.id, number)
     if as_json:
-        _print_json(version)
+        print_json(version)
     else:
         click.echo(f"{name}@{number}: {version.status}, {', '.join(version.formats)}")
 
@@ -150,16 +129,16 @@ def push(
     help="File or folder.  [default: this folder]",
 )
 @click.option("--format", "format_", help="Such as onnx.  [default: as it was uploaded]")
-@_json
-@_with_registry
+@json_option
+@with_registry
 def pull(
     registry: "ModelRegistry", /, version: str, to: Path, format_: str | None, *, as_json: bool
 ) -> None:
     """Download a VERSION's file, verified; what was cut off goes on where it stopped."""
-    model, number = _find(registry, version)
+    model, number = named_version(registry, version)
     path = registry.download(model.id, number, to, format=format_)
     if as_json:
-        _print_json({"name": model.name, "version": number, "path": str(path)})
+        print_json({"name": model.name, "version": number, "path": str(path)})
     else:
         size = format_size(path.stat().st_size)
         click.echo(f"{model.name}@{number}: pulled and verified, {size} at {path}")
@@ -167,21 +146,21 @@ def pull(
 
 @command.command("publish")
 @click.argument("version")
-@_json
-@_with_registry
+@json_option
+@with_registry
 def publish(registry: "ModelRegistry", /, version: str, *, as_json: bool) -> None:
     """Publish a VERSION, which can never change then."""
-    model, number = _find(registry, version)
+    model, number = named_version(registry, version)
     _print_version(model, registry.publish_version(model.id, number), as_json=as_json)
 
 
 @command.command("deprecate")
 @click.argument("version")
-@_json
-@_with_registry
+@json_option
+@with_registry
 def deprecate(registry: "ModelRegistry", /, version: str, *, as_json: bool) -> None:
     """Withdraw a VERSION from what is the latest; who runs it keeps it."""
-    model, number = _find(registry, version)
+    model, number = named_version(registry, version)
     _print_version(model, registry.deprecate_version(model.id, number), as_json=as_json)
 
 
@@ -189,20 +168,20 @@ def deprecate(registry: "ModelRegistry", /, version: str, *, as_json: bool) -> N
 @click.argument("version")
 @click.argument("alias")
 @click.option("--delete", "is_deleted", is_flag=True, help="Take the name away.")
-@_json
-@_with_registry
+@json_option
+@with_registry
 def alias(
     registry: "ModelRegistry", /, version: str, alias: str, *, is_deleted: bool, as_json: bool
 ) -> None:
     """Point ALIAS, such as production, at a VERSION."""
-    model, number = _find(registry, version)
+    model, number = named_version(registry, version)
     if is_deleted:
         registry.delete_alias(model.id, alias)
         click.echo(f"{model.name}@{alias} is no more")
         return
     moved = registry.set_alias(model.id, alias, number)
     if as_json:
-        _print_json(moved)
+        print_json(moved)
     else:
         click.echo(f"{model.name}@{alias} is {moved.version}")
 
@@ -210,32 +189,22 @@ def alias(
 @command.command("history")
 @click.argument("name")
 @click.argument("alias")
-@_json
-@_with_registry
+@json_option
+@with_registry
 def history(registry: "ModelRegistry", /, name: str, alias: str, *, as_json: bool) -> None:
     """Tell where ALIAS of the model NAME pointed, newest first, and who moved it."""
     from octomil.sdk.references import find_model
 
     steps = registry.get_alias_history(find_model(registry, name).id, alias)
     if as_json:
-        _print_json(steps)
+        print_json(steps)
         return
     rows = [(minute(s.moved_at), s.version or "-", str(s.revision), s.moved_by) for s in steps]
     print_table(("since", "version", "revision", "by"), rows, right={"revision"})
 
 
-def _find(registry: "ModelRegistry", text: str) -> "tuple[Record, str]":
-    from octomil.sdk.references import VersionReference, find_version
-
-    return find_version(registry, VersionReference.parse(text))
-
-
 def _print_version(model: "Record", version: "Record", *, as_json: bool) -> None:
     if as_json:
-        _print_json(version)
+        print_json(version)
     else:
         click.echo(f"{model.name}@{version.version}: {version.status}")
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2))

@@ -8,9 +8,10 @@ from octomil.control.services.access_tokens import AccessTokens
 from octomil.control.services.aliases import AliasService
 from octomil.control.services.api_keys import ApiKeyService
 from octomil.control.services.assignments import Plans
+from octomil.control.services.attestations import AttestationService
 from octomil.control.services.audit import AuditService
+from octomil.control.services.blocks import BlockService
 from octomil.control.services.bootstrap_tokens import BootstrapTokenService
-from octomil.control.services.completion import RolloutCompletion
 from octomil.control.services.deliveries import DeliveryService
 from octomil.control.services.device_auth import DeviceAuth
 from octomil.control.services.devices import DeviceService
@@ -25,6 +26,8 @@ from octomil.control.services.last_seen import LastSeen
 from octomil.control.services.leftovers import LeftoverService
 from octomil.control.services.lineage import LineageService
 from octomil.control.services.models import ModelService
+from octomil.control.services.offers import Offers
+from octomil.control.services.orchestration import Orchestrator
 from octomil.control.services.organisations import OrganisationService
 from octomil.control.services.publication import PublicationService
 from octomil.control.services.rate_limits import RateLimits
@@ -64,7 +67,10 @@ class ControlPlane:
     rate_limits: RateLimits
     failures: FailedCredentials
     rollouts: RolloutService
-    completion: RolloutCompletion
+    orchestrator: Orchestrator
+    offers: Offers
+    attestations: AttestationService
+    blocks: BlockService
     models: ModelService
     versions: VersionService
     intake: Intake

@@ -2,13 +2,13 @@
 
 import random
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from threading import Event
-from typing import Any
 
 from octomil.device.activation import Activator
 from octomil.device.answers import read_answer
+from octomil.device.attestations import Attestations
 from octomil.device.failures import Failures
 from octomil.device.profile import own_profile
 from octomil.device.releases import Releases
@@ -27,7 +27,6 @@ from octomil.wire.texts import plain_text
 
 _LONGEST_S = 3600.0
 _LONGEST_OUTSIDE_S = 60.0  # where the cause lies outside of the release, and may be gone soon
-_MESSAGE_CHARS = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +84,7 @@ class Agent:
         self._known_version: int | None = None
         self._settled: set[Assignment] = set()
         self._failures = Failures(self._pace.poll_s, clock)
+        self._attestations = Attestations(session, clock)
         self._check_at_s = clock() + self._jittered(self._pace.check_s)
 
     def run(self, stop: Event) -> None:
@@ -141,14 +141,18 @@ class Agent:
             self._settled.clear()
             self._check_at_s = self._clock() + self._jittered(self._pace.check_s)
         answer = self._asked()
-        if not answer.updated:
-            return True
-        assignments = [each for each in answer.assignments if self._is_followed(each.model_id)]
-        self._settled.intersection_update(assignments)
-        settled = [self._follow(each) for each in assignments]
+        followed = [each for each in answer.assignments if self._is_followed(each.model_id)]
+        is_there = not answer.updated or self._follow_all(followed)
+        for each in self._attestations.due():
+            self._confirm(each)
+        return is_there
+
+    def _follow_all(self, wanted: Sequence[Assignment]) -> bool:
+        self._settled.intersection_update(wanted)
+        settled = [self._follow(each) for each in wanted]
         self._releases.keep_only(self._activator.in_use())
         if settled and all(settled):  # the number of the whole answer is not signed; these are
-            self._known_version = min(each.sequence for each in assignments)
+            self._known_version = min(each.sequence for each in wanted)
         return all(settled)
 
     def _is_followed(self, model_id: str) -> bool:
@@ -169,7 +173,8 @@ class Agent:
         what = f"{wanted.model_id} {wanted.version}"
         at_fault: Assignment | str = wanted  # what nobody signed says nothing about its digest
         try:
-            self._releases.accept(wanted)
+            self._releases.accept(wanted, self._session.device_id)
+            self._attestations.supersede(wanted)
             at_fault = wanted.digest
             self._activate(wanted, what)
         except UnauthorizedError:  # says nothing about the release
@@ -179,9 +184,9 @@ class Agent:
             is_its_fault = _is_fault_of_release(error)
             self._failures.note(at_fault, _LONGEST_S if is_its_fault else _LONGEST_OUTSIDE_S)
             if is_its_fault:
-                self._attest(wanted, "failed", str(error))
+                self._attest(wanted, error)
             return False
-        if not self._attest(wanted, "active"):
+        if not self._attest(wanted):
             self._failures.note(wanted.digest, _LONGEST_OUTSIDE_S)
             return False
         self._failures.forget(wanted, wanted.digest)
@@ -206,27 +211,40 @@ class Agent:
         if found != wanted.digest:
             raise DigestMismatchError(f"{wanted.digest} was activated, and {found} runs")
 
-    def _attest(self, wanted: Assignment, status: str, message: str | None = None) -> bool:
+    def _confirm(self, wanted: Assignment) -> None:
+        """Look again at what was activated a while ago, and attest what is there now.
+
+        Raises:
+            UnauthorizedError: the control plane does not take the access token.
+        """
+        try:
+            found = self._activator.running(wanted.model_id)
+        except (OctomilError, OSError) as error:  # says nothing about the release; it stays due
+            self._say(f"{wanted.model_id} {wanted.version}: {error}")
+            return
+        if found == wanted.digest:
+            self._attest(wanted)
+            return
+        what = f"{wanted.digest} was activated, and {found} runs"
+        self._attest(wanted, DigestMismatchError(what))
+        self._failures.note(wanted.digest, _LONGEST_S)
+        self._settled.discard(wanted)  # it is fetched again where it is damaged
+        self._known_version = None
+
+    def _attest(self, wanted: Assignment, error: Exception | None = None) -> bool:
         """Tell the control plane what came of an assignment; return whether it heard.
 
         Raises:
             UnauthorizedError: it does not take the access token.
         """
-        body: dict[str, Any] = {
-            "model_id": wanted.model_id,
-            "version": wanted.version,
-            "digest": wanted.digest,
-            "status": status,
-        }
-        if message is not None:
-            body["message"] = " ".join(plain_text(message).split())[:_MESSAGE_CHARS]
         try:
-            self._session.api.post(self._path("attestations"), body)
+            self._attestations.tell(wanted, error)
         except UnauthorizedError:
             raise
-        except (OctomilError, OSError) as error:
+        except (OctomilError, OSError) as refusal:
+            status = "active" if error is None else "failed"
             what = f"{wanted.model_id} {wanted.version}"
-            self._say(f"{what}: that it is {status} was not told: {error}")
+            self._say(f"{what}: that it is {status} was not told: {refusal}")
             return False
         return True
 

@@ -35,17 +35,22 @@ class AcceptedAssignments:
         self._state = state
         self._keys = keys
 
-    def accept(self, wanted: Assignment) -> None:
+    def accept(self, wanted: Assignment, device_id: str) -> None:
         """Return if an assignment is signed and not older than the last of its model; remember it.
 
+        Args:
+            wanted: the assignment.
+            device_id: this device, whom it must be meant for.
+
         Raises:
-            DigestMismatchError: nobody whom this device trusts has signed it.
+            DigestMismatchError: nobody whom this device trusts has signed it for this device.
             UnexpectedAnswerError: it is older than one that was taken, or has no signature.
             DataFolderError: what was taken before cannot be told any more.
             InsufficientSpaceError: the disk is full.
             OctomilClientError: the control plane does not tell its keys.
         """
         payload = statement(
+            device_id=device_id,
             model_id=wanted.model_id,
             name=wanted.name,
             version=wanted.version,

@@ -114,7 +114,7 @@ class FirstReleases:
                 if each.name == name:
                     if last is not None:
                         return last
-                    self._releases.accept(each)
+                    self._releases.accept(each, self._session.device_id)
                     return self._releases.obtain(
                         each.model_id, each.version, each.digest, name=name
                     )

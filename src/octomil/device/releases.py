@@ -56,10 +56,10 @@ class Releases:
         self._keys = TrustedKeys(state, api)
         self._accepted = AcceptedAssignments(state, self._keys)
 
-    def accept(self, wanted: Assignment) -> None:
+    def accept(self, wanted: Assignment, device_id: str) -> None:
         """Return if an assignment is to be followed; raises as `AcceptedAssignments.accept`."""
         _hex(wanted.digest)
-        self._accepted.accept(wanted)
+        self._accepted.accept(wanted, device_id)
 
     def obtain(self, model_id: str, version: str, digest: str, *, name: str) -> Release:
         """Return a release, fetched unless it is here whole.

@@ -7,9 +7,9 @@ already is no transition: a second `pause` changes nothing and is no error.
 from dataclasses import replace
 from datetime import datetime
 
-from octomil.rollouts.controller import next_step
 from octomil.rollouts.plan import Plan, PlanError, check_percentage
 from octomil.rollouts.states import Action, Progress, RolloutState, Transition, follow
+from octomil.rollouts.steps import next_step
 
 
 def start(

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from octomil.rollouts.evidence import Observation
-from octomil.rollouts.gates import Judgement, Verdict, judge
-from octomil.rollouts.pacing import first_offer, next_offer, offered_devices
+from octomil.rollouts.findings import Judgement, Verdict
+from octomil.rollouts.gates import judge
+from octomil.rollouts.pacing import next_offer, offered_devices
 from octomil.rollouts.plan import Plan
 from octomil.rollouts.states import (
     CONTROLLER,
@@ -20,6 +21,7 @@ from octomil.rollouts.states import (
     Transition,
     follow,
 )
+from octomil.rollouts.steps import next_step
 
 _GUARDED: Final = frozenset({RolloutState.ACTIVE, RolloutState.PAUSED})
 
@@ -83,10 +85,20 @@ class _Look:
         )
 
     @property
+    def reaches_nobody(self) -> bool:
+        """Whether the fleet is so small that what is offered of the step is no whole device."""
+        return offered_devices(self.progress, self.observation.fleet) == 0
+
+    @property
     def lacks_devices(self) -> bool:
         """Whether the step was offered to too few devices for a verdict, however long one waits."""
         offered = offered_devices(self.progress, self.observation.fleet)
         return offered < self.plan.limits.sufficient_sample
+
+    @property
+    def may_widen(self) -> bool:
+        """Whether the offer may grow without a verdict."""
+        return self.reaches_nobody or (self.lacks_devices and self.is_settled)
 
     def after_pass(self, judgement: Judgement) -> Transition | Wait:
         """Widen the offer up to the step's share; then take the next step, or end."""
@@ -109,11 +121,12 @@ class _Look:
         """Hold; never take a step.
 
         Inside the step the offer may grow up to the sufficient sample: a small fleet's first
-        percent could give no verdict.
+        percent could give no verdict. Nobody is waited for where there is nobody.
         """
-        wave_at = self._after(max(self.plan.pacing.interval_s, self.plan.dwell_s))
+        wait_s = max(self.plan.pacing.interval_s, self.plan.dwell_s)
+        wave_at = self._after(0 if self.reaches_nobody else wait_s)
         has_more = self.progress.offered_percentage < self.progress.percentage
-        if has_more and self.lacks_devices and self.is_settled and self.now >= wave_at:
+        if has_more and self.may_widen and self.now >= wave_at:
             return self.transition(Action.WIDEN, judgement)
         paused_at = self._after(self.plan.patience_s)
         if self.now >= paused_at:
@@ -145,29 +158,3 @@ class _Look:
 
     def _after(self, wait_s: float) -> datetime:
         return self.widened_at + timedelta(seconds=wait_s)
-
-
-def next_step(
-    plan: Plan, progress: Progress, now: datetime, percentage: float | None = None
-) -> Progress:
-    """Return the progress at the beginning of the next step.
-
-    Args:
-        plan: what the rollout is to do.
-        progress: where it stands; what it offers already stays offered.
-        now: when the step begins.
-        percentage: what it goes up to; by default what the plan has next.
-    """
-    if percentage is None:
-        is_first = progress.step == 0
-        percentage = plan.rollout_percentage if is_first else plan.following(progress.percentage)
-    base = progress.offered_percentage
-    return replace(
-        progress,
-        step=progress.step + 1,
-        base_percentage=base,
-        percentage=percentage,
-        offered_percentage=first_offer(plan.pacing, base, percentage),
-        began_at=now,
-        widened_at=now,
-    )

@@ -59,10 +59,14 @@ _STAGES: Final = (
 )
 _RANKS: Final = {state: rank for rank, state in enumerate(_STAGES)}
 _UNDER_WAY: Final = frozenset(_STAGES[2:])
-_RUNS_IT: Final = frozenset({DeviceState.ACTIVATING, DeviceState.CONFIRMING})
+RUNS_IT: Final = frozenset({DeviceState.ACTIVATING, DeviceState.CONFIRMING})
+"""Stages in which the device runs the version, and is not confirmed to be healthy."""
 _AFTER_SUCCESS: Final = frozenset(
     {DeviceState.FAILED, DeviceState.ROLLED_BACK, DeviceState.SUPERSEDED}
 )
+
+SILENCE: Final = timedelta(hours=1)
+"""So long beyond its health window a device that runs the version may be silent."""
 
 WRONG_DIGEST: Final = "wrong_digest"
 """The code of a device that says it succeeded, but attests something else."""
@@ -115,7 +119,7 @@ class DeviceProgress:
             return Outcome.NOTHING if self.code in CIRCUMSTANCES else Outcome.BROKEN
         if self.state is DeviceState.ROLLED_BACK:
             return Outcome.BROKEN
-        if self.state is DeviceState.TIMED_OUT and self.reached in _RUNS_IT:
+        if self.state is DeviceState.TIMED_OUT and self.reached in RUNS_IT:
             return Outcome.BROKEN
         return Outcome.NOTHING
 

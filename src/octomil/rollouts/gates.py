@@ -7,57 +7,12 @@ alike, and counting each would make little evidence look like much (`mean_differ
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
 from epochly.inference.statistics import Moments, mean_difference
 from octomil.rollouts.evidence import Arm, Observation
 from octomil.rollouts.excess import Tally, is_above, is_below
+from octomil.rollouts.findings import Finding, Judgement, Verdict
 from octomil.rollouts.limits import Excess, Limits, spent_in
-
-
-class Verdict(StrEnum):
-    """What a gate says."""
-
-    PASS = "pass"  # noqa: S105 - no password
-    BREACH = "breach"
-    INCONCLUSIVE = "inconclusive"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What one gate says, and by what.
-
-    Attributes:
-        gate: `devices`, `errors` or `latency`.
-        devices: how many the new version's arm has.
-        candidate: the new version's share; of latencies, their geometric mean.
-        baseline: the old version's; None if there is none to compare with.
-        reason: the same in words.
-        is_waived: whether the step goes on without this gate, as it has too little to judge by.
-    """
-
-    gate: str
-    verdict: Verdict
-    devices: int
-    candidate: float | None
-    baseline: float | None
-    reason: str
-    is_waived: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What all gates say together: stop if one does, pass if all do that are not waived."""
-
-    verdict: Verdict
-    findings: tuple[Finding, ...]
-
-    @property
-    def reason(self) -> str:
-        """Why, in words: what the gates say that decided."""
-        asked = (each for each in self.findings if not each.is_waived)
-        return "; ".join(each.reason for each in asked if each.verdict is self.verdict)
 
 
 def judge(limits: Limits, observation: Observation, *, step: int, is_settled: bool) -> Judgement:

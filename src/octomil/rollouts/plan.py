@@ -47,6 +47,7 @@ class Plan:
         rollout_percentage: share of the fleet of the first step.
         target_percentage: share of the last one.
         increment_step: percentage points that each step adds; the last adds what is left.
+        health_window_s: seconds that a device must stay healthy after it took the version.
         dwell_s: seconds that all of a step is offered at least, before the next.
         patience_s: seconds without a verdict since the last offer, after which the rollout pauses
             for somebody to look; not below `dwell_s`.
@@ -67,6 +68,7 @@ class Plan:
     rollout_percentage: float = 10
     target_percentage: float = 100
     increment_step: float = 10
+    health_window_s: float = 300.0
     dwell_s: float = 900.0
     patience_s: float = 86_400.0
     is_automatic: bool = True
@@ -86,6 +88,7 @@ class Plan:
             )
         if increment == 0 and target > first:
             raise PlanError("increment_step must be above 0, or the target is never reached")
+        _check_wait("health_window_s", self.health_window_s)
         _check_wait("dwell_s", self.dwell_s)
         _check_wait("patience_s", self.patience_s)
         if self.patience_s < self.dwell_s:

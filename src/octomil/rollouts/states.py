@@ -22,7 +22,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from octomil.rollouts.gates import Judgement
+from octomil.rollouts.findings import Judgement
 
 CONTROLLER: Final = "controller"
 """The actor of what happens by itself."""

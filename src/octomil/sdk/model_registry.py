@@ -88,8 +88,9 @@ class ModelRegistry(ModelCalls, VersionCalls, FileCalls, AliasCalls):
         increment_step: float = 10,
         *,
         start_immediately: bool = True,
+        **options: Any,
     ) -> Record:
-        """Begin to bring a version to the devices, at once. Raises as `rollouts.create` does."""
+        """Begin to bring a version to the devices, at once; as `rollouts.create` does."""
         return self.rollouts.create(
             model_id,
             version,
@@ -97,6 +98,7 @@ class ModelRegistry(ModelCalls, VersionCalls, FileCalls, AliasCalls):
             target_percentage,
             increment_step,
             start_immediately=start_immediately,
+            **options,
         )
 
     def deploy_version(self, model_id: str, version: str, **options: Any) -> Record:

@@ -146,7 +146,8 @@ class Assignment:
         name: the model's, as the manifest has it.
         digest: of the version's manifest, `sha256:` and 64 hexadecimal digits.
         sequence: grows with every change; a device takes none smaller than the last it took.
-        signature: over the statement of all the rest (`registry.assignments`), as a DSSE payload.
+        signature: over the statement of all the rest and the device's id
+            (`registry.assignments`), as a DSSE payload.
     """
 
     model_id: str
@@ -165,6 +166,8 @@ class AssignmentsAnswer:
         updated: whether this answer is news to who has the `config_version` that the device named.
         config_version: of the plan that this answer comes from; grows with every change, and when a
             backup is restored; below 2^53.
+        assignments: what the device is to run, of each model that it is told something about; none
+            where nothing is news.
     """
 
     updated: bool

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Interval, MaxLen
+from annotated_types import Ge, Interval, Le, MaxLen
 
 from octomil.wire.numbers import EXACT, Flag
 from octomil.wire.texts import Identifier, Matches, Plain
@@ -12,11 +12,68 @@ AttestedStatus = Literal["active", "failed"]
 Percentage = Annotated[float, Interval(ge=0, le=100), EXACT]
 ManifestDigest = Annotated[str, Matches(r"^sha256:[0-9a-f]{64}$")]
 Message = Annotated[str, MaxLen(2000), Plain]
+FailureCode = Annotated[str, Matches(r"^[a-z][a-z_]{0,62}$")]
+Seconds = Annotated[float, Interval(ge=0, le=366 * 86_400), EXACT]
+Growth = Annotated[float, Interval(ge=1, le=100), EXACT]
+Excess = Annotated[float, Interval(ge=0, le=100), EXACT]
+Sample = Annotated[int, Ge(2), Le(10**9), EXACT]
+Share = Annotated[float, Interval(gt=0, lt=0.5), EXACT]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PacingRequest:
+    """How fast a version is offered inside a step; what is left out is as usual.
+
+    Attributes:
+        first_percentage: percentage points of the fleet that each step begins with.
+        growth: by what their number grows from wave to wave; 1 adds as many each time.
+        interval_s: seconds between two waves, at least.
+    """
+
+    first_percentage: Percentage | None = None
+    growth: Growth | None = None
+    interval_s: Seconds | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRequest:
+    """By how much a version may exceed the one before it; what is left out is as usual.
+
+    Attributes:
+        tolerated: a version within it is good.
+        unacceptable: a version beyond it is bad.
+        required: whether a step waits for evidence where there is none.
+    """
+
+    tolerated: Excess | None = None
+    unacceptable: Excess | None = None
+    required: Flag | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatesRequest:
+    """What the gates of a rollout measure by; what is left out is as usual.
+
+    Attributes:
+        devices: share of devices that cannot run the version, or do not stay healthy.
+        errors: share of requests that fail.
+        latency: mean latency, as a share of the old one.
+        minimum_sample: devices below which nothing passes by its weight.
+        sufficient_sample: devices that are enough for a verdict.
+        expected_failures: share of devices that fail where there is no version before.
+    """
+
+    devices: GateRequest | None = None
+    errors: GateRequest | None = None
+    latency: GateRequest | None = None
+    minimum_sample: Sample | None = None
+    sufficient_sample: Sample | None = None
+    expected_failures: Share | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutRequest:
-    """`POST /models/{id}/rollouts`.
+    """`POST /models/{id}/rollouts`; what is left out is as usual.
 
     Attributes:
         version: a published version's number.
@@ -24,6 +81,12 @@ class RolloutRequest:
         target_percentage: share to end with.
         increment_step: percentage points that each step adds.
         start_immediately: offer it now; else it is pending until it is started.
+        automatic: whether a step is taken as soon as the gates pass; else by hand alone.
+        health_window_s: seconds that a device must stay healthy after it took the version.
+        dwell_s: seconds that all of a step is offered at least, before the next.
+        patience_s: seconds without a verdict after which the rollout pauses.
+        pacing: how fast the version is offered inside a step.
+        gates: what the gates measure by.
     """
 
     version: Identifier
@@ -31,6 +94,49 @@ class RolloutRequest:
     target_percentage: Percentage = 100
     increment_step: Percentage = 10
     start_immediately: Flag = False
+    automatic: Flag = True
+    health_window_s: Seconds | None = None
+    dwell_s: Seconds | None = None
+    patience_s: Seconds | None = None
+    pacing: PacingRequest | None = None
+    gates: GatesRequest | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasonRequest:
+    """`POST …/start`, `/pause`, `/resume`, `/rollback`.
+
+    Attributes:
+        reason: why, for the history.
+    """
+
+    reason: Message | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdvanceRequest:
+    """`POST …/advance`.
+
+    Attributes:
+        custom_increment: percentage points to add instead of the plan's.
+        reason: why, for the history.
+    """
+
+    custom_increment: Percentage | None = None
+    reason: Message | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PercentageRequest:
+    """`POST …/update-percentage`.
+
+    Attributes:
+        percentage: the share of the devices that the version goes up to.
+        reason: why, for the history.
+    """
+
+    percentage: Percentage
+    reason: Message | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +145,17 @@ class RolloutView:
 
     Attributes:
         digest: of the version's manifest, `sha256:` and 64 hexadecimal digits.
-        status: pending, active, completed or rolled_back.
+        status: pending, active, paused, completed, rolled_back or failed.
+        step: 0 before the start, 1 for the first.
+        rollout_percentage: share of the devices that its step goes up to; before the start, that
+            the first goes up to.
+        offered_percentage: share that is offered the version so far.
+        target_percentage: share to end with.
+        increment_step: percentage points that each step adds.
+        automatic: whether a step is taken as soon as the gates pass.
         active_devices: how many attested that they run it.
         failed_devices: how many said that they cannot.
+        revision: one more for every change.
         created_at: RFC 3339 in UTC, as are the others.
     """
 
@@ -50,14 +164,111 @@ class RolloutView:
     version: str
     digest: str
     status: str
+    step: int
     rollout_percentage: float
+    offered_percentage: float
     target_percentage: float
     increment_step: float
+    automatic: bool
+    health_window_s: float
+    dwell_s: float
     active_devices: int
     failed_devices: int
+    revision: int
     created_at: str
     started_at: str | None
     completed_at: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingView:
+    """What one gate said.
+
+    Attributes:
+        gate: devices, errors or latency.
+        verdict: pass, breach or inconclusive.
+        devices: how many took the version and came to an end.
+        candidate: the new version's share; of latencies, their mean.
+        baseline: the old version's; null where there is none to compare with.
+        is_waived: whether the step goes on without this gate.
+    """
+
+    gate: str
+    verdict: str
+    devices: int
+    candidate: float | None
+    baseline: float | None
+    reason: str
+    is_waived: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransitionView:
+    """One change of a rollout.
+
+    Attributes:
+        action: start, widen, advance, set_percentage, pause, resume, complete, roll_back or fail.
+        from_status: where it stood.
+        status: where it stood then.
+        percentage: share that its step went up to then.
+        offered_percentage: share that was offered the version then.
+        at: RFC 3339 in UTC.
+        actor: who did it; `controller` if nobody.
+        reason: why.
+        evidence: what the gates said, if they were asked.
+    """
+
+    revision: int
+    action: str
+    from_status: str
+    status: str
+    step: int
+    percentage: float
+    offered_percentage: float
+    at: str
+    actor: str
+    reason: str
+    evidence: list[FindingView]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutDeviceView:
+    """Where a device stands with a rollout whose version it took.
+
+    Attributes:
+        state: confirming, succeeded, failed, timed_out or rolled_back.
+        code: why it failed, in one word.
+        since: when it came into its state, RFC 3339 in UTC, as is the other.
+        model_id: the rollout's.
+        version: what it attested last of this model, as are the following.
+    """
+
+    device_id: str
+    state: str
+    code: str | None
+    since: str
+    model_id: str
+    version: str | None
+    digest: str | None
+    status: str | None
+    message: str | None
+    attested_at: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockView:
+    """Whether a version may be rolled out.
+
+    Attributes:
+        is_blocked: whether it was rolled back for its health, and nobody has lifted that since.
+        reason: why it is blocked; else null.
+        since: RFC 3339 in UTC; null if it is not.
+    """
+
+    version: str
+    is_blocked: bool
+    reason: str | None
+    since: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +278,7 @@ class AttestationRequest:
     Attributes:
         digest: of the manifest of what it runs, or of what it could not run.
         status: `failed` if it could not, `message` says why.
+        code: the same in one word; that of a full disk or a lost network speaks not against it.
     """
 
     model_id: Identifier
@@ -74,6 +286,7 @@ class AttestationRequest:
     digest: ManifestDigest
     status: AttestedStatus = "active"
     message: Message | None = None
+    code: FailureCode | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +295,8 @@ class AttestationView:
 
     Attributes:
         attested_at: RFC 3339 in UTC.
+        confirmed_after_s: seconds after which it should look again and attest what it finds; null
+            where nobody waits for that.
     """
 
     device_id: str
@@ -91,3 +306,4 @@ class AttestationView:
     status: str
     message: str | None
     attested_at: str
+    confirmed_after_s: float | None = None

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from fastapi import APIRouter
 
 from octomil.control.api.aliases import aliases_router
+from octomil.control.api.attestations import attestations_router
 from octomil.control.api.audit import audit_router
 from octomil.control.api.blobs import blobs_router
+from octomil.control.api.blocks import blocks_router
 from octomil.control.api.bootstrap_tokens import bootstrap_tokens_router
 from octomil.control.api.device_auth import device_auth_router
 from octomil.control.api.devices import devices_router
@@ -49,6 +51,8 @@ ROUTERS: tuple[Callable[[ControlPlane], APIRouter], ...] = (
     aliases_router,
     webhooks_router,
     rollouts_router,
+    blocks_router,
+    attestations_router,
     federations_router,
     not_served_router,
 )

@@ -67,7 +67,7 @@ def devices_router(plane: ControlPlane) -> APIRouter:
         """Return what a device is to run."""
         await _require_device(plane, caller, device_id)
         plane.last_seen.note(device_id)
-        return plane.plans.answer(caller.organisation, config_version)
+        return plane.plans.answer(caller.organisation, device_id, config_version)
 
     return router
 

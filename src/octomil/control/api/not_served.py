@@ -14,25 +14,18 @@ from octomil.control.scopes import (
     DEVICES_READ,
     MODELS_READ,
     MODELS_WRITE,
-    ROLLOUTS_READ,
-    ROLLOUTS_WRITE,
     TRAINING_READ,
     TRAINING_WRITE,
 )
 from octomil.errors import NotImplementedYetError
 from octomil.wire.problems import Problem
 
-_MODEL, _ROLLOUT = "/models/{model_id}", "/models/{model_id}/rollouts/{rollout_id}"
+_MODEL = "/models/{model_id}"
 
 CALLS: Final[Mapping[tuple[str, str], str]] = {
     ("GET", f"{_MODEL}/optimized-config/{{device_type}}"): MODELS_READ,
     ("POST", f"{_MODEL}/optimize"): MODELS_READ,
     ("GET", f"{_MODEL}/compatibility"): MODELS_READ,
-    ("GET", f"{_ROLLOUT}/status-history"): ROLLOUTS_READ,
-    ("POST", f"{_ROLLOUT}/pause"): ROLLOUTS_WRITE,
-    ("POST", f"{_ROLLOUT}/resume"): ROLLOUTS_WRITE,
-    ("POST", f"{_ROLLOUT}/advance"): ROLLOUTS_WRITE,
-    ("POST", f"{_ROLLOUT}/update-percentage"): ROLLOUTS_WRITE,
     ("GET", "/training/{model_id}/status"): TRAINING_READ,
     ("POST", "/training/{model_id}/stop"): TRAINING_WRITE,
     ("POST", "/training/sessions"): TRAINING_WRITE,

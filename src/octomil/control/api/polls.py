@@ -62,7 +62,8 @@ class AssignmentPolls:
         if decision is not None and not decision.allowed:
             return None
         self._plane.last_seen.note(caller.device_id)
-        return self._plane.plans.encoded_answer(caller.organisation, version)
+        plans = self._plane.plans
+        return plans.encoded_answer(caller.organisation, caller.device_id, version)
 
 
 def _known_version(query: bytes) -> tuple[bool, int | None]:

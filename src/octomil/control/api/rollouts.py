@@ -1,51 +1,52 @@
-"""`/models/{id}/rollouts`, and what devices attest that they run."""
+"""`/models/{id}/rollouts`: begun, steered, looked at."""
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Security
 
-from octomil.control.api.callers import ITSELF, caller_dependency
+from octomil.control.api.callers import caller_dependency
 from octomil.control.api.json_bodies import StrictJsonRoute
-from octomil.control.api.not_served import NOT_SERVED
 from octomil.control.api.parameters import Limit, Offset, PathText
-from octomil.control.moments import shown, shown_or_none
+from octomil.control.api.rollout_views import rollout_device_view, rollout_view, transition_view
 from octomil.control.plane import ControlPlane
-from octomil.control.records import Attestation, Rollout, RolloutStatus
-from octomil.control.scopes import DEVICES_WRITE, ROLLOUTS_READ, ROLLOUTS_WRITE
+from octomil.control.records import Rollout
+from octomil.control.scopes import ROLLOUTS_READ, ROLLOUTS_WRITE
 from octomil.control.services.callers import Caller
-from octomil.registry.manifest import DIGEST_PREFIX
+from octomil.rollouts.states import RolloutState
 from octomil.wire.models import Deleted
 from octomil.wire.rollouts import (
-    AttestationRequest,
-    AttestationView,
+    AdvanceRequest,
+    PercentageRequest,
+    ReasonRequest,
+    RolloutDeviceView,
     RolloutRequest,
     RolloutView,
+    TransitionView,
 )
+
+_ALL, _ONE = "/models/{model_id}/rollouts", "/models/{model_id}/rollouts/{rollout_id}"
 
 
 def rollouts_router(plane: ControlPlane) -> APIRouter:
     """Return the routes."""
     router = APIRouter(tags=["rollouts"], route_class=StrictJsonRoute)
-    caller_of = caller_dependency(plane)
+    _add_reading(router, plane)
+    _add_ends(router, plane)
+    _add_steering(router, plane)
+    _add_changes_of_share(router, plane)
+    return router
+
+
+def _add_reading(router: APIRouter, plane: ControlPlane) -> None:
+    reader = Security(caller_dependency(plane), scopes=[ROLLOUTS_READ])
     service, threads = plane.rollouts, plane.threads
 
-    @router.post("/models/{model_id}/rollouts", status_code=201, responses=NOT_SERVED)
-    async def create(
-        model_id: PathText,
-        body: RolloutRequest,
-        caller: Annotated[Caller, Security(caller_of, scopes=[ROLLOUTS_WRITE])],
-    ) -> RolloutView:
-        """Begin to bring a published version to the devices."""
-        rollout = await threads.write(service.create, caller, model_id, body)
-        await threads.afterwards(service.refresh)
-        return view_of(rollout)
-
-    @router.get("/models/{model_id}/rollouts")
+    @router.get(_ALL)
     async def list_all(
         model_id: PathText,
-        caller: Annotated[Caller, Security(caller_of, scopes=[ROLLOUTS_READ])],
-        status_filter: RolloutStatus | None = None,
+        caller: Annotated[Caller, reader],
+        status_filter: RolloutState | None = None,
         limit: Limit = 100,
         offset: Offset = 0,
     ) -> Sequence[RolloutView]:
@@ -53,106 +54,154 @@ def rollouts_router(plane: ControlPlane) -> APIRouter:
         found = await threads.read(
             service.list, caller, model_id, status_filter, limit=limit, offset=offset
         )
-        return [view_of(*each) for each in found]
+        return [rollout_view(*each) for each in found]
 
-    @router.get("/models/{model_id}/rollouts/active")
+    @router.get(f"{_ALL}/active")
     async def list_active(
-        model_id: PathText, caller: Annotated[Caller, Security(caller_of, scopes=[ROLLOUTS_READ])]
+        model_id: PathText, caller: Annotated[Caller, reader]
     ) -> Sequence[RolloutView]:
         """Return a model's rollouts under way."""
-        found = await threads.read(service.list, caller, model_id, RolloutStatus.ACTIVE, limit=1)
-        return [view_of(*each) for each in found]
+        found = await threads.read(service.list, caller, model_id, RolloutState.ACTIVE, limit=1)
+        return [rollout_view(*each) for each in found]
 
-    @router.get("/models/{model_id}/rollouts/{rollout_id}")
+    @router.get(_ONE)
     async def get(
-        model_id: PathText,
-        rollout_id: PathText,
-        caller: Annotated[Caller, Security(caller_of, scopes=[ROLLOUTS_READ])],
+        model_id: PathText, rollout_id: PathText, caller: Annotated[Caller, reader]
     ) -> RolloutView:
         """Return a rollout, with how many devices run its version."""
-        return view_of(*await threads.read(service.get, caller, model_id, rollout_id))
+        return rollout_view(*await threads.read(service.get, caller, model_id, rollout_id))
 
-    @router.post("/models/{model_id}/rollouts/{rollout_id}/start")
-    async def start(
+    @router.get(f"{_ONE}/status-history")
+    async def history(
         model_id: PathText,
         rollout_id: PathText,
-        caller: Annotated[Caller, Security(caller_of, scopes=[ROLLOUTS_WRITE])],
-    ) -> RolloutView:
-        """Offer a pending rollout's version to the devices."""
-        rollout = await threads.write(service.start, caller, model_id, rollout_id)
-        await threads.afterwards(service.refresh)
-        return view_of(rollout)
+        caller: Annotated[Caller, reader],
+        limit: Limit = 100,
+        offset: Offset = 0,
+    ) -> Sequence[TransitionView]:
+        """Return what happened to a rollout, oldest first: who, when, why, by what evidence."""
+        found = await threads.read(
+            service.history, caller, model_id, rollout_id, limit=limit, offset=offset
+        )
+        return [transition_view(each) for each in found]
 
-    @router.get("/models/{model_id}/rollouts/{rollout_id}/affected-devices")
+    @router.get(f"{_ONE}/affected-devices")
     async def affected(
         model_id: PathText,
         rollout_id: PathText,
-        caller: Annotated[Caller, Security(caller_of, scopes=[ROLLOUTS_READ])],
+        caller: Annotated[Caller, reader],
         limit: Limit = 100,
         offset: Offset = 0,
-    ) -> Sequence[AttestationView]:
-        """Return what devices attested about a rollout's version."""
+    ) -> Sequence[RolloutDeviceView]:
+        """Return the devices that took a rollout's version, and where they stand with it."""
         found = await threads.read(
             service.affected, caller, model_id, rollout_id, limit=limit, offset=offset
         )
-        return [attestation_view_of(each) for each in found]
+        return [rollout_device_view(model_id, *each) for each in found]
 
-    @router.delete("/models/{model_id}/rollouts/{rollout_id}")
+
+def _add_ends(router: APIRouter, plane: ControlPlane) -> None:
+    writer = Security(caller_dependency(plane), scopes=[ROLLOUTS_WRITE])
+    service, threads = plane.rollouts, plane.threads
+
+    @router.post(_ALL, status_code=201)
+    async def create(
+        model_id: PathText, body: RolloutRequest, caller: Annotated[Caller, writer]
+    ) -> RolloutView:
+        """Begin to bring a published version to the devices."""
+        return await _done(plane, service.create, caller, model_id, body)
+
+    @router.delete(_ONE)
     async def delete(
         model_id: PathText,
         rollout_id: PathText,
-        caller: Annotated[Caller, Security(caller_of, scopes=[ROLLOUTS_WRITE])],
+        caller: Annotated[Caller, writer],
         force: bool = False,
     ) -> Deleted:
         """Remove a rollout; devices are told to run what was rolled out before it."""
         await threads.write(service.delete, caller, model_id, rollout_id, force=force)
-        await threads.afterwards(service.refresh)
+        await threads.afterwards(plane.offers.refresh)
         return Deleted(id=rollout_id)
 
-    @router.post("/devices/{device_id}/attestations")
-    async def attest(
-        device_id: PathText,
-        body: AttestationRequest,
-        caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_WRITE, ITSELF])],
-    ) -> AttestationView:
-        """Take a device's word for what it runs."""
-        return attestation_view_of(await threads.write(service.attest, caller, device_id, body))
 
-    return router
+def _add_steering(router: APIRouter, plane: ControlPlane) -> None:
+    """Add what needs no more than a reason."""
+    writer = Security(caller_dependency(plane), scopes=[ROLLOUTS_WRITE])
+    service = plane.rollouts
+
+    @router.post(f"{_ONE}/start")
+    async def start(
+        model_id: PathText,
+        rollout_id: PathText,
+        caller: Annotated[Caller, writer],
+        body: ReasonRequest | None = None,
+    ) -> RolloutView:
+        """Offer a pending rollout's version to the first devices."""
+        return await _done(plane, service.start, caller, model_id, rollout_id, _why(body))
+
+    @router.post(f"{_ONE}/pause")
+    async def pause(
+        model_id: PathText,
+        rollout_id: PathText,
+        caller: Annotated[Caller, writer],
+        body: ReasonRequest | None = None,
+    ) -> RolloutView:
+        """Offer the version to nobody new; who has it keeps it."""
+        return await _done(plane, service.pause, caller, model_id, rollout_id, _why(body))
+
+    @router.post(f"{_ONE}/resume")
+    async def resume(
+        model_id: PathText,
+        rollout_id: PathText,
+        caller: Annotated[Caller, writer],
+        body: ReasonRequest | None = None,
+    ) -> RolloutView:
+        """Go on after a pause."""
+        return await _done(plane, service.resume, caller, model_id, rollout_id, _why(body))
+
+    @router.post(f"{_ONE}/rollback")
+    async def roll_back(
+        model_id: PathText,
+        rollout_id: PathText,
+        caller: Annotated[Caller, writer],
+        body: ReasonRequest | None = None,
+    ) -> RolloutView:
+        """Take the version from every device; each goes back to what was rolled out before."""
+        return await _done(plane, service.roll_back, caller, model_id, rollout_id, _why(body))
 
 
-def view_of(rollout: Rollout, devices: tuple[int, int] = (0, 0)) -> RolloutView:
-    """Return a rollout as the API shows it.
+def _add_changes_of_share(router: APIRouter, plane: ControlPlane) -> None:
+    writer = Security(caller_dependency(plane), scopes=[ROLLOUTS_WRITE])
+    service = plane.rollouts
 
-    Args:
-        rollout: what to show.
-        devices: how many run its version, and how many cannot.
-    """
-    return RolloutView(
-        id=rollout.id,
-        model_id=rollout.model_id,
-        version=rollout.number,
-        digest=DIGEST_PREFIX + rollout.digest,
-        status=rollout.status,
-        rollout_percentage=rollout.rollout_percentage,
-        target_percentage=rollout.target_percentage,
-        increment_step=rollout.increment_step,
-        active_devices=devices[0],
-        failed_devices=devices[1],
-        created_at=shown(rollout.created_at),
-        started_at=shown_or_none(rollout.started_at),
-        completed_at=shown_or_none(rollout.completed_at),
-    )
+    @router.post(f"{_ONE}/advance")
+    async def advance(
+        model_id: PathText,
+        rollout_id: PathText,
+        caller: Annotated[Caller, writer],
+        body: AdvanceRequest | None = None,
+    ) -> RolloutView:
+        """Take the next step, whatever the gates say; of the last step, complete the rollout."""
+        wanted = body or AdvanceRequest()
+        return await _done(plane, service.advance, caller, model_id, rollout_id, wanted)
+
+    @router.post(f"{_ONE}/update-percentage")
+    async def update_percentage(
+        model_id: PathText,
+        rollout_id: PathText,
+        body: PercentageRequest,
+        caller: Annotated[Caller, writer],
+    ) -> RolloutView:
+        """Let the rollout go up to another share of the devices; less takes it from some."""
+        return await _done(plane, service.set_percentage, caller, model_id, rollout_id, body)
 
 
-def attestation_view_of(attestation: Attestation) -> AttestationView:
-    """Return an attestation as the API shows it."""
-    return AttestationView(
-        device_id=attestation.device_id,
-        model_id=attestation.model_id,
-        version=attestation.number,
-        digest=DIGEST_PREFIX + attestation.digest,
-        status="active" if attestation.is_active else "failed",
-        message=attestation.message,
-        attested_at=shown(attestation.attested_at),
-    )
+async def _done(plane: ControlPlane, act: Callable[..., Rollout], *arguments: Any) -> RolloutView:
+    """Do something to a rollout, and tell the devices of it before the caller hears of it."""
+    rollout = await plane.threads.write(act, *arguments)
+    await plane.threads.afterwards(plane.offers.refresh)
+    return rollout_view(rollout)
+
+
+def _why(body: ReasonRequest | None) -> str:
+    return body.reason or "" if body is not None else ""

@@ -32,7 +32,7 @@ def signing_keys_router(plane: ControlPlane) -> APIRouter:
         """Let a new key sign from now on, endorsed by the one that did so far."""
         key = await plane.threads.write(service.rotate, caller)
         await plane.threads.afterwards(plane.store.scrub)  # the old one's private part
-        await plane.threads.afterwards(plane.rollouts.refresh)
+        await plane.threads.afterwards(plane.offers.refresh)
         return key
 
     return router

@@ -80,9 +80,14 @@ def _line(plane: ControlPlane, caller: Caller, model: Model) -> ModelLine:
             rollout=rollout,
             active=active,
             failed=failed,
-            attestations=plane.rollouts.affected(caller, model.id, rollout.id, limit=_ATTESTED),
+            attestations=_attested(plane, caller, rollout),
         )
         for rollout, (active, failed) in found
     ]
     versions = plane.versions.list(caller, model.id, state=None, limit=_VERSIONS, offset=0)
     return ModelLine(model=model, versions=versions, rollouts=rollouts)
+
+
+def _attested(plane: ControlPlane, caller: Caller, rollout: Rollout) -> Sequence[Attestation]:
+    found = plane.rollouts.affected(caller, rollout.model_id, rollout.id, limit=_ATTESTED)
+    return [said for _, said in found if said is not None and said.digest == rollout.digest]

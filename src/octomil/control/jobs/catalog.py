@@ -1,19 +1,17 @@
 """Every job, and how often it runs. A new one is one function and one line here."""
 
-import logging
 from collections.abc import Mapping
 from functools import partial
 
-from octomil.control.jobs import webhooks
+from octomil.control.jobs import rollouts, webhooks
 from octomil.control.jobs.timers import Job
 from octomil.control.plane import ControlPlane
 from octomil.control.services.access_tokens import REFRESHED_S
 from octomil.control.services.garbage import COLLECTED_EVERY_S
 from octomil.control.services.last_seen import FLUSHED_S, LastSeen
 from octomil.control.services.leftovers import DROPPED_EVERY_S
-from octomil.control.services.rollouts import REFRESHED_S as PLANNED_S
-
-_log = logging.getLogger("octomil.control")
+from octomil.control.services.offers import REFRESHED_S as PLANNED_S
+from octomil.control.services.orchestration import STEERED_S
 
 
 def jobs_of(plane: ControlPlane) -> Mapping[str, tuple[float, Job]]:
@@ -25,7 +23,7 @@ def jobs_of(plane: ControlPlane) -> Mapping[str, tuple[float, Job]]:
         "collect garbage": (COLLECTED_EVERY_S, partial(collect_garbage, plane)),
         "drop what has ended": (DROPPED_EVERY_S, partial(drop_leftovers, plane)),
         "read what was revoked": (REFRESHED_S, partial(read_revocations, plane)),
-        "complete rollouts": (PLANNED_S, partial(complete_rollouts, plane)),
+        "steer rollouts": (STEERED_S, partial(rollouts.steer, plane)),
         "read plans": (PLANNED_S, partial(read_plans, plane)),
     }
 
@@ -65,16 +63,6 @@ async def drop_leftovers(plane: ControlPlane) -> None:
         pass
 
 
-async def complete_rollouts(plane: ControlPlane) -> None:
-    """Complete the rollouts that every device attests; one that cannot be holds up no other."""
-    for rollout in await plane.threads.read(plane.completion.under_way):
-        try:
-            if await plane.threads.read(plane.completion.is_complete, rollout):
-                await plane.threads.write(plane.completion.complete, rollout)
-        except Exception:  # noqa: BLE001 - logged, and the next run may do better
-            _log.exception("whether the rollout %s is complete could not be told", rollout.id)
-
-
 async def read_plans(plane: ControlPlane) -> None:
     """Learn what other replicas tell devices to run."""
-    await plane.threads.read(plane.rollouts.refresh)
+    await plane.threads.read(plane.offers.refresh)

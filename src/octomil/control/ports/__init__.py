@@ -14,7 +14,13 @@ from octomil.control.ports.leftovers import Leftovers
 from octomil.control.ports.limits import LimitsUnavailableError, SharedLimits
 from octomil.control.ports.registry import Aliases, Lineage, ManifestKeys, Models, Versions
 from octomil.control.ports.requests import IdempotencyKeys
-from octomil.control.ports.rollouts import Attestations, Offers, Rollouts
+from octomil.control.ports.rollouts import (
+    Attestations,
+    Offers,
+    RolloutDevices,
+    Rollouts,
+    Rulings,
+)
 from octomil.control.ports.store import (
     OutcomeUnknownError,
     Store,
@@ -55,7 +61,9 @@ __all__ = [
     "Offers",
     "Outbox",
     "OutcomeUnknownError",
+    "RolloutDevices",
     "Rollouts",
+    "Rulings",
     "SharedLimits",
     "Spool",
     "Store",

@@ -16,6 +16,9 @@ class Devices(Protocol):
     def get(self, device_id: str) -> Device | None:
         """Return a device by its id."""
 
+    def count(self) -> int:
+        """Return how many there are."""
+
     def find(self, identifier: str) -> Device | None:
         """Return a device by what it calls itself."""
 

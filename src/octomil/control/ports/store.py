@@ -12,7 +12,13 @@ from octomil.control.ports.files import BlobLedger, Blobs, Uploads
 from octomil.control.ports.leftovers import Leftovers
 from octomil.control.ports.registry import Aliases, Lineage, ManifestKeys, Models, Versions
 from octomil.control.ports.requests import IdempotencyKeys
-from octomil.control.ports.rollouts import Attestations, Offers, Rollouts
+from octomil.control.ports.rollouts import (
+    Attestations,
+    Offers,
+    RolloutDevices,
+    Rollouts,
+    Rulings,
+)
 from octomil.control.ports.webhooks import Deliveries, Outbox, Webhooks
 from octomil.control.records import (
     ApiKey,
@@ -97,6 +103,14 @@ class Transaction(Protocol):
         """The rollouts."""
 
     @property
+    def rollout_devices(self) -> RolloutDevices:
+        """Where devices stand with rollouts."""
+
+    @property
+    def rulings(self) -> Rulings:
+        """Which versions must not be rolled out."""
+
+    @property
     def attestations(self) -> Attestations:
         """What devices attest that they run."""
 
@@ -133,7 +147,7 @@ class SystemTransaction(Protocol):
 
     @property
     def offers(self) -> Offers:
-        """What all devices are to run."""
+        """The rollouts of all organisations."""
 
     @property
     def leftovers(self) -> Leftovers:

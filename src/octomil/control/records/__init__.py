@@ -27,7 +27,7 @@ from octomil.control.records.registry import (
     VersionFile,
 )
 from octomil.control.records.requests import KeptAnswer, RequestKey
-from octomil.control.records.rollouts import Attestation, Rollout, RolloutStatus
+from octomil.control.records.rollouts import Attestation, Rollout, RolloutDevice
 from octomil.control.records.webhooks import Delivery, DeliveryState, Event, Webhook
 
 __all__ = [
@@ -54,7 +54,7 @@ __all__ = [
     "RequestKey",
     "Revocation",
     "Rollout",
-    "RolloutStatus",
+    "RolloutDevice",
     "SignedManifest",
     "SigningSecret",
     "SpooledFile",

@@ -1,25 +1,11 @@
 """Rollouts, and what devices attest that they run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 
-
-class RolloutStatus(StrEnum):
-    """Where a rollout stands."""
-
-    PENDING = "pending"
-    ACTIVE = "active"
-    COMPLETED = "completed"
-    ROLLED_BACK = "rolled_back"
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it may still change by itself."""
-        return self in OPEN
-
-
-OPEN = frozenset({RolloutStatus.PENDING, RolloutStatus.ACTIVE})
+from octomil.rollouts.device_states import DeviceProgress
+from octomil.rollouts.plan import Plan
+from octomil.rollouts.states import Progress, RolloutState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,29 +13,49 @@ class Rollout:
     """A version's way to the devices.
 
     Attributes:
+        ordinal: 1 for the first of its model; a later one wins over those before it.
         number: the version's.
         digest: of its manifest, 64 hexadecimal digits.
-        is_offered: whether devices are told to run it; of each model, one rollout at most is.
-        revision: 1 at first, and one more for every change.
+        plan: what it is to do.
+        progress: where it stands; its revision is one more for every change.
         deleted_at: None while it is shown.
     """
 
     id: str
     organisation: str
     model_id: str
+    ordinal: int
     version_id: str
     number: str
     digest: str
-    status: RolloutStatus
-    rollout_percentage: float
-    target_percentage: float
-    increment_step: float
-    is_offered: bool = False
-    revision: int = 1
+    plan: Plan = field(default_factory=Plan)
+    progress: Progress = field(default_factory=Progress)
     created_at: datetime
     started_at: datetime | None = None
     completed_at: datetime | None = None
     deleted_at: datetime | None = None
+
+    @property
+    def state(self) -> RolloutState:
+        """Where it stands, in one word."""
+        return self.progress.state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutDevice:
+    """Where a device stands with a rollout whose version it took.
+
+    Attributes:
+        taken_at: when the control plane first heard that it runs the version, or cannot.
+        is_counted: whether it is evidence: it attested what it ran before, and was healthy.
+    """
+
+    organisation: str
+    rollout_id: str
+    device_id: str
+    progress: DeviceProgress
+    taken_at: datetime
+    is_counted: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +65,8 @@ class Attestation:
     Attributes:
         digest: of the manifest of the version, 64 hexadecimal digits.
         is_active: whether it runs; else `message` says why it cannot.
+        attested_at: when it said so last.
+        since: when it said so first, of this digest, with nothing else in between.
     """
 
     organisation: str
@@ -69,3 +77,4 @@ class Attestation:
     is_active: bool
     message: str | None
     attested_at: datetime
+    since: datetime

@@ -1,66 +1,141 @@
-"""What devices are to run: plans in memory, one for each organisation, read by every poll."""
+"""What devices are to run: plans in memory, one for each organisation, read by every poll.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+A poll asks no database: who is in a rollout is told by its share and the device's place in it.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
 from octomil.control.plan_numbers import is_news
+from octomil.registry.assignments import PAYLOAD_TYPE, statement
+from octomil.registry.signatures import Signer
+from octomil.rollouts.buckets import PLACES, place_behind
 from octomil.wire.devices import Assignment, AssignmentsAnswer
+from octomil.wire.versions import SignatureView
 
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """What one rollout offers to its share of the devices.
+
+    Attributes:
+        salt: what is hashed before each device's id (`buckets.salt_prefix`).
+        limit: devices whose place is below it are in.
+        version: what they are to run; `digest` is its manifest's, with `sha256:`.
+        is_held: whether nobody new is to take it: who is in is told nothing about the model, so
+            that whoever has begun goes on, and whoever has not stays with what it runs.
+    """
+
+    salt: bytes
+    limit: int
+    version: str
+    digest: str
+    is_held: bool = False
+
+    def includes(self, raw_id: bytes) -> bool:
+        """Tell whether a device, by its id in UTF-8, is in."""
+        return self.limit == PLACES or place_behind(self.salt, raw_id) < self.limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelLayers:
+    """What the devices are to run of a model: each, what the first layer that it is in says."""
+
+    model_id: str
+    name: str
+    layers: Sequence[Layer]
+
+    def of(self, raw_id: bytes) -> Layer | None:
+        """Return what a device, by its id in UTF-8, is told; None if nothing."""
+        found = next((each for each in self.layers if each.includes(raw_id)), None)
+        return None if found is None or found.is_held else found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanKey:
+    """What an organisation's assignments are signed with; told from others by its id."""
+
+    id: str
+    signer: Signer = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetPlan:
     """What an organisation's devices are to run.
 
     Attributes:
-        version: grows with every change (`plan_numbers`); 0 while nothing was ever planned.
-        assignments: what every device runs.
-        key_id: of the key that signed them; None where there are none.
+        number: grows with every change (`plan_numbers`); 0 while nothing was ever planned.
+        key: None while nothing was ever published, so that there is nothing to run.
     """
 
-    version: int = 0
-    assignments: tuple[Assignment, ...] = ()
-    key_id: str | None = None
+    number: int = 0
+    models: Sequence[ModelLayers] = ()
+    key: PlanKey | None = None
+
+    def assignments(self, device_id: str) -> list[Assignment]:
+        """Return what a device is to run, signed for it alone."""
+        if self.key is None:
+            return []
+        raw_id = device_id.encode()
+        told = ((each, each.of(raw_id)) for each in self.models)
+        return [self._signed(self.key, device_id, model, layer) for model, layer in told if layer]
+
+    def _signed(self, key: PlanKey, device_id: str, model: ModelLayers, layer: Layer) -> Assignment:
+        said = {
+            "model_id": model.model_id,
+            "name": model.name,
+            "version": layer.version,
+            "digest": layer.digest,
+        }
+        payload = statement(device_id=device_id, **said, sequence=self.number)
+        signature = base64.b64encode(key.signer.sign(PAYLOAD_TYPE, payload)).decode()
+        shown = SignatureView(keyid=key.id, sig=signature)
+        return Assignment(**said, sequence=self.number, signature=shown)
 
 
-_NOTHING = Plan()
+_NOTHING = FleetPlan()
 
 
 class Plans:
     """The present plan of each organisation; replaced as a whole, never changed."""
 
     def __init__(self) -> None:
-        self._plans: Mapping[str, Plan] = {}
+        self._plans: Mapping[str, FleetPlan] = {}
         self._epoch = 0
 
-    def replace(self, plans: Mapping[str, Plan], epoch: int = 0) -> None:
+    def replace(self, plans: Mapping[str, FleetPlan], epoch: int = 0) -> None:
         """Put other plans in place of all, whose numbers count within an epoch."""
         self._plans, self._epoch = dict(plans), epoch
 
-    def of(self, organisation: str) -> Plan:
+    def of(self, organisation: str) -> FleetPlan:
         """Return what an organisation's devices are to run."""
         return self._plans.get(organisation, _NOTHING)
 
-    def answer(self, organisation: str, known_version: int | None) -> AssignmentsAnswer:
-        """Return what a device of an organisation is told.
+    def answer(
+        self, organisation: str, device_id: str, known_number: int | None
+    ) -> AssignmentsAnswer:
+        """Return what a device is told.
 
         Args:
             organisation: the device's.
-            known_version: the plan that the device says it has; None if it does not say.
+            device_id: the device.
+            known_number: of the plan that the device says it has; None if it does not say.
         """
         plan = self.of(organisation)
-        changed = is_news(plan.version, known_version or 0, self._epoch)
+        changed = is_news(plan.number, known_number or 0, self._epoch)
         return AssignmentsAnswer(
             updated=changed,
-            config_version=plan.version,
+            config_version=plan.number,
             assignments_changed=changed,
             rollouts_changed=changed,
-            assignments=list(plan.assignments),
+            assignments=plan.assignments(device_id) if changed else [],
         )
 
-    def encoded_answer(self, organisation: str, known_version: int | None) -> bytes:
+    def encoded_answer(self, organisation: str, device_id: str, known_number: int | None) -> bytes:
         """Return the same as JSON."""
-        return _encode(self.answer(organisation, known_version))
+        return _encode(self.answer(organisation, device_id, known_number))

@@ -17,11 +17,7 @@ def _children(tx: Transaction, version: Version) -> list[str]:
 
 
 def _rollouts(tx: Transaction, version: Version) -> list[str]:
-    needing = {rollout.id for rollout in tx.rollouts.of_version(version.id)}
-    before = tx.rollouts.last_completed(version.model_id)
-    if before is not None and before.version_id == version.id:  # a rollback returns to it
-        needing.add(before.id)
-    return [f"the rollout {rollout_id}" for rollout_id in sorted(needing)]
+    return [f"the rollout {rollout.id}" for rollout in tx.rollouts.of_version(version.id)]
 
 
 NEEDS: Sequence[Callable[[Transaction, Version], list[str]]] = (_aliases, _children, _rollouts)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, func, select, update
 
 from octomil.control.records import Device, DeviceFilter, Profile, Revocation
 from octomil.control.stores.device_lists import device_page, tags_of, write_tags
@@ -55,6 +55,11 @@ class DeviceRows:
     def get(self, device_id: str) -> Device | None:
         """Return a device by its id."""
         return self._one(devices.c.id == device_id)
+
+    def count(self) -> int:
+        """Return how many there are."""
+        query = select(func.count()).select_from(devices).where(self._own)
+        return int(self._connection.execute(query).scalar_one())
 
     def find(self, identifier: str) -> Device | None:
         """Return a device by what it calls itself."""

@@ -1,6 +1,7 @@
-"""Rollouts, and what devices attest that they run."""
+"""Rollouts, and what changed them."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -11,22 +12,30 @@ from sqlalchemy import (
     Connection,
     Float,
     ForeignKey,
+    FromClause,
     Index,
     Select,
     Table,
     func,
+    insert,
     select,
     update,
 )
 
-from octomil.control.records import Attestation, ManifestKey, Rollout, RolloutStatus
-from octomil.control.records.rollouts import OPEN
-from octomil.control.stores.columns import PLAIN_TEXT, Moment
-from octomil.control.stores.device_table import devices
+from octomil.control.records import ManifestKey, Rollout
+from octomil.control.stores.columns import PLAIN_TEXT, JsonText, Moment
 from octomil.control.stores.manifest_keys import signing_keys_of
 from octomil.control.stores.models import models
-from octomil.control.stores.schema import insert_new, metadata, upsert
+from octomil.control.stores.rollout_values import (
+    progress_row,
+    rollout_of,
+    row_of,
+    transition_json,
+    transition_of,
+)
+from octomil.control.stores.schema import insert_new, metadata
 from octomil.control.stores.versions import versions
+from octomil.rollouts.states import RolloutState, Transition
 
 rollouts = Table(
     "rollouts",
@@ -34,52 +43,55 @@ rollouts = Table(
     Column("id", PLAIN_TEXT, primary_key=True),
     Column("organisation", PLAIN_TEXT, ForeignKey("organisations.id"), nullable=False),
     Column("model_id", PLAIN_TEXT, nullable=False),
+    Column("ordinal", BigInteger, nullable=False),
     Column("version_id", PLAIN_TEXT, nullable=False),
     Column("number", PLAIN_TEXT, nullable=False),
     Column("digest", PLAIN_TEXT, nullable=False),
-    Column("status", PLAIN_TEXT, nullable=False),
-    Column("rollout_percentage", Float, nullable=False),
-    Column("target_percentage", Float, nullable=False),
-    Column("increment_step", Float, nullable=False),
+    Column("plan", JsonText, nullable=False),
+    Column("state", PLAIN_TEXT, nullable=False),
+    Column("step", BigInteger, nullable=False),
+    Column("base_percentage", Float, nullable=False),
+    Column("percentage", Float, nullable=False),
+    Column("offered_percentage", Float, nullable=False),
+    Column("began_at", Moment),
+    Column("widened_at", Moment),
     Column("is_open", Boolean, nullable=False),
-    Column("is_offered", Boolean, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("started_at", Moment),
     Column("completed_at", Moment),
     Column("deleted_at", Moment),
-    Index("ix_rollouts_organisation_model_id", "organisation", "model_id"),
+    Index("ix_rollouts_organisation_model_id_ordinal", "organisation", "model_id", "ordinal"),
     Index("ix_rollouts_version_id", "version_id"),
 )
 """What happened; a row stays when its model or version is deleted, and so does its revision."""
 
-for _name in ("is_open", "is_offered"):  # one of each model at most
-    Index(
-        f"uq_rollouts_model_id_{_name}",
-        rollouts.c.model_id,
-        unique=True,
-        sqlite_where=rollouts.c[_name],
-        postgresql_where=rollouts.c[_name],
-    )
-
-attestations = Table(
-    "attestations",
-    metadata,
-    Column("device_id", PLAIN_TEXT, ForeignKey("devices.id"), primary_key=True),
-    Column("model_id", PLAIN_TEXT, primary_key=True),
-    Column("organisation", PLAIN_TEXT, ForeignKey("organisations.id"), nullable=False),
-    Column("number", PLAIN_TEXT, nullable=False),
-    Column("digest", PLAIN_TEXT, nullable=False),
-    Column("is_active", Boolean, nullable=False),
-    Column("message", PLAIN_TEXT),
-    Column("attested_at", Moment, nullable=False),
-    Index("ix_attestations_model_id_digest", "model_id", "digest"),
+Index(
+    "uq_rollouts_model_id_is_open",  # one of each model at most
+    rollouts.c.model_id,
+    unique=True,
+    sqlite_where=rollouts.c.is_open,
+    postgresql_where=rollouts.c.is_open,
 )
 
-_FIELDS = tuple(Rollout.__dataclass_fields__)
-_ATTESTED = tuple(Attestation.__dataclass_fields__)
+rollout_transitions = Table(
+    "rollout_transitions",
+    metadata,
+    Column("rollout_id", PLAIN_TEXT, ForeignKey("rollouts.id"), primary_key=True),
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("organisation", PLAIN_TEXT, ForeignKey("organisations.id"), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("transition", JsonText, nullable=False),
+)
+"""The history: each row is what led to its revision."""
+
+_STEERED = (RolloutState.ACTIVE, RolloutState.PAUSED)
+_STANDING = (*_STEERED, RolloutState.COMPLETED)
+_ALL = 100.0
+_NAMED = 500  # organisations that a query names; of more, all are read
+
 _SHOWN = rollouts.c.deleted_at.is_(None)
-_COLUMNS = [rollouts.c[name] for name in _FIELDS]
+_COLUMNS = [*rollouts.c]
 
 
 class RolloutRows:
@@ -90,154 +102,159 @@ class RolloutRows:
         self._own = rollouts.c.organisation == organisation
         self._organisation = organisation
 
+    def next_ordinal(self, model_id: str) -> int:
+        """Return the ordinal of a model's next rollout; deleted ones count."""
+        query = select(func.max(rollouts.c.ordinal))
+        found = self._connection.execute(query.where(self._own, rollouts.c.model_id == model_id))
+        return (found.scalar_one() or 0) + 1
+
     def add(self, rollout: Rollout) -> bool:
         """Add a rollout; return False, and change nothing, if its model has an open one."""
-        row = {name: getattr(rollout, name) for name in _FIELDS}
-        row |= {"organisation": self._organisation, "is_open": rollout.status.is_open}
+        row = row_of(rollout) | {"organisation": self._organisation}
         return insert_new(self._connection, rollouts, row)
 
     def get(self, model_id: str, rollout_id: str) -> Rollout | None:
         """Return a rollout that is not deleted."""
-        return self._one(rollouts.c.model_id == model_id, rollouts.c.id == rollout_id, _SHOWN)
+        found = self._found(rollouts.c.model_id == model_id, rollouts.c.id == rollout_id, _SHOWN)
+        return found[0] if found else None
 
     def list(
-        self, model_id: str, status: RolloutStatus | None, *, limit: int, offset: int = 0
+        self, model_id: str, state: RolloutState | None, *, limit: int, offset: int = 0
     ) -> Sequence[Rollout]:
         """Return a model's rollouts that are not deleted, newest first."""
-        query = select(*_COLUMNS).where(self._own, rollouts.c.model_id == model_id, _SHOWN)
-        if status is not None:
-            query = query.where(rollouts.c.status == status)
-        newest = query.order_by(rollouts.c.id.desc()).limit(limit).offset(offset)
-        return _found(self._connection, newest)
+        query = self._query(rollouts.c.model_id == model_id, _SHOWN)
+        if state is not None:
+            query = query.where(rollouts.c.state == state)
+        newest = query.order_by(rollouts.c.ordinal.desc()).limit(limit).offset(offset)
+        return _rollouts(self._connection, newest)
 
     def of_version(self, version_id: str) -> Sequence[Rollout]:
-        """Return the rollouts that need a version: the open ones, and the one it is offered by."""
-        return self._needing(rollouts.c.version_id == version_id)
+        """Return the rollouts that need a version: open ones, layers, and what is next below."""
+        needs_it = rollouts.c.is_open | _is_layer(at_most_covered=1)
+        return self._found(rollouts.c.version_id == version_id, needs_it)
 
     def of_model(self, model_id: str) -> Sequence[Rollout]:
-        """Return the rollouts that need a model: the open ones, and the one that is offered."""
-        return self._needing(rollouts.c.model_id == model_id)
+        """Return the rollouts that need a model: the open ones, and its layers."""
+        return self._found(rollouts.c.model_id == model_id, rollouts.c.is_open | _is_layer())
 
-    def change(self, rollout: Rollout, changes: Mapping[str, Any]) -> bool:
-        """Replace fields of a rollout, if it is still as it was read; tell whether it was."""
-        values = {**changes, "revision": rollout.revision + 1}
-        if "status" in changes:
-            values["is_open"] = changes["status"] in OPEN
-        this = (rollouts.c.id == rollout.id) & (rollouts.c.revision == rollout.revision)
-        done = self._connection.execute(update(rollouts).where(self._own, this).values(**values))
-        return done.rowcount == 1
+    def layers(self, model_id: str) -> Sequence[Rollout]:
+        """Return the rollouts that say what a model's devices run, newest first."""
+        query = self._query(rollouts.c.model_id == model_id, _is_layer())
+        return _rollouts(self._connection, query.order_by(rollouts.c.ordinal.desc()))
 
-    def offered(self, model_id: str) -> Rollout | None:
-        """Return the rollout that says what a model's devices run."""
-        return self._one(rollouts.c.model_id == model_id, rollouts.c.is_offered)
+    def take(self, rollout_id: str, transition: Transition) -> bool:
+        """Store a transition, and its entry in the history; tell whether it took effect."""
+        before, after = transition.before, transition.after
+        values = progress_row(after)
+        if before.step == 0 < after.step:
+            values["started_at"] = transition.at
+        if after.state is RolloutState.COMPLETED:
+            values["completed_at"] = transition.at
+        if not self._change(rollout_id, before.revision, values):
+            return False
+        entry = {
+            "rollout_id": rollout_id,
+            "revision": after.revision,
+            "organisation": self._organisation,
+            "at": transition.at,
+            "transition": transition_json(transition),
+        }
+        self._connection.execute(insert(rollout_transitions).values(entry))
+        return True
 
-    def last_completed(self, model_id: str) -> Rollout | None:
-        """Return the last completed rollout but the offered one, if its version is still there."""
-        completed = (rollouts.c.status == RolloutStatus.COMPLETED) & ~rollouts.c.is_offered & _SHOWN
-        this = (versions.c.id == rollouts.c.version_id) & versions.c.deleted_at.is_not(None)
-        there = ~select(versions.c.id).where(this).exists()
-        query = select(*_COLUMNS).where(
-            self._own, rollouts.c.model_id == model_id, completed, there
-        )
-        found = _found(self._connection, query.order_by(rollouts.c.completed_at.desc()).limit(1))
-        return found[0] if found else None
+    def remove(self, rollout: Rollout, now: datetime) -> bool:
+        """Show a rollout no more, if it is still as it was read; tell whether it was."""
+        revision = rollout.progress.revision
+        return self._change(rollout.id, revision, {"deleted_at": now, "revision": revision + 1})
 
-    def first_lacking(self, rollout: Rollout, begin: str = "") -> str | None:
-        """Return the first device, by ids and from `begin` on, that does not attest to run it."""
-        runs = (
-            select(attestations.c.device_id)
-            .where(attestations.c.device_id == devices.c.id, _attested(rollout))
-            .correlate(devices)
-        )
-        mine = (devices.c.organisation == self._organisation) & devices.c.deleted_at.is_(None)
-        lacking = select(devices.c.id).where(mine, devices.c.id >= begin, ~runs.exists())
-        found: str | None = self._connection.execute(
-            lacking.order_by(devices.c.id).limit(1)
-        ).scalar_one_or_none()
-        return found
+    def history(self, rollout_id: str, *, limit: int, offset: int = 0) -> Sequence[Transition]:
+        """Return a rollout's transitions, oldest first."""
+        table = rollout_transitions.c
+        own = (table.organisation == self._organisation) & (table.rollout_id == rollout_id)
+        query = select(table.transition).where(own).order_by(table.revision)
+        found = self._connection.execute(query.limit(limit).offset(offset)).scalars()
+        return [transition_of(each) for each in found]
 
-    def _needing(self, what: ColumnElement[bool]) -> Sequence[Rollout]:
-        needs = rollouts.c.is_open | rollouts.c.is_offered
-        query = select(*_COLUMNS).where(self._own, what, needs)
-        return _found(self._connection, query.order_by(rollouts.c.id))
+    def _change(self, rollout_id: str, revision: int, values: Mapping[str, Any]) -> bool:
+        this = (rollouts.c.id == rollout_id) & (rollouts.c.revision == revision)
+        change = update(rollouts).where(self._own, this, _SHOWN).values(**values)
+        return self._connection.execute(change).rowcount == 1
 
-    def _one(self, *conditions: ColumnElement[bool]) -> Rollout | None:
-        found = _found(self._connection, select(*_COLUMNS).where(self._own, *conditions))
-        return found[0] if found else None
+    def _found(self, *conditions: ColumnElement[bool]) -> Sequence[Rollout]:
+        return _rollouts(self._connection, self._query(*conditions).order_by(rollouts.c.id))
 
-
-class AttestationRows:
-    """What the devices of an organisation attest."""
-
-    def __init__(self, connection: Connection, organisation: str) -> None:
-        self._connection = connection
-        self._own = attestations.c.organisation == organisation
-        self._organisation = organisation
-
-    def put(self, attestation: Attestation) -> None:
-        """Note one, in place of what the device said before."""
-        row = {name: getattr(attestation, name) for name in _ATTESTED}
-        upsert(self._connection, attestations, row | {"organisation": self._organisation})
-
-    def list(
-        self, model_id: str, digest: str, *, limit: int, offset: int = 0
-    ) -> Sequence[Attestation]:
-        """Return what was attested about a version, by the devices' ids."""
-        query = select(attestations).where(self._own, _about(model_id, digest))
-        some = query.order_by(attestations.c.device_id).limit(limit).offset(offset)
-        return [Attestation(**row) for row in self._connection.execute(some).mappings()]
-
-    def counts(self, model_id: str, digests: Collection[str]) -> Mapping[str, tuple[int, int]]:
-        """Return how many devices run each of some versions, and how many cannot."""
-        about = (attestations.c.model_id == model_id) & attestations.c.digest.in_(digests)
-        columns = (attestations.c.digest, attestations.c.is_active)
-        query = select(*columns, func.count()).where(self._own, about).group_by(*columns)
-        found = {(digest, bool(active)): n for digest, active, n in self._connection.execute(query)}
-        return {each: (found.get((each, True), 0), found.get((each, False), 0)) for each in digests}
+    def _query(self, *conditions: ColumnElement[bool]) -> Select[Any]:
+        return select(*_COLUMNS).where(self._own, *conditions)
 
 
 class OfferRows:
-    """What all organisations' devices are to run."""
+    """The rollouts of all organisations."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def all(self) -> Sequence[Rollout]:
-        """Return every rollout that is offered."""
-        query = select(*_COLUMNS).where(rollouts.c.is_offered)
-        return _found(self._connection, query.order_by(rollouts.c.id))
-
-    def keys(self) -> Mapping[str, ManifestKey]:
-        """Return the key that signs of each organisation that offers something."""
-        owners = select(rollouts.c.organisation).where(rollouts.c.is_offered)
-        return signing_keys_of(self._connection, owners)
-
-    def names(self) -> Mapping[str, str]:
-        """Return the name of each model of which something is offered, by its id."""
-        offered = select(rollouts.c.model_id).where(rollouts.c.is_offered)
-        query = select(models.c.id, models.c.name).where(models.c.id.in_(offered))
-        return {row.id: row.name for row in self._connection.execute(query)}
-
-    def versions(self) -> Mapping[str, int]:
+    def numbers(self) -> Mapping[str, int]:
         """Return a number for each organisation, which grows with every change of its rollouts."""
         total = func.sum(rollouts.c.revision)
         query = select(rollouts.c.organisation, total).group_by(rollouts.c.organisation)
         return {owner: int(n) for owner, n in self._connection.execute(query)}
 
-    def active(self) -> Sequence[Rollout]:
-        """Return every rollout that is under way."""
-        under_way = rollouts.c.status == RolloutStatus.ACTIVE
-        return _found(self._connection, select(*_COLUMNS).where(under_way, rollouts.c.is_open))
+    def keys(self) -> Mapping[str, ManifestKey]:
+        """Return the key that signs of each organisation that has rollouts."""
+        return signing_keys_of(self._connection, select(rollouts.c.organisation))
+
+    def layers(self, organisations: Collection[str]) -> Sequence[tuple[Rollout, str]]:
+        """Return what says what devices run, each with its model's name; see the port."""
+        table = rollouts.c
+        named = models.c.name.label("model_name")
+        query = select(*_COLUMNS, named).join(models, models.c.id == table.model_id)
+        query = query.where(_is_layer())
+        if len(organisations) <= _NAMED:
+            query = query.where(table.organisation.in_(organisations))
+        ordered = query.order_by(table.organisation, table.model_id, table.ordinal.desc())
+        return [
+            (rollout_of(row), row["model_name"])
+            for row in self._connection.execute(ordered).mappings()
+            if row["organisation"] in organisations
+        ]
+
+    def steered(self) -> Sequence[Rollout]:
+        """Return every rollout that something may still come of: the active and paused ones."""
+        may_change = rollouts.c.is_open & rollouts.c.state.in_(_STEERED)
+        query = select(*_COLUMNS).where(may_change, _SHOWN)
+        return _rollouts(self._connection, query.order_by(rollouts.c.id))
 
 
-def _attested(rollout: Rollout) -> ColumnElement[bool]:
-    return _about(rollout.model_id, rollout.digest) & attestations.c.is_active
+def _is_layer(*, at_most_covered: int = 0) -> ColumnElement[bool]:
+    """Tell which rollouts say what devices run: those with none for all devices above them.
+
+    One whose version was removed says nothing.
+
+    Args:
+        at_most_covered: this many above it may be for all devices; with 1, those count that say
+            what devices run once the one above is rolled back.
+    """
+    above = rollouts.alias("above")
+    covering = (
+        select(func.count())
+        .where(
+            above.c.organisation == rollouts.c.organisation,
+            above.c.model_id == rollouts.c.model_id,
+            above.c.ordinal > rollouts.c.ordinal,
+            above.c.offered_percentage >= _ALL,
+            _stands(above),
+        )
+        .correlate(rollouts)
+    )
+    return _stands(rollouts) & (covering.scalar_subquery() <= at_most_covered)
 
 
-def _about(model_id: str, digest: str) -> ColumnElement[bool]:
-    return (attestations.c.model_id == model_id) & (attestations.c.digest == digest)
+def _stands(table: FromClause) -> ColumnElement[bool]:
+    """Tell which rollouts offer a version that is still there."""
+    this = (versions.c.id == table.c.version_id) & versions.c.deleted_at.is_not(None)
+    is_removed = select(versions.c.id).where(this).correlate(table).exists()
+    return table.c.state.in_(_STANDING) & table.c.deleted_at.is_(None) & ~is_removed
 
 
-def _found(connection: Connection, query: Select[Any]) -> list[Rollout]:
-    rows = connection.execute(query).mappings()
-    return [Rollout(**{**row, "status": RolloutStatus(row["status"])}) for row in rows]
+def _rollouts(connection: Connection, query: Select[Any]) -> list[Rollout]:
+    return [rollout_of(row) for row in connection.execute(query).mappings()]

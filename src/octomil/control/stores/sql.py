@@ -26,6 +26,7 @@ from octomil.control.records import (
 )
 from octomil.control.stores.aliases import AliasRows
 from octomil.control.stores.api_keys import ApiKeyRows, key_of_hash, note_key_uses
+from octomil.control.stores.attestations import AttestationRows
 from octomil.control.stores.audit import AuditRows
 from octomil.control.stores.blobs import BlobLedgerRows, BlobRows
 from octomil.control.stores.bootstrap_tokens import BootstrapTokenRows, bootstrap_token_of_hash
@@ -43,7 +44,9 @@ from octomil.control.stores.organisations import (
     list_organisations,
 )
 from octomil.control.stores.outbox import DeliveryRows, OutboxRows
-from octomil.control.stores.rollouts import AttestationRows, OfferRows, RolloutRows
+from octomil.control.stores.rollout_devices import RolloutDeviceRows
+from octomil.control.stores.rollouts import OfferRows, RolloutRows
+from octomil.control.stores.rulings import RulingRows
 from octomil.control.stores.schema import metadata
 from octomil.control.stores.settings import read_setting, write_setting
 from octomil.control.stores.tokens import (
@@ -87,6 +90,8 @@ class SqlTransaction:
     aliases = _lazily(AliasRows)
     manifest_keys = _lazily(ManifestKeyRows)
     rollouts = _lazily(RolloutRows)
+    rollout_devices = _lazily(RolloutDeviceRows)
+    rulings = _lazily(RulingRows)
     attestations = _lazily(AttestationRows)
     webhooks = _lazily(WebhookRows)
     outbox = _lazily(OutboxRows)

@@ -19,6 +19,7 @@ class Rollouts(Resource):
         target_percentage: float = 100,
         increment_step: float = 10,
         start_immediately: bool = False,
+        **options: Any,
     ) -> Record:
         """Begin to bring a version to a share of the devices.
 
@@ -29,11 +30,13 @@ class Rollouts(Resource):
             target_percentage: share to end with.
             increment_step: percentage points that each step adds.
             start_immediately: offer it now; else `start` does.
+            **options: `automatic=False` to take every step by hand; `health_window_s`, `dwell_s`
+                and `patience_s` in seconds; `pacing` and `gates` as mappings.
 
         Raises:
             NotFoundError: there is no such model or version.
             ConflictError: another rollout of the model is under way, or the version is not
-                published.
+                published, or blocked.
             OctomilClientError: the control plane refuses, or does not answer.
         """
         body = {
@@ -42,6 +45,7 @@ class Rollouts(Resource):
             "target_percentage": target_percentage,
             "increment_step": increment_step,
             "start_immediately": start_immediately,
+            **options,
         }
         made: Record = self._api.post(_path(model_id), body)
         return made
@@ -70,41 +74,74 @@ class Rollouts(Resource):
         found: Record = self._api.get(_path(model_id, rollout_id))
         return found
 
-    def start(self, model_id: str, rollout_id: str) -> Record:
+    def start(self, model_id: str, rollout_id: str, reason: str | None = None) -> Record:
         """Offer the version to the first devices. Raises as :meth:`get` does."""
-        return self._act(model_id, rollout_id, "start")
+        return self._act(model_id, rollout_id, "start", reason=reason)
 
-    def pause(self, model_id: str, rollout_id: str) -> Record:
+    def pause(self, model_id: str, rollout_id: str, reason: str | None = None) -> Record:
         """Offer it to nobody new; who has it keeps it. Raises as :meth:`get` does."""
-        return self._act(model_id, rollout_id, "pause")
+        return self._act(model_id, rollout_id, "pause", reason=reason)
 
-    def resume(self, model_id: str, rollout_id: str) -> Record:
+    def resume(self, model_id: str, rollout_id: str, reason: str | None = None) -> Record:
         """Go on after a pause. Raises as :meth:`get` does."""
-        return self._act(model_id, rollout_id, "resume")
+        return self._act(model_id, rollout_id, "resume", reason=reason)
+
+    def rollback(self, model_id: str, rollout_id: str, reason: str | None = None) -> Record:
+        """Take it from every device; each goes back to what was rolled out before.
+
+        Raises as :meth:`get` does.
+        """
+        return self._act(model_id, rollout_id, "rollback", reason=reason)
 
     def advance(
-        self, model_id: str, rollout_id: str, custom_increment: float | None = None
+        self,
+        model_id: str,
+        rollout_id: str,
+        custom_increment: float | None = None,
+        reason: str | None = None,
     ) -> Record:
         """Take the next step, of `custom_increment` points if given. Raises as :meth:`get` does."""
-        body = {} if custom_increment is None else {"custom_increment": custom_increment}
-        return self._act(model_id, rollout_id, "advance", body)
+        given = {"custom_increment": custom_increment, "reason": reason}
+        return self._act(model_id, rollout_id, "advance", **given)
 
     def update_percentage(
         self, model_id: str, rollout_id: str, percentage: float, reason: str | None = None
     ) -> Record:
         """Set the share of the devices, 0 to 100. Raises as :meth:`get` does."""
-        body: dict[str, Any] = {"percentage": percentage}
-        if reason is not None:
-            body["reason"] = reason
-        return self._act(model_id, rollout_id, "update-percentage", body)
+        given = {"percentage": percentage, "reason": reason}
+        return self._act(model_id, rollout_id, "update-percentage", **given)
 
-    def get_status_history(self, model_id: str, rollout_id: str) -> Any:
-        """Return what happened to a rollout, and when. Raises as :meth:`get` does."""
-        return self._api.get(_path(model_id, rollout_id, "status-history"))
+    def get_status_history(
+        self, model_id: str, rollout_id: str, limit: int = 100, offset: int = 0
+    ) -> Sequence[Record]:
+        """Return what happened to a rollout, oldest first: when, who, why, by what evidence.
 
-    def get_affected_devices(self, model_id: str, rollout_id: str) -> Any:
-        """Return the devices that a rollout reached, and what they run. Raises as :meth:`get`."""
-        return self._api.get(_path(model_id, rollout_id, "affected-devices"))
+        Raises as :meth:`get` does.
+        """
+        path = _path(model_id, rollout_id, "status-history")
+        found: Sequence[Record] = self._api.get(path, limit=limit, offset=offset)
+        return found
+
+    def get_affected_devices(
+        self, model_id: str, rollout_id: str, limit: int = 100, offset: int = 0
+    ) -> Sequence[Record]:
+        """Return the devices that took a rollout's version, and where they stand with it.
+
+        Raises as :meth:`get` does.
+        """
+        path = _path(model_id, rollout_id, "affected-devices")
+        found: Sequence[Record] = self._api.get(path, limit=limit, offset=offset)
+        return found
+
+    def unblock(self, model_id: str, version: str, reason: str | None = None) -> Record:
+        """Let a version be rolled out again that was rolled back for its health.
+
+        Raises as :meth:`get` does.
+        """
+        body = {} if reason is None else {"reason": reason}
+        path = path_to("models", model_id, "versions", version, "unblock")
+        lifted: Record = self._api.post(path, body)
+        return lifted
 
     def delete(
         self,
@@ -126,8 +163,9 @@ class Rollouts(Resource):
         done: Record = self._api.delete(_path(model_id, rollout_id), force=str(force).lower())
         return done
 
-    def _act(self, model_id: str, rollout_id: str, verb: str, body: Any = None) -> Record:
-        changed: Record = self._api.post(_path(model_id, rollout_id, verb), body or {})
+    def _act(self, model_id: str, rollout_id: str, verb: str, **given: Any) -> Record:
+        body = {name: value for name, value in given.items() if value is not None}
+        changed: Record = self._api.post(_path(model_id, rollout_id, verb), body)
         return changed
 
 

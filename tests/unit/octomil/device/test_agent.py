@@ -46,7 +46,7 @@ def signature(kind: str, payload: bytes) -> dict[str, str]:
 
 def offer(payload: bytes = PAYLOAD, model_id: str = "m", sequence: int = 3) -> dict[str, Any]:
     said = {"model_id": model_id, "name": "mnist", "version": "1.0.0", "digest": digest_of(payload)}
-    signed = signature(ASSIGNMENT, statement(**said, sequence=sequence))
+    signed = signature(ASSIGNMENT, statement(device_id="dev_1", **said, sequence=sequence))
     return {**said, "sequence": sequence, "signature": signed}
 
 
@@ -406,6 +406,101 @@ def test_a_fault_beside_a_release_ends_nothing_either(state: StateFolder):
         device.agent.run(device.stop)
 
     assert "the disk is broken" in device.lines[-1]
+
+
+FETCHED = enveloped(), LINK, Answer(CONTENT)
+AGAIN = Answer({"confirmed_after_s": 10})
+NO_NEWS = told(updated=False)
+
+
+def attested(script: Script) -> list[tuple[str, str]]:
+    """The digests and how they are, in each attestation."""
+    said = [asked.json for asked in script.asked if asked.path.endswith("/attestations")]
+    return [(each["digest"], each["status"]) for each in said]
+
+
+def test_what_runs_is_attested_again_once_its_window_is_over(state: StateFolder):
+    answers = REGISTERED, told(), *FETCHED, AGAIN, NO_NEWS, NO_NEWS, AGAIN, NO_NEWS, HEARD, NO_NEWS
+    with scripted(*answers) as script, Device(script, state) as device:
+        for device.now_s in (0, 9, 10, 20, 30):
+            assert device.agent.turn()
+
+    assert attested(script) == [(digest_of(PAYLOAD), "active")] * 3
+    assert len(script.asked) == len(answers)
+
+
+def test_what_runs_no_more_when_its_window_is_over_has_failed_and_is_mended(state: StateFolder):
+    answers = (
+        REGISTERED, told(), *FETCHED, AGAIN, NO_NEWS, HEARD, told(), *FETCHED, HEARD
+    )  # fmt: skip
+    with scripted(*answers) as script, Device(script, state) as device:
+        assert device.agent.turn()
+        weights = next(state.releases.glob("*/onnx"))
+        weights.chmod(0o600)
+        weights.write_bytes(b"rotten!")
+        device.now_s = 10
+        device.agent.turn()
+        assert script.asked[-1].json["code"] == "wrong_digest"
+        device.now_s = 20
+        assert device.agent.turn()
+
+    whole = digest_of(PAYLOAD)
+    assert attested(script) == [(whole, "active"), (whole, "failed"), (whole, "active")]
+    assert weights.read_bytes() == CONTENT
+
+
+def test_what_takes_the_place_of_a_version_ends_its_window(state: StateFolder):
+    following = plan(offer(BAD, sequence=4), version=4)
+    answers = REGISTERED, told(), *FETCHED, AGAIN, following, enveloped(BAD), HEARD, NO_NEWS
+    with scripted(*answers) as script, Device(script, state) as device:
+        for device.now_s in (0, 10, 20):
+            device.agent.turn()
+
+    assert attested(script) == [(digest_of(PAYLOAD), "active"), (digest_of(BAD), "failed")]
+
+
+def test_what_nobody_signed_ends_no_window(state: StateFolder):
+    answers = REGISTERED, told(), *FETCHED, AGAIN, plan(FORGED), HEARD, HEARD
+    with scripted(*answers) as script, Device(script, state) as device:
+        for device.now_s in (0, 10):
+            device.agent.turn()
+
+    assert attested(script) == [
+        (digest_of(PAYLOAD), "active"), (digest_of(BAD), "failed"), (digest_of(PAYLOAD), "active")
+    ]  # fmt: skip
+
+
+def test_what_cannot_be_looked_at_or_told_is_confirmed_later(state: StateFolder):
+    class Faulty(LinkActivator):
+        is_broken = False
+
+        def running(self, model_id: str) -> str | None:
+            if self.is_broken:
+                raise OSError(errno.EIO, "the disk is broken")
+            return super().running(model_id)
+
+    refusal = problem("not_found", 404)
+    later = NO_NEWS, NO_NEWS, refusal, NO_NEWS, HEARD, NO_NEWS
+    with (
+        scripted(REGISTERED, told(), *FETCHED, AGAIN, *later) as script,
+        Device(script, state, Faulty) as device,
+    ):
+        for device.now_s in (0, 10, 20, 30, 40):
+            Faulty.is_broken = device.now_s == 10
+            assert device.agent.turn()
+
+    assert attested(script) == [(digest_of(PAYLOAD), "active")] * 3
+
+
+@pytest.mark.parametrize("strange", [{"confirmed_after_s": "soon"}, [], "x"])
+def test_an_answer_to_an_attestation_that_is_none_ends_nothing(state: StateFolder, strange: object):
+    with (
+        scripted(REGISTERED, told(), *FETCHED, Answer(strange)) as script,
+        Device(script, state) as device,
+    ):
+        assert not device.agent.turn()
+
+    assert "not an answer to an attestation" in device.lines[-1]
 
 
 def test_calls_for_tokens_give_up_within_minutes():

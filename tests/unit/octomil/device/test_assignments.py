@@ -22,10 +22,12 @@ from support.scripted import Answer, scripted
 THIEF = new_private_key()
 
 
-def assignment(sequence: int, version: str = "1.0.0", by: bytes = OWNER, **changes) -> Assignment:
+def assignment(
+    sequence: int, version: str = "1.0.0", by: bytes = OWNER, meant_for: str = "dev_1", **changes
+) -> Assignment:
     said = {"model_id": "m", "name": "mnist", "version": version, "digest": "sha256:" + "0" * 64}
     said |= changes
-    signature = sign(by, PAYLOAD_TYPE, statement(**said, sequence=sequence))
+    signature = sign(by, PAYLOAD_TYPE, statement(device_id=meant_for, **said, sequence=sequence))
     shown = SignatureView(keyid=key_id_of(public_key_of(by)), sig=text(signature))
     return Assignment(**said, sequence=sequence, signature=shown)
 
@@ -45,7 +47,7 @@ def accept(state: StateFolder, *assignments: Assignment, keys: Sequence[dict] = 
     """Take assignments one after the other, each as after a restart."""
     with scripted(Answer({"keys": list(keys)})) as script, ApiClient(script.url, None) as api:
         for each in assignments:
-            AcceptedAssignments(state, TrustedKeys(state, api)).accept(each)
+            AcceptedAssignments(state, TrustedKeys(state, api)).accept(each, "dev_1")
 
 
 def taken(state: StateFolder) -> dict[str, int]:
@@ -88,6 +90,13 @@ def test_nothing_of_it_can_be_changed_on_the_way(state: StateFolder, changes: di
 def test_nobody_else_can_assign(state: StateFolder):
     with pytest.raises(DigestMismatchError, match="none of the keys"):
         accept(state, assignment(7, by=THIEF))
+
+
+def test_what_another_device_is_told_is_not_followed(state: StateFolder):
+    with pytest.raises(DigestMismatchError, match="forged"):
+        accept(state, assignment(7, meant_for="dev_2"))
+
+    assert not state.assignments.exists()
 
 
 def test_who_has_begun_anew_after_a_theft_is_no_longer_the_thiefs(state: StateFolder):

@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from octomil.rollouts.controller import Wait, decide, next_step
+from octomil.rollouts.controller import Wait, decide
 from octomil.rollouts.evidence import Arm, Observation
 from octomil.rollouts.plan import Pacing, Plan
 from octomil.rollouts.states import CONTROLLER, Action, Progress, RolloutState, Transition
+from octomil.rollouts.steps import next_step
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 PLAN = Plan()
@@ -155,6 +156,15 @@ def test_the_first_percent_is_looked_at_again_when_it_could_be_widened():
         assert isinstance(early, Wait)
         late = after(seconds, few, active(offered=1), plan=plan, fleet=10_000)
         assert isinstance(late, Transition)
+
+
+def test_a_wave_that_reaches_nobody_is_not_waited_for():
+    nobody = after(0, Arm(), active(offered=7), fleet=10)
+
+    assert isinstance(nobody, Transition)
+    assert (nobody.action, nobody.after.offered_percentage) == (Action.WIDEN, 10)
+    assert isinstance(after(0, Arm(), active(offered=7), fleet=15), Wait), "one device is in it"
+    assert isinstance(after(0, Arm(), active(offered=10), fleet=5), Wait), "not the next step"
 
 
 def test_who_is_under_way_is_waited_for():

@@ -5,7 +5,8 @@ import pytest
 
 from epochly.inference.statistics import Moments
 from octomil.rollouts.evidence import Arm, Observation
-from octomil.rollouts.gates import Judgement, Verdict, judge
+from octomil.rollouts.findings import Judgement, Verdict
+from octomil.rollouts.gates import judge
 from octomil.rollouts.limits import Excess, Limits
 
 OLD = Arm(devices=20_000, failed=400)

@@ -1,0 +1,122 @@
+"""Rollouts, their history and their devices, as the API shows them."""
+
+from octomil.control.moments import shown, shown_or_none
+from octomil.control.records import Attestation, Rollout, RolloutDevice
+from octomil.registry.manifest import DIGEST_PREFIX
+from octomil.rollouts.blocks import Ruling
+from octomil.rollouts.findings import Finding
+from octomil.rollouts.states import Transition
+from octomil.wire.rollouts import (
+    AttestationView,
+    BlockView,
+    FindingView,
+    RolloutDeviceView,
+    RolloutView,
+    TransitionView,
+)
+
+
+def rollout_view(rollout: Rollout, devices: tuple[int, int] = (0, 0)) -> RolloutView:
+    """Return a rollout.
+
+    Args:
+        rollout: what to show.
+        devices: how many run its version, and how many cannot.
+    """
+    plan, progress = rollout.plan, rollout.progress
+    return RolloutView(
+        id=rollout.id,
+        model_id=rollout.model_id,
+        version=rollout.number,
+        digest=DIGEST_PREFIX + rollout.digest,
+        status=progress.state,
+        step=progress.step,
+        rollout_percentage=progress.percentage if progress.step else plan.rollout_percentage,
+        offered_percentage=progress.offered_percentage,
+        target_percentage=plan.target_percentage,
+        increment_step=plan.increment_step,
+        automatic=plan.is_automatic,
+        health_window_s=plan.health_window_s,
+        dwell_s=plan.dwell_s,
+        active_devices=devices[0],
+        failed_devices=devices[1],
+        revision=progress.revision,
+        created_at=shown(rollout.created_at),
+        started_at=shown_or_none(rollout.started_at),
+        completed_at=shown_or_none(rollout.completed_at),
+    )
+
+
+def transition_view(transition: Transition) -> TransitionView:
+    """Return an entry of a history."""
+    after, judgement = transition.after, transition.judgement
+    return TransitionView(
+        revision=after.revision,
+        action=transition.action,
+        from_status=transition.before.state,
+        status=after.state,
+        step=after.step,
+        percentage=after.percentage,
+        offered_percentage=after.offered_percentage,
+        at=shown(transition.at),
+        actor=transition.actor,
+        reason=transition.reason,
+        evidence=[] if judgement is None else [_finding_view(each) for each in judgement.findings],
+    )
+
+
+def _finding_view(finding: Finding) -> FindingView:
+    return FindingView(
+        gate=finding.gate,
+        verdict=finding.verdict,
+        devices=finding.devices,
+        candidate=finding.candidate,
+        baseline=finding.baseline,
+        reason=finding.reason,
+        is_waived=finding.is_waived,
+    )
+
+
+def rollout_device_view(
+    rollout_model: str, device: RolloutDevice, said: Attestation | None
+) -> RolloutDeviceView:
+    """Return where a device stands, and what it attested last of the model."""
+    attested = None if said is None else attestation_view(said)
+    return RolloutDeviceView(
+        device_id=device.device_id,
+        state=device.progress.state,
+        code=device.progress.code or None,
+        since=shown(device.progress.since),
+        model_id=rollout_model,
+        version=None if attested is None else attested.version,
+        digest=None if attested is None else attested.digest,
+        status=None if attested is None else attested.status,
+        message=None if attested is None else attested.message,
+        attested_at=None if attested is None else attested.attested_at,
+    )
+
+
+def attestation_view(
+    attestation: Attestation, confirmed_after_s: float | None = None
+) -> AttestationView:
+    """Return an attestation, and when the device should say the same again."""
+    return AttestationView(
+        device_id=attestation.device_id,
+        model_id=attestation.model_id,
+        version=attestation.number,
+        digest=DIGEST_PREFIX + attestation.digest,
+        status="active" if attestation.is_active else "failed",
+        message=attestation.message,
+        attested_at=shown(attestation.attested_at),
+        confirmed_after_s=confirmed_after_s,
+    )
+
+
+def block_view(version: str, block: Ruling | None) -> BlockView:
+    """Return whether a version may be rolled out."""
+    return BlockView(
+        version=version,
+        is_blocked=block is not None,
+        reason=None if block is None else block.reason,
+        since=None if block is None else shown(block.at),
+    )

@@ -1,0 +1,42 @@
+"""What a rollout's gates look at, read from the store."""
+
+from datetime import datetime, timedelta
+
+from octomil.control.ports import Transaction
+from octomil.control.records import Rollout
+from octomil.rollouts.device_states import SILENCE, Outcome
+from octomil.rollouts.evidence import Arm, Observation
+
+
+def observed(tx: Transaction, rollout: Rollout, now: datetime) -> Observation:
+    """Return what was seen since a rollout's step began.
+
+    Errors and latencies are no part of it: no device reports them yet.
+    """
+    began_at = rollout.progress.began_at
+    if began_at is None:
+        return Observation(fleet=tx.devices.count())
+    window = timedelta(seconds=rollout.plan.health_window_s)
+    devices, failed = tx.attestations.others(
+        rollout,
+        since=began_at,
+        seen_until=began_at + window,
+        silent_before=now - window - SILENCE,
+    )
+    return Observation(
+        fleet=tx.devices.count(),
+        candidate=_candidate(tx, rollout, began_at),
+        baseline=Arm(devices=devices, failed=failed),
+    )
+
+
+def _candidate(tx: Transaction, rollout: Rollout, began_at: datetime) -> Arm:
+    healthy = broken = under_way = 0
+    for progress, number in tx.rollout_devices.tally(rollout.id, began_at):
+        if progress.state.is_under_way:
+            under_way += number
+        elif progress.outcome is Outcome.HEALTHY:
+            healthy += number
+        elif progress.outcome is Outcome.BROKEN:
+            broken += number
+    return Arm(devices=healthy + broken, failed=broken, under_way=under_way)

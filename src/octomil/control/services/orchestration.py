@@ -1,0 +1,80 @@
+"""What happens to rollouts by themselves: seen, decided and stored; any replica may do it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from octomil.control.ports import Clock, Store
+from octomil.control.records import Rollout
+from octomil.control.services.rollout_changes import take
+from octomil.rollouts.device_states import RUNS_IT, SILENCE, overdue
+from octomil.rollouts.states import Transition
+
+STEERED_S: Final = 1.0
+"""Seconds between two looks at all rollouts."""
+
+_SILENT_AT_ONCE: Final = 500
+
+
+class Orchestrator:
+    """Takes the steps that the gates let a rollout take, and rolls it back on a breach.
+
+    It keeps nothing between two calls. Of replicas that decide at the same moment, one stores its
+    transition; the others' start from a revision that is gone.
+
+    Args:
+        store: where the rollouts are.
+        clock: tells the time.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def steered(self) -> Sequence[Rollout]:
+        """Return the rollouts of all organisations that something may still come of."""
+        with self._store.system_snapshot() as tx:
+            return tx.offers.steered()
+
+    def look(self, rollout: Rollout) -> Transition | None:
+        """Return what a rollout does next; None if it waits."""
+        from octomil.control.services.observations import observed
+        from octomil.rollouts.controller import decide  # takes numpy, 0.1 s to import
+
+        with self._store.snapshot(rollout.organisation) as tx:
+            now = self._clock()
+            present = tx.rollouts.get(rollout.model_id, rollout.id)
+            if present is None:
+                return None
+            decided = decide(present.plan, present.progress, observed(tx, present, now), now)
+        return decided if isinstance(decided, Transition) else None
+
+    def take(self, rollout: Rollout, transition: Transition) -> bool:
+        """Store a transition; tell whether it took effect."""
+        with self._store.transaction(rollout.organisation) as tx:
+            return take(tx, rollout, transition) is not None
+
+    def has_silent(self, rollout: Rollout) -> bool:
+        """Tell whether devices fell silent after they took a rollout's version."""
+        with self._store.snapshot(rollout.organisation) as tx:
+            return bool(tx.rollout_devices.silent(rollout.id, self._latest(rollout), limit=1))
+
+    def give_up_on_silent(self, rollout: Rollout) -> int:
+        """Note that devices took too long to say that they are healthy; return how many, of some.
+
+        Of devices that have moved meanwhile nothing is noted: they are read again.
+        """
+        latest, now = self._latest(rollout), self._clock()
+        limit_s = (now - latest).total_seconds()
+        limits_s = dict.fromkeys(RUNS_IT, limit_s)
+        with self._store.transaction(rollout.organisation) as tx:
+            silent = tx.rollout_devices.silent(rollout.id, latest, limit=_SILENT_AT_ONCE)
+            for each in silent:
+                progress = overdue(each.progress, limits_s, now)
+                tx.rollout_devices.put(replace(each, progress=progress))
+        return len(silent)
+
+    def _latest(self, rollout: Rollout) -> datetime:
+        window = timedelta(seconds=rollout.plan.health_window_s)
+        return self._clock() - window - SILENCE

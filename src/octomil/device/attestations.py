@@ -1,0 +1,97 @@
+"""Telling the control plane what runs here, and when it wants to hear of that again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from octomil.device.answers import read_answer
+from octomil.device.session import Session
+from octomil.errors import (
+    DigestMismatchError,
+    EngineError,
+    InsufficientSpaceError,
+    InvalidModelFileError,
+)
+from octomil.http.api import path_to
+from octomil.wire.devices import Assignment
+from octomil.wire.texts import plain_text
+
+_MESSAGE_CHARS = 2000
+
+_CODES: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (InsufficientSpaceError, "disk_full"),
+    (DigestMismatchError, "wrong_digest"),
+    (InvalidModelFileError, "invalid_file"),
+    (EngineError, "does_not_run"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What the agent needs of the answer to an attestation (`wire.rollouts.AttestationView`)."""
+
+    confirmed_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    wanted: Assignment
+    due_at_s: float
+
+
+class Attestations:
+    """What this device has attested, and is to attest again when its health window is over.
+
+    Args:
+        session: who the device is.
+        clock: tells monotonic seconds.
+    """
+
+    def __init__(self, session: Session, clock: Callable[[], float]) -> None:
+        self._session = session
+        self._clock = clock
+        self._pending: dict[str, _Pending] = {}
+
+    def tell(self, wanted: Assignment, error: Exception | None = None) -> None:
+        """Attest that a release runs, or why it cannot.
+
+        Raises:
+            OctomilClientError: the control plane refuses, or does not answer.
+        """
+        body: dict[str, Any] = {
+            "model_id": wanted.model_id,
+            "version": wanted.version,
+            "digest": wanted.digest,
+            "status": "active",
+        }
+        if error is not None:
+            body["status"] = "failed"
+            body["message"] = " ".join(plain_text(str(error)).split())[:_MESSAGE_CHARS]
+            body["code"] = _code_of(error)
+        path = path_to("devices", self._session.device_id, "attestations")
+        answer = self._session.api.post(path, body)
+        heard = read_answer(answer, _Heard, "an answer to an attestation")
+        self._await(wanted, None if error is not None else heard.confirmed_after_s)
+
+    def due(self) -> list[Assignment]:
+        """Return the assignments that are to be looked at and attested again now."""
+        now_s = self._clock()
+        return [each.wanted for each in self._pending.values() if now_s >= each.due_at_s]
+
+    def supersede(self, wanted: Assignment) -> None:
+        """Wait no more for the window of what this assignment takes the place of."""
+        pending = self._pending.get(wanted.model_id)
+        if pending is not None and pending.wanted.digest != wanted.digest:
+            del self._pending[wanted.model_id]
+
+    def _await(self, wanted: Assignment, wait_s: float | None) -> None:
+        pending = self._pending.get(wanted.model_id)
+        if wait_s is not None:
+            self._pending[wanted.model_id] = _Pending(wanted, self._clock() + wait_s)
+        elif pending is not None and pending.wanted.digest == wanted.digest:
+            del self._pending[wanted.model_id]
+
+
+def _code_of(error: Exception) -> str:
+    """Return in one word why a release cannot be run."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), "cannot_run")

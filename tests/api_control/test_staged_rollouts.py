@@ -1,0 +1,393 @@
+"""Rollouts in steps over HTTP: shares, waves, pauses, gates, rollbacks and blocks."""
+
+import asyncio
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import pytest
+
+from octomil.control.jobs.catalog import write_last_seen
+from octomil.control.jobs.rollouts import steer
+from octomil.control.plane import ControlPlane
+from octomil.control.services.observations import observed
+from octomil.rollouts.device_states import DeviceState
+from support.control import API
+from support.registry import new_model
+from support.rollouts import (
+    Who,
+    act,
+    add_devices,
+    assigned,
+    attest,
+    begun,
+    device,
+    history,
+    path_of,
+    placed,
+    published,
+    shown,
+    told,
+)
+
+IN_STEPS: dict[str, Any] = {
+    "rollout_percentage": 20, "increment_step": 40, "dwell_s": 60, "health_window_s": 30,
+    "pacing": {"first_percentage": 100},
+}  # fmt: skip
+"""20, 60, 100: each step is offered at once, and lasts a minute."""
+
+
+@pytest.fixture
+async def model(admin: httpx.AsyncClient) -> str:
+    model_id = await new_model(admin)
+    for number in ("1.0.0", "2.0.0"):
+        await published(admin, model_id, number)
+    return model_id
+
+
+@pytest.fixture
+async def fleet(admin: httpx.AsyncClient) -> dict[str, Who]:
+    """Thirty devices by their ids: enough for every share below to have some in it."""
+    found = [await device(admin, f"box-{number}") for number in range(30)]
+    return {each[0]: each for each in found}
+
+
+def those(rollout: dict[str, Any], fleet: dict[str, Who], low: float, high: float) -> list[Who]:
+    """The devices from one share to another, some at least."""
+    found = [fleet[each] for each in placed(rollout["id"], list(fleet), low, high)]
+    assert found, "begin the rollout again: its place for devices is drawn by chance"
+    return found
+
+
+async def staged(
+    admin: httpx.AsyncClient, model: str, fleet: dict[str, Who], *shares: float, **changes: Any
+) -> dict[str, Any]:
+    """A rollout for whose shares there are devices; ids are drawn, and those that do not fit
+    are thrown away before they are started."""
+    bounds = [0.0, *shares]
+    while True:
+        made = await begun(admin, model, **{**IN_STEPS, **changes, "start_immediately": False})
+        pairs = pairwise(bounds)
+        if all(placed(made["id"], list(fleet), low, high) for low, high in pairs):
+            return made
+        await admin.delete(path_of(made))
+
+
+async def take(admin: httpx.AsyncClient, rollout: dict[str, Any], whose: list[Who]) -> None:
+    """Let devices run the version."""
+    for who in whose:
+        assert (await attest(admin, who, rollout)).status_code == 200
+
+
+async def everywhere(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
+) -> None:
+    """Let every device run 1.0.0, completed."""
+    first = await begun(admin, model)
+    await take(admin, first, list(fleet.values()))
+    await steer(plane)
+    assert (await shown(admin, first))["status"] == "completed"
+
+
+async def test_a_version_goes_from_step_to_step_while_all_is_well(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
+):
+    await everywhere(admin, plane, model, fleet)
+    rollout = await staged(admin, model, fleet, 20, 60, 100, version="2.0.0")
+    await act(admin, rollout, "start")
+    for low, high in ((0, 20), (20, 60), (60, 100)):
+        present = await shown(admin, rollout)
+        assert (present["status"], present["rollout_percentage"]) == ("active", high)
+        new, rest = those(rollout, fleet, low, high), placed(rollout["id"], list(fleet), high, 100)
+        assert {tuple(await told(admin, each)) for each in new} == {("2.0.0",)}
+        assert {tuple(await told(admin, fleet[each])) for each in rest} <= {("1.0.0",)}
+        await take(admin, rollout, new)
+        plane.clock.advance(seconds=59)
+        await take(admin, rollout, new)  # each says again that it is well, its window being over
+        await steer(plane)
+        assert (await shown(admin, rollout))["rollout_percentage"] == high
+        plane.clock.advance(seconds=1)
+        await steer(plane)
+
+    done = await shown(admin, rollout)
+    assert (done["status"], done["active_devices"], done["step"]) == ("completed", 30, 3)
+    steps = await history(admin, rollout)
+    assert [each["action"] for each in steps] == ["start", "advance", "advance", "complete"]
+    assert [each["actor"] for each in steps[1:]] == ["controller"] * 3
+    assert all("failed" in each["reason"] for each in steps[1:])
+    assert {each["gate"] for each in steps[1]["evidence"]} == {"devices", "errors", "latency"}
+    assert [each["revision"] for each in steps] == [1, 2, 3, 4]
+    page = await admin.get(path_of(rollout, "status-history"), params={"limit": 1, "offset": 2})
+    assert page.json() == [steps[2]]
+
+
+async def test_a_step_begins_with_one_percent_of_the_fleet(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str
+):
+    ids = add_devices(plane.store, plane.clock(), 300)
+    rollout = await begun(
+        admin, model, rollout_percentage=10, pacing={}, health_window_s=300, dwell_s=900
+    )
+    await steer(plane)
+
+    present = await shown(admin, rollout)
+
+    assert (present["rollout_percentage"], present["offered_percentage"]) == (10, 1)
+    plan = plane.plans.of("default")
+    told_of_it = [each for each in ids if plan.assignments(each)]
+    assert told_of_it == placed(rollout["id"], ids, 0, 1)
+
+
+async def test_waves_that_reach_nobody_are_not_waited_for(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str
+):
+    who = await device(admin)
+    rollout = await begun(admin, model, pacing={}, health_window_s=300, dwell_s=900)
+
+    await steer(plane)
+
+    assert (await shown(admin, rollout))["offered_percentage"] == 100
+    assert await told(admin, who) == ["1.0.0"]
+
+
+async def test_without_a_confirmation_nothing_is_promoted(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
+):
+    rollout = await staged(admin, model, fleet, 20)
+    await act(admin, rollout, "start")
+    asked = await attest(admin, those(rollout, fleet, 0, 20)[0], rollout)
+    assert asked.json()["confirmed_after_s"] == 30
+
+    plane.clock.advance(seconds=600)
+    await steer(plane)
+
+    present = await shown(admin, rollout)
+    assert (present["status"], present["rollout_percentage"]) == ("active", 20)
+
+
+async def test_who_falls_silent_while_it_runs_the_version_speaks_against_it(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
+):
+    rollout = await staged(admin, model, fleet, 20)
+    await act(admin, rollout, "start")
+    who = those(rollout, fleet, 0, 20)[0]
+    await attest(admin, who, rollout)
+
+    plane.clock.advance(hours=2)
+    await steer(plane)
+
+    assert (await shown(admin, rollout))["status"] == "rolled_back"
+    (device_,) = (await admin.get(path_of(rollout, "affected-devices"))).json()
+    assert (device_["device_id"], device_["state"]) == (who[0], DeviceState.TIMED_OUT)
+
+
+async def test_a_breach_rolls_back_and_blocks_until_somebody_lifts_it(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
+):
+    await everywhere(admin, plane, model, fleet)
+    rollout = await staged(admin, model, fleet, 20, version="2.0.0")
+    await act(admin, rollout, "start")
+    tried = those(rollout, fleet, 0, 20)
+    for each in tried:
+        await attest(admin, each, rollout, status="failed", message="no", code="wrong_digest")
+    plane.clock.advance(seconds=60)
+    await steer(plane)
+
+    assert (await shown(admin, rollout))["status"] == "rolled_back"
+    assert await told(admin, tried[0]) == ["1.0.0"]
+    *_, last = await history(admin, rollout)
+    assert (last["action"], last["actor"]) == ("roll_back", "controller")
+    assert f"{len(tried)} of {len(tried)} devices failed" in last["reason"]
+    body = {"version": "2.0.0", "rollout_percentage": 10}
+    again = await admin.post(f"{API}/models/{model}/rollouts", json=body)
+    assert (again.status_code, "blocked since" in again.json()["message"]) == (409, True)
+    version = f"{API}/models/{model}/versions/2.0.0"
+    block = (await admin.get(f"{version}/block")).json()
+    assert (block["is_blocked"], block["reason"]) == (True, last["reason"])
+    for _ in range(2):  # nothing is left to lift the second time
+        lifted = await admin.post(f"{version}/unblock", json={"reason": "the fleet was ill"})
+        assert lifted.json()["is_blocked"] is False
+    assert (await admin.post(f"{API}/models/{model}/rollouts", json=body)).status_code == 201
+
+
+@pytest.mark.parametrize("code", ["disk_full", "network_lost"])
+async def test_what_is_not_the_versions_fault_does_not_speak_against_it(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who], code: str
+):
+    rollout = await staged(admin, model, fleet, 20)
+    await act(admin, rollout, "start")
+    for each in those(rollout, fleet, 0, 20):
+        await attest(admin, each, rollout, status="failed", message="no", code=code)
+    plane.clock.advance(seconds=60)
+    await steer(plane)
+
+    assert (await shown(admin, rollout))["status"] == "active"
+
+
+async def test_a_device_that_goes_back_by_itself_speaks_against_the_version(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
+):
+    await everywhere(admin, plane, model, fleet)
+    (before,) = (await admin.get(f"{API}/models/{model}/rollouts")).json()
+    rollout = await staged(admin, model, fleet, 20, version="2.0.0")
+    await act(admin, rollout, "start")
+    who = those(rollout, fleet, 0, 20)[0]
+    await attest(admin, who, rollout)
+    await attest(admin, who, before)
+    plane.clock.advance(seconds=60)
+    await steer(plane)
+
+    assert (await shown(admin, rollout))["status"] == "rolled_back"
+    (device_,) = (await admin.get(path_of(rollout, "affected-devices"))).json()
+    assert (device_["state"], device_["version"]) == (DeviceState.ROLLED_BACK, "1.0.0")
+
+
+async def test_devices_that_were_broken_before_and_others_say_nothing(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
+):
+    await everywhere(admin, plane, model, fleet)
+    (before,) = (await admin.get(f"{API}/models/{model}/rollouts")).json()
+    rollout = await staged(admin, model, fleet, 20, 100, version="2.0.0")
+    await act(admin, rollout, "start")
+    for each in those(rollout, fleet, 0, 20):
+        await attest(admin, each, before, status="failed", message="was ill already")
+        await attest(admin, each, rollout, status="failed", message="still is")
+    outside = those(rollout, fleet, 20, 100)
+    await attest(admin, outside[0], rollout, status="failed", message="nobody asked it")
+    plane.clock.advance(seconds=60)
+    await steer(plane)
+
+    assert (await shown(admin, rollout))["status"] == "active"
+    affected = (await admin.get(path_of(rollout, "affected-devices"))).json()
+    assert outside[0][0] not in [each["device_id"] for each in affected]
+
+
+async def test_who_says_again_what_it_runs_stays_in_the_comparison(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
+):
+    await everywhere(admin, plane, model, fleet)
+    (before,) = (await admin.get(f"{API}/models/{model}/rollouts")).json()
+    ill, *well = fleet.values()
+    await attest(admin, ill, before, status="failed", message="was ill already")
+    plane.clock.advance(seconds=1)
+    rollout = await begun(admin, model, "2.0.0")
+    plane.clock.advance(minutes=30)
+    await take(admin, before, well)
+    await attest(admin, ill, before, status="failed", message="still is")
+    await attest(admin, well[0], before, status="failed", message="since the step began")
+    await write_last_seen(plane)
+
+    with plane.store.snapshot("default") as tx:
+        seen = observed(tx, tx.rollouts.get(model, rollout["id"]), plane.clock())
+
+    assert (seen.baseline.devices, seen.baseline.failed) == (29, 1)
+
+
+async def test_a_pause_reaches_the_next_poll_and_takes_nothing_away(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
+):
+    await everywhere(admin, plane, model, fleet)
+    rollout = await staged(admin, model, fleet, 20, 100, version="2.0.0")
+    await act(admin, rollout, "start")
+    inside, outside = those(rollout, fleet, 0, 20)[0], those(rollout, fleet, 20, 100)[0]
+    known = (await assigned(admin, inside))["config_version"]
+
+    for _ in range(2):  # paused already, this changes nothing
+        paused = await act(admin, rollout, "pause", reason="let me look")
+        assert (paused.status_code, paused.json()["status"]) == (200, "paused")
+
+    held = await assigned(admin, inside, known)
+    assert (held["updated"], held["assignments"]) == (True, [])
+    assert await told(admin, outside) == ["1.0.0"]
+    await take(admin, rollout, [inside])  # it had begun before the pause
+    plane.clock.advance(minutes=30)
+    await take(admin, rollout, [inside])
+    await steer(plane)
+    assert (await shown(admin, rollout))["status"] == "paused"
+    assert (await act(admin, rollout, "advance")).status_code == 409
+    assert (await act(admin, rollout, "resume")).json()["status"] == "active"
+    assert await told(admin, inside) == ["2.0.0"]
+    actions = [(each["action"], each["reason"]) for each in await history(admin, rollout)]
+    assert actions == [("start", ""), ("pause", "let me look"), ("resume", "")]
+
+
+async def test_people_go_beyond_the_gates(
+    admin: httpx.AsyncClient, model: str, fleet: dict[str, Who]
+):
+    rollout = await staged(admin, model, fleet, 20, 25, 50)
+    assert (await act(admin, rollout, "update-percentage", percentage=50)).status_code == 409
+    share = lambda answer: (answer.status_code, answer.json().get("rollout_percentage"))  # noqa: E731
+
+    assert share(await act(admin, rollout, "advance")) == (200, 20)
+    assert share(await act(admin, rollout, "advance", custom_increment=5)) == (200, 25)
+    assert (await act(admin, rollout, "advance", custom_increment=0)).status_code == 400
+    wider = await act(admin, rollout, "update-percentage", percentage=50, reason="it is well")
+    assert share(wider) == (200, 50)
+    top = those(rollout, fleet, 20, 50)[0]
+    assert await told(admin, top) == ["1.0.0"]
+    assert share(await act(admin, rollout, "update-percentage", percentage=20)) == (200, 20)
+    assert await told(admin, top) == []
+    assert await told(admin, those(rollout, fleet, 0, 20)[0]) == ["1.0.0"]
+    assert (await history(admin, rollout))[-2]["reason"] == "it is well"
+    assert share(await act(admin, rollout, "advance", custom_increment=100)) == (200, 100)
+    assert (await act(admin, rollout, "advance")).json()["status"] == "completed"
+
+
+async def test_a_rollback_by_hand_blocks_nothing_and_reaches_what_was_before(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
+):
+    await everywhere(admin, plane, model, fleet)
+    second = await begun(admin, model, "2.0.0")
+    await take(admin, second, list(fleet.values()))
+    await steer(plane)
+    who = next(iter(fleet.values()))
+    assert await told(admin, who) == ["2.0.0"]
+
+    for _ in range(2):  # of a completed one, and again
+        back = await act(admin, second, "rollback", reason="by mistake")
+        assert (back.status_code, back.json()["status"]) == (200, "rolled_back")
+
+    assert await told(admin, who) == ["1.0.0"]
+    assert (await act(admin, second, "start")).status_code == 409
+    assert (await begun(admin, model, "2.0.0"))["status"] == "active"
+
+
+async def test_steps_by_hand_alone_are_not_taken_by_themselves(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
+):
+    rollout = await staged(admin, model, fleet, 20, automatic=False)
+    await act(admin, rollout, "start")
+    for _ in range(2):
+        await take(admin, rollout, those(rollout, fleet, 0, 20))
+        plane.clock.advance(seconds=60)
+    await steer(plane)
+
+    assert (await shown(admin, rollout))["rollout_percentage"] == 20
+
+
+async def test_of_two_who_steer_at_once_each_sees_what_the_other_did(
+    admin: httpx.AsyncClient, model: str, fleet: dict[str, Who]
+):
+    rollout = await staged(admin, model, fleet, 20)
+    answers = await asyncio.gather(*(act(admin, rollout, "start") for _ in range(10)))
+
+    assert {each.status_code for each in answers} == {200}
+    assert [each["action"] for each in await history(admin, rollout)] == ["start"]
+
+
+async def test_a_share_can_be_completed_and_the_rest_keeps_what_it_has(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
+):
+    await everywhere(admin, plane, model, fleet)
+    rollout = await staged(
+        admin, model, fleet, 20, 100, version="2.0.0", target_percentage=20, dwell_s=0,
+        health_window_s=0,
+    )  # fmt: skip
+    await act(admin, rollout, "start")
+    inside = those(rollout, fleet, 0, 20)
+    await take(admin, rollout, inside)
+    await steer(plane)
+
+    assert (await shown(admin, rollout))["status"] == "completed"
+    assert await told(admin, inside[0]) == ["2.0.0"]
+    assert await told(admin, those(rollout, fleet, 20, 100)[0]) == ["1.0.0"]
