@@ -161,3 +161,13 @@ def make_wheel(folder: Path, name: str, members: Mapping[str, bytes]) -> Path:
         for member, data in written.items():  # of no date, so that two of the same are the same
             archive.writestr(zipfile.ZipInfo(member), data, zipfile.ZIP_DEFLATED)
     return path
+
+
+def renamed_gguf(source: Path, target: Path) -> Path:
+    """A copy of a real GGUF file that answers alike, and has another digest: its name differs."""
+    data = bytearray(source.read_bytes())
+    key = gguf_text("general.name")
+    place = data.index(key) + len(key) + 4 + 8  # past the type tag and the length of the text
+    data[place] ^= 1
+    target.write_bytes(data)
+    return target

@@ -5,13 +5,13 @@ import signal
 import sys
 from contextlib import closing
 from threading import Event
-from typing import Any
 
 import click
 
+from octomil.cli.device_options import device_options
 from octomil.cli.device_profile import command as profile
-from octomil.cli.device_session import DeviceOptions, device_options, open_session
 from octomil.cli.groups import SuggestingGroup
+from octomil.device.options import DeviceOptions
 from octomil.errors import MissingDependencyError
 
 _HOUR_S = 3600
@@ -63,28 +63,19 @@ def invite(name: str, *, max_uses: int, expires_in_hours: int, as_json: bool) ->
 
 
 @command.command("run")
-@device_options
-@click.option(
-    "--poll-interval",
-    "poll_s",
-    type=click.FloatRange(0.1, 86_400),
-    default=10.0,
-    show_default=True,
-    help="Seconds between two questions what to run.",
-)
+@device_options("--server", "The control plane.  [default: OCTOMIL_API_BASE]")
 @click.option(
     "--once", is_flag=True, help="End as soon as it runs what is wanted; fail if it cannot."
 )
-def run(*, poll_s: float, once: bool, **identity: Any) -> int:
+def run(*, device: DeviceOptions, once: bool) -> int:
     """Register, ask what to run, fetch it verified, activate it, attest what runs; and again.
 
     What runs is at DIR/active/MODEL, which changes from one release to the next at once. A release
     is taken only with the digest that was assigned. The assignment must be signed by the key that
     the control plane showed at the first contact, or by one that such a key endorsed.
     """
-    options = DeviceOptions(**identity)
     try:
-        return _run(options, poll_s, once=once)
+        return _run(device, once=once)
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
             f"`octomil device` needs the package {error.name!r}, which is not installed"
@@ -94,17 +85,21 @@ def run(*, poll_s: float, once: bool, **identity: Any) -> int:
 command.add_command(profile)
 
 
-def _run(options: DeviceOptions, poll_s: float, *, once: bool) -> int:
+def _run(device: DeviceOptions, *, once: bool) -> int:
     from octomil.device.activation import LinkActivator
     from octomil.device.agent import Agent, Pace
     from octomil.device.releases import Releases
+    from octomil.device.session import open_session
+    from octomil.device.state import open_state_folder
     from octomil.models.progress import open_progress
     from octomil.sdk.downloads import Downloader
 
-    settings = options.settings()
-    with open_session(options, settings) as (state, session), open_progress() as progress:
+    settings = device.settings()
+    with open_state_folder(device.folder(settings)) as state, open_progress() as progress:
+        session = open_session(state, settings, device)
         releases = Releases(state, session.api, Downloader(session.api, progress.advance))
-        agent = Agent(session, releases, LinkActivator(state), say=_say, pace=Pace(poll_s=poll_s))
+        pace = Pace(poll_s=device.poll_s)
+        agent = Agent(session, releases, LinkActivator(state), say=_say, pace=pace)
         if once:
             return 0 if agent.turn() else 1
         stop = Event()

@@ -1,15 +1,16 @@
 """`octomil device profile`: measure this machine, and tell the control plane."""
 
 import json
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from octomil.cli.device_session import DeviceOptions, device_options, open_session
+from octomil.cli.device_options import device_options
 from octomil.config import Settings
+from octomil.device.options import DeviceOptions
 from octomil.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command("profile")
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
-@device_options
+@device_options("--server", "The control plane.  [default: OCTOMIL_API_BASE]", polls=False)
 @click.option(
     "--threads",
     type=click.IntRange(1, 1024),
@@ -35,7 +36,7 @@ def command(
     threads: int | None,
     no_upload: bool,
     as_json: bool,
-    **identity: Any,
+    device: DeviceOptions,
 ) -> None:
     """Measure how fast this machine runs models, and upload it for `POST /api/v1/route`.
 
@@ -43,13 +44,12 @@ def command(
     one, all that are here. What was looked for and not found is told as well. While `device run`
     uses the same folder, this is refused: their tokens are the same.
     """
-    options = DeviceOptions(**identity)
-    settings = options.settings()
+    settings = device.settings()
     try:
         with ExitStack() as opened:
             session = None
             if not no_upload:  # at once, so that nobody waits for figures that then go nowhere
-                _, session = opened.enter_context(open_session(options, settings))
+                session = opened.enter_context(_session(device, settings))
                 session.token()
             profile = _measure(models, settings, threads)
             if as_json:
@@ -60,6 +60,18 @@ def command(
         raise MissingDependencyError(
             f"`octomil device profile` needs the package {error.name!r}, which is not installed"
         ) from error
+
+
+@contextmanager
+def _session(device: DeviceOptions, settings: Settings) -> "Iterator[Session]":
+    from octomil.device.session import open_session
+    from octomil.device.state import open_state_folder
+
+    with (
+        open_state_folder(device.folder(settings)) as state,
+        closing(open_session(state, settings, device)) as session,
+    ):
+        yield session
 
 
 def _measure(names: Sequence[str], settings: Settings, threads: int | None) -> "ProfileUpload":

@@ -4,14 +4,15 @@ import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass
 from time import perf_counter
+from typing import NamedTuple
 
-from octomil.engines.base import Engine, GenerationRequest
+from octomil.engines.base import Engine, GenerationRequest, Pace
 
 TOKENS = 24
 PATIENCE_S = 300.0
 """So long a model may take to load and to be measured."""
 
-_PROMPT = "Once upon a time, in a village by the sea, there lived"
+PROMPT = "Once upon a time, in a village by the sea, there lived"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +42,17 @@ class Benchmark:
     memory_bytes: int | None
 
 
-async def measure_speed(engine: Engine) -> Speed | None:
-    """Return how fast an engine writes; None if it writes no text, or too little to tell.
+class Written(NamedTuple):
+    """A short text: its tokens, when the first came, and the pace of those after it if any did."""
 
-    Short on purpose: it also warms the model's caches, and the first answer does not pay for it.
-    """
-    if not engine.capabilities.completions:
-        return None
-    body = {"prompt": _PROMPT, "max_tokens": TOKENS, "temperature": 0}
+    tokens: int
+    first_token_ms: float
+    pace: Pace | None
+
+
+async def write_once(engine: Engine) -> Written:
+    """Have an engine continue a text."""
+    body = {"prompt": PROMPT, "max_tokens": TOKENS, "temperature": 0}
     began = perf_counter()
     stream = engine.stream(GenerationRequest("completions", body))
     first = last = 0.0
@@ -56,10 +60,23 @@ async def measure_speed(engine: Engine) -> Speed | None:
         async for _ in events:
             last = perf_counter()
             first = first or last
-    tokens = stream.usage.completion_tokens - 1
-    if tokens < 1 or last <= first:
+    tokens = stream.usage.completion_tokens
+    pace = Pace(tokens - 1, last - first) if tokens > 1 and last > first else None
+    return Written(tokens, 1000 * (first - began), pace)
+
+
+async def measure_speed(engine: Engine) -> Speed | None:
+    """Return how fast an engine writes; None if it writes no text, or too little to tell.
+
+    Short on purpose: it also warms the model's caches, and the first answer does not pay for it.
+    """
+    if not engine.capabilities.completions:
         return None
-    return Speed(tokens_per_s=tokens / (last - first), first_token_ms=1000 * (first - began))
+    written = await write_once(engine)
+    if written.pace is None:
+        return None
+    tokens, seconds = written.pace
+    return Speed(tokens_per_s=tokens / seconds, first_token_ms=written.first_token_ms)
 
 
 async def benchmark(engine: Engine) -> Benchmark:
