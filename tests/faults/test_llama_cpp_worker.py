@@ -20,7 +20,8 @@ from octomil.engines.base import GenerationRequest
 from octomil.engines.llama_cpp.engine import LlamaCppEngine
 from octomil.engines.llama_cpp.process import WorkerProcess
 from octomil.engines.llama_cpp.spec import WorkerSpec
-from octomil.engines.pool import EnginePool, EngineState
+from octomil.engines.pool import EnginePool
+from octomil.engines.pooled import EngineState
 from octomil.engines.upstream import open_upstream
 from octomil.errors import (
     ConfigurationError,

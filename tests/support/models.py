@@ -158,3 +158,13 @@ def make_wheel(folder: Path, name: str, members: Mapping[str, bytes]) -> Path:
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
     return path
+
+
+def renamed_gguf(source: Path, target: Path) -> Path:
+    """A copy of a real GGUF file that answers alike, and has another digest: its name differs."""
+    data = bytearray(source.read_bytes())
+    key = gguf_text("general.name")
+    place = data.index(key) + len(key) + 4 + 8  # past the type tag and the length of the text
+    data[place] ^= 1
+    target.write_bytes(data)
+    return target

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from threading import Event
 
@@ -54,6 +54,7 @@ class Agent:
         activator: what runs models here.
         say: tells a person what happens, a line at a time.
         pace: how often it asks.
+        only: the models that it follows; None for all that are assigned.
         clock: tells monotonic seconds.
         rng: the source of jitter.
     """
@@ -66,6 +67,7 @@ class Agent:
         *,
         say: Callable[[str], None],
         pace: Pace | None = None,
+        only: Container[str] | None = None,
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
     ) -> None:
@@ -74,6 +76,7 @@ class Agent:
         self._activator = activator
         self._tell = say
         self._pace = pace or Pace()
+        self._only = only
         self._clock = clock
         self._rng = rng or random.Random()
         self._is_registered = False
@@ -138,7 +141,8 @@ class Agent:
             self._settled.clear()
             self._check_at_s = self._clock() + self._jittered(self._pace.check_s)
         answer = self._asked()
-        is_there = not answer.updated or self._follow_all(answer.assignments)
+        followed = [each for each in answer.assignments if self._is_followed(each.model_id)]
+        is_there = not answer.updated or self._follow_all(followed)
         for each in self._attestations.due():
             self._confirm(each)
         return is_there
@@ -150,6 +154,9 @@ class Agent:
         if settled and all(settled):  # the number of the whole answer is not signed; these are
             self._known_version = min(each.sequence for each in wanted)
         return all(settled)
+
+    def _is_followed(self, model_id: str) -> bool:
+        return self._only is None or model_id in self._only
 
     def _asked(self) -> AssignmentsAnswer:
         answer = self._session.api.get(

@@ -81,10 +81,25 @@ class Releases:
         here = self._state.releases / _hex(digest)
         if damaged_part(here) is not None:
             here = self._fetch(model_id, version, digest, name)
-        manifest = _read_manifest(here)
-        _require_same(manifest, name, version)
-        files = {format_: here / format_ for format_ in manifest.files}
-        return Release(model_id=model_id, version=version, digest=digest, folder=here, files=files)
+        _require_same(_read_manifest(here), name, version)
+        return self._release(model_id, here)
+
+    def running(self, name: str) -> Release | None:
+        """Return the release that ran last of the model of that name, if it is here whole."""
+        for model_id, link in self._state.links():
+            if damaged_part(link) is None and _read_manifest(link).name == name:
+                return self._release(model_id, link.resolve())
+        return None
+
+    def _release(self, model_id: str, folder: Path) -> Release:
+        manifest = _read_manifest(folder)
+        return Release(
+            model_id=model_id,
+            version=manifest.version,
+            digest=digest_of_folder(folder),
+            folder=folder,
+            files={format_: folder / format_ for format_ in manifest.files},
+        )
 
     def keep_only(self, in_use: set[str]) -> None:
         """Delete every release but those in use and, of each model, the one assigned last.

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Self
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from filelock import FileLock, Timeout
 
@@ -88,6 +88,12 @@ class StateFolder:
     def link(self, model_id: str) -> Path:
         """Return the link to what a model's release is; never anything outside of its folder."""
         return self.active / quote(model_id, safe="").replace(".", "%2E")
+
+    def links(self) -> Iterator[tuple[str, Path]]:
+        """Yield the models that have a link, by their ids, and the link of each."""
+        for link in self.active.iterdir():
+            if not link.name.startswith("."):  # one that was never put in its place
+                yield unquote(link.name), link
 
     def install(self, digest: str) -> Path:
         """Move a release that has come in whole to where releases are."""

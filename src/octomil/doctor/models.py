@@ -111,7 +111,7 @@ async def _tokens_per_s(model: LocalModel, settings: Settings, threads: int) -> 
         async with asyncio.timeout(_MEASURE_S):
             await engine.load(lambda _line: None)
             await measure_speed(engine)  # the first answer pays for cold caches
-            speed = await measure_speed(engine)
+            pace = await measure_speed(engine)
     finally:
         await engine.close()
-    return speed * 1000 if speed else None
+    return pace.tokens / pace.seconds if pace else None

@@ -1,0 +1,67 @@
+"""A first short answer of an engine: that it works at all, and how fast."""
+
+import asyncio
+import math
+from contextlib import aclosing
+from time import perf_counter
+from typing import NamedTuple
+
+from octomil.engines.base import Engine, GenerationRequest, Pace
+from octomil.errors import GenerationError
+
+_PROMPT = "Once upon a time, in a village by the sea, there lived"
+_TOKENS = 24
+_TIMEOUT_S = 300.0  # a large model on a busy machine; only one that hangs takes longer
+
+
+class Written(NamedTuple):
+    """A short text: its tokens, and the pace of those after the first if there were any."""
+
+    tokens: int
+    pace: Pace | None
+
+
+async def write_once(engine: Engine) -> Written:
+    """Have an engine continue a text."""
+    body = {"prompt": _PROMPT, "max_tokens": _TOKENS, "temperature": 0}
+    stream = engine.stream(GenerationRequest("completions", body))
+    first = last = 0.0
+    async with aclosing(stream.events) as events:
+        async for _ in events:
+            last = perf_counter()
+            first = first or last
+    tokens = stream.usage.completion_tokens
+    pace = Pace(tokens - 1, last - first) if tokens > 1 and last > first else None
+    return Written(tokens, pace)
+
+
+async def smoke_test(engine: Engine, *, timeout_s: float = _TIMEOUT_S) -> Pace | None:
+    """Return if a loaded engine does what it says that it can, and how fast it writes.
+
+    Args:
+        engine: loaded.
+        timeout_s: seconds after which it is taken to hang.
+
+    Raises:
+        GenerationError: it makes no answer, or a vector of something else than numbers.
+        EngineError: it says itself that it cannot.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            if engine.capabilities.completions:
+                written = await write_once(engine)
+                if not written.tokens:
+                    raise GenerationError("the smoke test was answered with no token at all")
+                return written.pace
+            if engine.capabilities.embeddings:
+                await _require_vector(engine)
+    except TimeoutError as error:
+        message = f"the smoke test was not answered within {timeout_s:g} s"
+        raise GenerationError(message) from error
+    return None
+
+
+async def _require_vector(engine: Engine) -> None:
+    (vector,) = (await engine.embed([_PROMPT])).vectors
+    if not (len(vector) and all(map(math.isfinite, vector))):
+        raise GenerationError("the smoke test was answered with a vector that is not all numbers")
