@@ -154,7 +154,8 @@ def test_the_next_version_takes_the_place_of_the_one_before(
     assert once(place, state).returncode == 0
 
     assert active(state, second.model_id) == safetensors_file(w=[2.0])
-    assert [each.name for each in (state / "releases").iterdir()] == [second.digest[7:]]
+    both = {first.digest[7:], second.digest[7:]}
+    assert {each.name for each in (state / "releases").iterdir()} == both
     assert [each.status for each in affected(registry, second)] == ["active"]
 
 
@@ -365,6 +366,10 @@ POINTS = [
     ("releases", "Downloader.fetch", "after"),
     ("state", "StateFolder.install", "killed"),
     ("state", "StateFolder.install", "after"),
+    ("smoke.smoke_test", "SmokeTest.__call__", "killed"),
+    ("smoke.smoke_test", "SmokeTest.__call__", "after"),
+    ("slots", "SlotBook._keep", "killed"),
+    ("slots", "SlotBook._keep", "after"),
     ("activation", "LinkActivator.activate", "killed"),
     ("activation", "LinkActivator.activate", "after"),
     ("agent", "Agent._attest", "killed"),
