@@ -73,6 +73,9 @@ def run(*, device: DeviceOptions, once: bool) -> int:
     What runs is at DIR/active/MODEL, which changes from one release to the next at once. A release
     is taken only with the digest that was assigned. The assignment must be signed by the key that
     the control plane showed at the first contact, or by one that such a key endorsed.
+
+    Before a release is activated it is run once in a process of its own. For a while afterwards it
+    is watched, and if it fails, the device goes back to the release before by itself.
     """
     try:
         return _run(device, once=once)
@@ -90,6 +93,7 @@ def _run(device: DeviceOptions, *, once: bool) -> int:
     from octomil.device.agent import Agent, Pace
     from octomil.device.releases import Releases
     from octomil.device.session import open_session
+    from octomil.device.smoke.smoke_test import SmokeTest
     from octomil.device.state import open_state_folder
     from octomil.models.progress import open_progress
     from octomil.sdk.downloads import Downloader
@@ -99,7 +103,8 @@ def _run(device: DeviceOptions, *, once: bool) -> int:
         session = open_session(state, settings, device)
         releases = Releases(state, session.api, Downloader(session.api, progress.advance))
         pace = Pace(poll_s=device.poll_s)
-        agent = Agent(session, releases, LinkActivator(state), say=_say, pace=pace)
+        links = LinkActivator(state)
+        agent = Agent(session, releases, links, say=_say, pace=pace, trial=SmokeTest())
         if once:
             return 0 if agent.turn() else 1
         stop = Event()

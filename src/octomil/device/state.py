@@ -5,6 +5,7 @@ lock                    held by the agent that uses the folder
 identity.json           who the device is, and its tokens
 keys.json               the keys that manifests and assignments must be signed with
 assignments.json        of each model, the last assignment that was taken: number and digest
+slots.json              of each model, what ran before, and what is on probation
 incoming/DIGEST/        a release on its way
 releases/DIGEST/        a whole release: manifest.json and one file for each format
 active/MODEL            a link to the release that runs
@@ -65,6 +66,7 @@ class StateFolder:
         self.path = path
         self.keys = path / "keys.json"
         self.assignments = path / "assignments.json"
+        self.slots = path / "slots.json"
         self.releases = path / "releases"
         self.active = path / "active"
         self._identity = path / "identity.json"
