@@ -25,6 +25,40 @@ def runnable_onnx(
     return _number(1, 8) + _field(7, graph) + _field(8, opset)
 
 
+def relabelled(model: bytes, label: str) -> bytes:
+    """The same model under another version of its producer, and so of another digest.
+
+    Of a field that is there twice, protobuf takes the last.
+    """
+    return model + _field(3, label.encode())
+
+
+def heavier(model: bytes, ballast_bytes: int) -> bytes:
+    """The same model, which also fills so much memory whenever it is loaded and run.
+
+    Protobuf adds up the lists of two graphs: one more input that is known, two nodes, one output.
+    """
+    int8, int64 = 3, 7
+    size = (
+        _number(1, 1)
+        + _number(2, int64)
+        + _field(8, b"ballast_bytes")
+        + _field(9, ballast_bytes.to_bytes(8, "little"))
+    )
+    one = _number(1, 1) + _number(2, int8) + _field(9, b"\x01")
+    value = _field(1, b"value") + _field(5, one) + _number(20, 4)
+    fill = (
+        _field(1, b"ballast_bytes")
+        + _field(2, b"ballast")
+        + _field(4, b"ConstantOfShape")
+        + _field(5, value)
+    )
+    most = _field(1, b"ballast") + _field(2, b"ballast_most") + _field(4, b"ReduceMax")
+    output = _field(1, b"ballast_most") + _field(2, _field(1, _number(1, int8)))
+    graph = _field(1, fill) + _field(1, most) + _field(5, size) + _field(12, output)
+    return model + _field(7, graph)
+
+
 def _value(name: str, axes: Sequence[int | str], element: int) -> bytes:
     lengths = b"".join(
         _field(1, _number(1, axis) if isinstance(axis, int) else _field(2, axis.encode()))
