@@ -146,3 +146,43 @@ def test_rollout_swaps_a_node_under_load_and_no_request_fails(
         health = served.get("/health").json()["models"][NAME]
     assert load.failed == []
     assert (health["state"], health["restarts"]) == ("ready", 0)
+
+
+@pytest.mark.model
+def test_node_waits_for_its_first_release_and_outlives_its_control_plane(
+    weights: Path, tmp_path: Path
+):
+    state = tmp_path / "device"
+    with (
+        control_place(tmp_path / "up") as place,
+        place.registry() as registry,
+        node(place, state, f"registry:{NAME}@production", wait_ready=False) as served,
+    ):
+        waiting = f"[device] waiting for a release of {NAME}@production"
+        eventually(lambda: [line for line in served.lines if line.startswith(waiting)])
+        first = published(registry, weights, "1.0.0")
+        registry.set_alias(first.model_id, "production", "1.0.0")
+        eventually(lambda: [line for line in served.lines if "n1 is the device" in line])
+
+    with node(place, state, f"registry:{NAME}@production") as served:
+        assert release(served) == {"version": "1.0.0", "digest": first.digest}
+        assert [line for line in served.lines if "begins with 1.0.0, which ran last" in line]
+
+
+@pytest.mark.model
+def test_node_that_is_pinned_to_a_number_stays_with_it(
+    place: Place, registry: ModelRegistry, weights: Path, tmp_path: Path
+):
+    first = published(registry, weights, "1.0.0")
+    published(registry, renamed_gguf(weights, tmp_path / "2.gguf"), "2.0.0")
+    rollout = registry.deploy_version(first.model_id, "2.0.0")
+
+    with node(place, tmp_path / "device", f"registry:{NAME}@1.0.0") as served:
+        eventually(lambda: [line for line in served.lines if "n1 is the device" in line])
+        identity = json.loads((tmp_path / "device" / "identity.json").read_text())
+        path = f"/devices/{identity['device_id']}"
+        seen = registry._api.get(path).last_seen_at
+        eventually(lambda: registry._api.get(path).last_seen_at != seen)  # it has asked again
+
+        assert release(served) == {"version": "1.0.0", "digest": first.digest}
+        assert attested(registry, rollout) == []

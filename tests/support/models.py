@@ -151,12 +151,15 @@ def make_wheel(folder: Path, name: str, members: Mapping[str, bytes]) -> Path:
     info = f"{module}-1.0.dist-info"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{module}-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for member, data in members.items():
-            archive.writestr(member, data)
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", "")
+    written = {
+        **members,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nTag: py3-none-any\n",
+        f"{info}/RECORD": "",
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, data in written.items():  # of no date, so that two of the same are the same
+            archive.writestr(zipfile.ZipInfo(member), data, zipfile.ZIP_DEFLATED)
     return path
 
 

@@ -23,7 +23,7 @@ def jobs_of(plane: ControlPlane) -> Mapping[str, tuple[float, Job]]:
         "collect garbage": (COLLECTED_EVERY_S, partial(collect_garbage, plane)),
         "drop what has ended": (DROPPED_EVERY_S, partial(drop_leftovers, plane)),
         "read what was revoked": (REFRESHED_S, partial(read_revocations, plane)),
-        "steer rollouts": (STEERED_S, partial(rollouts.steer, plane)),
+        "steer rollouts": (STEERED_S, partial(rollouts.steer_sparingly, plane)),
         "read plans": (PLANNED_S, partial(read_plans, plane)),
     }
 

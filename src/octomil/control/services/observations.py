@@ -1,11 +1,16 @@
 """What a rollout's gates look at, read from the store."""
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from octomil.control.ports import Transaction
 from octomil.control.records import Rollout
+from octomil.rollouts.buckets import is_included
 from octomil.rollouts.device_states import SILENCE, Outcome
 from octomil.rollouts.evidence import Arm, Observation
+
+_COUNTED: Final = 1_000
+"""Devices of a fleet up to which those of a step are counted, one by one."""
 
 
 def observed(tx: Transaction, rollout: Rollout, now: datetime) -> Observation:
@@ -16,6 +21,7 @@ def observed(tx: Transaction, rollout: Rollout, now: datetime) -> Observation:
     began_at = rollout.progress.began_at
     if began_at is None:
         return Observation(fleet=tx.devices.count())
+    fleet = tx.devices.count()
     window = timedelta(seconds=rollout.plan.health_window_s)
     devices, failed = tx.attestations.others(
         rollout,
@@ -24,10 +30,20 @@ def observed(tx: Transaction, rollout: Rollout, now: datetime) -> Observation:
         silent_before=now - window - SILENCE,
     )
     return Observation(
-        fleet=tx.devices.count(),
+        fleet=fleet,
         candidate=_candidate(tx, rollout, began_at),
         baseline=Arm(devices=devices, failed=failed),
+        reached=_reached(tx, rollout) if fleet <= _COUNTED else None,
     )
+
+
+def _reached(tx: Transaction, rollout: Rollout) -> int:
+    """Return how many devices a rollout's step was offered to; small fleets differ from shares."""
+    step = rollout.progress
+    ids = tx.devices.ids()
+    offered = sum(is_included(rollout.id, each, step.offered_percentage) for each in ids)
+    before = sum(is_included(rollout.id, each, step.base_percentage) for each in ids)
+    return max(0, offered - before)
 
 
 def _candidate(tx: Transaction, rollout: Rollout, began_at: datetime) -> Arm:
