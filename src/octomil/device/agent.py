@@ -268,10 +268,8 @@ class Agent:
         try:
             return obtain()
         except InsufficientSpaceError:
-            if self._book.of(wanted.model_id).previous is None:
+            if not self._releases.make_room(wanted.model_id, self._activator.in_use()):
                 raise
-            self._book.forget_previous(wanted.model_id)
-            self._releases.keep_only(self._activator.in_use())
             return obtain()
 
     def _confirm(self, wanted: Assignment) -> None:
