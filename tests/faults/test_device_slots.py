@@ -103,8 +103,8 @@ def test_a_kill_on_the_way_back_ends_on_what_ran_before(
     assert (device.status, device.digest) == ("active", fleet.first.digest)
 
 
-def weights(number: float) -> bytes:
-    return safetensors_file(w=[number])
+def weights(number: float, count: int = 1) -> bytes:
+    return safetensors_file(w=[number] * count)
 
 
 def test_a_release_that_fails_its_smoke_test_never_runs_and_the_control_plane_hears_why(
@@ -139,6 +139,29 @@ def test_a_full_disk_is_refused_and_what_runs_goes_on(fleet: Fleet, tmp_path: Pa
         done = once(place, state)
         assert done.returncode == 0, done.stdout + done.stderr
         assert active(state, second.model_id) == safetensors_file(w=[2.0] * 65_536)
+
+
+def test_what_ran_before_makes_room_for_what_is_next(tmp_path: Path):
+    """Two of them fit on the disk, three do not."""
+    contents = {f"{number}.0.0": weights(number, 400_000) for number in (1, 2, 3)}
+    with (
+        control_place(tmp_path / "up") as place,
+        place.registry() as registry,
+        small_disk(tmp_path / "small", 4) as disk,
+    ):
+        state, digests = disk / "device", []
+        for version, content in contents.items():
+            rollout = released(registry, tmp_path, version, content)
+            digests.append(rollout.digest[7:])
+            if state.exists():
+                done = once(place, state)
+                assert done.returncode == 0, done.stdout + done.stderr
+            else:
+                first_time(place, state)
+            assert active(state, rollout.model_id) == content
+            settled(registry, rollout)
+
+        assert {each.name for each in (state / "releases").iterdir()} == set(digests[1:])
 
 
 CUT = ["slots.json", "incoming", "releases/{new}/safetensors", "releases/{new}/manifest.json",

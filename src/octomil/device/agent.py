@@ -99,6 +99,7 @@ class Agent:
         self._check_at_s = clock() + self._jittered(self._pace.check_s)
         self._book = releases.slots
         self._refused: set[str] = set()
+        self._told: dict[str, str] = {}
         self._probation = Probation(
             releases,
             activator,
@@ -235,7 +236,9 @@ class Agent:
             return False
         self._failures.forget(wanted, wanted.digest)
         self._settled.add(wanted)
-        self._say(f"{what}: runs, {wanted.digest}")
+        if self._told.get(wanted.model_id) != wanted.digest:
+            self._told[wanted.model_id] = wanted.digest
+            self._say(f"{what}: runs, {wanted.digest}")
         return True
 
     def _activate(self, wanted: Assignment, what: str) -> None:
@@ -268,10 +271,8 @@ class Agent:
         try:
             return obtain()
         except InsufficientSpaceError:
-            if self._book.of(wanted.model_id).previous is None:
+            if not self._releases.make_room(wanted.model_id, self._activator.in_use()):
                 raise
-            self._book.forget_previous(wanted.model_id)
-            self._releases.keep_only(self._activator.in_use())
             return obtain()
 
     def _confirm(self, wanted: Assignment) -> None:

@@ -129,6 +129,18 @@ class Releases:
         wanted = assigned | self.slots.previous() | in_use
         self._state.remove_all_but({_hex(digest) for digest in wanted})
 
+    def make_room(self, model_id: str, in_use: set[str]) -> bool:
+        """Delete what ran before of a model, and return whether there was such a release.
+
+        It goes before the book says so: on a full disk nothing can be written.
+        """
+        previous = self.slots.of(model_id).previous
+        if previous is None or previous in in_use:
+            return False
+        self._state.remove(_hex(previous))
+        self.slots.forget_previous(model_id)
+        return True
+
     def _fetch(self, model_id: str, version: str, digest: str, name: str) -> Path:
         envelope = self._api.get(path_to("models", model_id, "versions", version, "manifest"))
         payload = self._verified_payload(envelope, digest)

@@ -113,6 +113,12 @@ class StateFolder:
         folders = {link.resolve() for link in self.active.iterdir()}
         return {each.name for each in folders if each.parent == self.releases.resolve()}
 
+    def remove(self, digest: str) -> None:
+        """Delete a release, if it is here."""
+        folder = self.releases / digest
+        if folder.exists():
+            shutil.rmtree(folder)
+
     def remove_all_but(self, digests: set[str]) -> None:
         """Delete releases, whole or on their way, that nobody needs any more; no strange files."""
         for folder in (self.releases, self._incoming):

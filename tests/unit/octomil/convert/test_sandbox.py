@@ -51,6 +51,17 @@ def test_a_child_reaches_no_network(tmp_path: Path):
     assert not may_unshare or found["devices"] == ["lo"]
 
 
+def test_a_child_that_had_less_before_gets_no_more(tmp_path: Path):
+    found = ran(tmp_path, """
+        import resource
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        confine(sys.argv)
+        print(json.dumps({'limits': resource.getrlimit(resource.RLIMIT_FSIZE)}))
+    """)  # fmt: skip
+
+    assert found["limits"] == [4096, 4096]
+
+
 @pytest.mark.parametrize(
     ("program", "limits", "why"),
     [
