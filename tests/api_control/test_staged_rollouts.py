@@ -1,6 +1,7 @@
 """Rollouts in steps over HTTP: shares, waves, pauses, gates, rollbacks and blocks."""
 
 import asyncio
+from collections.abc import Collection
 from itertools import pairwise
 from typing import Any
 
@@ -60,7 +61,11 @@ def those(rollout: dict[str, Any], fleet: dict[str, Who], low: float, high: floa
 
 
 async def staged(
-    admin: httpx.AsyncClient, model: str, fleet: dict[str, Who], *shares: float, **changes: Any
+    admin: httpx.AsyncClient,
+    model: str,
+    fleet: Collection[str],
+    *shares: float,
+    **changes: Any,
 ) -> dict[str, Any]:
     """A rollout for whose shares there are devices; ids are drawn, and those that do not fit
     are thrown away before they are started."""
@@ -125,9 +130,11 @@ async def test_a_step_begins_with_one_percent_of_the_fleet(
     admin: httpx.AsyncClient, plane: ControlPlane, model: str
 ):
     ids = add_devices(plane.store, plane.clock(), 300)
-    rollout = await begun(
-        admin, model, rollout_percentage=10, pacing={}, health_window_s=300, dwell_s=900
-    )
+    rollout = await staged(
+        admin, model, ids, 1,
+        rollout_percentage=10, pacing={}, health_window_s=300, dwell_s=900,
+    )  # fmt: skip
+    await act(admin, rollout, "start")
     await steer(plane)
 
     present = await shown(admin, rollout)
