@@ -49,6 +49,7 @@ from octomil.control.services.rate_limits import NO_LIMITS, Limits, RateLimits
 from octomil.control.services.rollouts import RolloutService
 from octomil.control.services.signing_keys import SigningKeyService
 from octomil.control.services.uploads import UploadService
+from octomil.control.services.usage import UsageService
 from octomil.control.services.version_files import VersionFiles
 from octomil.control.services.versions import VersionService
 from octomil.control.services.webhooks import WebhookService
@@ -181,6 +182,7 @@ class _Rollouts(TypedDict):
     rollouts: RolloutService
     orchestrator: Orchestrator
     attestations: AttestationService
+    usage: UsageService
     blocks: BlockService
 
 
@@ -192,6 +194,7 @@ def _rollouts(store: Store, clock: Clock, last_seen: LastSeen) -> _Rollouts:
         rollouts=RolloutService(store, clock),
         orchestrator=Orchestrator(store, clock),
         attestations=AttestationService(store, clock, last_seen),
+        usage=UsageService(store, clock, last_seen),
         blocks=BlockService(store, clock),
     )
 

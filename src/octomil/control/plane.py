@@ -34,6 +34,7 @@ from octomil.control.services.rate_limits import RateLimits
 from octomil.control.services.rollouts import RolloutService
 from octomil.control.services.signing_keys import SigningKeyService
 from octomil.control.services.uploads import UploadService
+from octomil.control.services.usage import UsageService
 from octomil.control.services.version_files import VersionFiles
 from octomil.control.services.versions import VersionService
 from octomil.control.services.webhooks import WebhookService
@@ -70,6 +71,7 @@ class ControlPlane:
     orchestrator: Orchestrator
     offers: Offers
     attestations: AttestationService
+    usage: UsageService
     blocks: BlockService
     models: ModelService
     versions: VersionService

@@ -19,6 +19,7 @@ from octomil.control.ports.rollouts import (
     Rollouts,
     Rulings,
 )
+from octomil.control.ports.usage import Usage
 from octomil.control.ports.webhooks import Deliveries, Outbox, Webhooks
 from octomil.control.records import (
     ApiKey,
@@ -113,6 +114,10 @@ class Transaction(Protocol):
     @property
     def attestations(self) -> Attestations:
         """What devices attest that they run."""
+
+    @property
+    def usage(self) -> Usage:
+        """What devices report of the requests that they answered."""
 
     @property
     def webhooks(self) -> Webhooks:

@@ -28,6 +28,7 @@ from octomil.control.records.registry import (
 )
 from octomil.control.records.requests import KeptAnswer, RequestKey
 from octomil.control.records.rollouts import Attestation, Rollout, RolloutDevice
+from octomil.control.records.usage import ArmUsage, DeviceUsage, Spread
 from octomil.control.records.webhooks import Delivery, DeliveryState, Event, Webhook
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Act",
     "Alias",
     "ApiKey",
+    "ArmUsage",
     "Attestation",
     "Blob",
     "BootstrapToken",
@@ -43,6 +45,7 @@ __all__ = [
     "Device",
     "DeviceFilter",
     "DeviceOrder",
+    "DeviceUsage",
     "Event",
     "KeptAnswer",
     "ManifestKey",
@@ -58,6 +61,7 @@ __all__ = [
     "SignedManifest",
     "SigningSecret",
     "SpooledFile",
+    "Spread",
     "TokenFamily",
     "Upload",
     "Version",

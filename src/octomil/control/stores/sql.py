@@ -56,6 +56,7 @@ from octomil.control.stores.tokens import (
     find_token_family,
 )
 from octomil.control.stores.uploads import UploadRows
+from octomil.control.stores.usage import UsageRows
 from octomil.control.stores.versions import VersionRows
 from octomil.control.stores.webhooks import WebhookRows
 from octomil.errors import ServiceUnavailableError
@@ -93,6 +94,7 @@ class SqlTransaction:
     rollout_devices = _lazily(RolloutDeviceRows)
     rulings = _lazily(RulingRows)
     attestations = _lazily(AttestationRows)
+    usage = _lazily(UsageRows)
     webhooks = _lazily(WebhookRows)
     outbox = _lazily(OutboxRows)
     audit = _lazily(AuditRows)
