@@ -43,10 +43,10 @@ async def digests(admin: httpx.AsyncClient) -> dict[str, str]:
 
 
 async def report(
-    client: httpx.AsyncClient, who: Who, model: str, digest: str, window: int = 1, **row: Any
+    client: httpx.AsyncClient, who: Who, model: str, ran: str, window: int = 1, **row: Any
 ) -> httpx.Response:
     """Say what a device did: ten requests of a millisecond each, if nothing else is said."""
-    usage = [{"model_id": model, "digest": digest, "requests": 10, **row}]
+    usage = [{"model_id": model, "digest": ran, "requests": 10, **row}]
     body = {"window": window, "usage": usage}
     return await client.post(f"{API}/devices/{who[0]}/usage", json=body, headers=who[1])
 

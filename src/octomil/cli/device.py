@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from octomil.cli.device_simulate import simulate
 from octomil.cli.groups import SuggestingGroup
 from octomil.config import Settings
 from octomil.errors import MissingDependencyError
@@ -144,6 +145,9 @@ def _run(
             signal.signal(ending, lambda *_: stop.set())
         agent.run(stop)
     return 0
+
+
+command.add_command(simulate)
 
 
 def _now() -> datetime:
