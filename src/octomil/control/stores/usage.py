@@ -94,58 +94,39 @@ class UsageRows:
 
     def tally(self, rollout: Rollout) -> tuple[ArmUsage, ArmUsage]:
         """Return what was done since a rollout's step began: with its version, and with others."""
-        table, began_at = rollout_usage.c, rollout.progress.began_at
-        is_candidate = table.digest == rollout.digest
-        took = _took(rollout)
-        counts = took.where(
-            rollout_devices.c.is_counted, rollout_devices.c.taken_at >= began_at
-        ).exists()
-        said = attestations.c
-        ran_already = (
-            select(said.device_id)
-            .where(said.device_id == table.device_id, said.model_id == rollout.model_id)
-            .where(said.digest == table.digest, said.is_active, said.since < began_at)
-            .correlate(rollout_usage)
-            .exists()
-        )
-        return (
-            self._arm(rollout, is_candidate & counts),
-            self._arm(rollout, ~is_candidate & ran_already & ~took.exists()),
-        )
-
-    def _arm(self, rollout: Rollout, belongs: ColumnElement[bool]) -> ArmUsage:
-        table = rollout_usage.c
-        sums = [cast(func.sum(table[name]), Float).label(name) for name in _SUMS]
-        each = (
-            select(table.device_id, *sums)
-            .join(devices, devices.c.id == table.device_id)
-            .where(table.organisation == self._organisation, devices.c.deleted_at.is_(None))
-            .where(table.rollout_id == rollout.id, table.began_at == rollout.progress.began_at)
-            .where(belongs)
-            .group_by(table.device_id)
-            .subquery()
-        )
+        each = self._of_devices(rollout).subquery()
         ended_well = func.nullif(each.c.requests - each.c.errors, 0)
         values = (each.c.errors / each.c.requests, each.c.log_latency_ms_sum / ended_well)
-        query = select(*(column for value in values for column in _sums_of(value)))
-        found = self._connection.execute(query).one()
-        return ArmUsage(error_shares=_spread(*found[:3]), log_latencies=_spread(*found[3:]))
+        sums = (column for value in values for column in _sums_of(value))
+        query = select(each.c.is_candidate, *sums).group_by(each.c.is_candidate)
+        found = {bool(row[0]): _arm(*row[1:]) for row in self._connection.execute(query)}
+        return found.get(True, _NOTHING), found.get(False, _NOTHING)
+
+    def _of_devices(self, rollout: Rollout) -> Select[Any]:
+        """Select what each device of the two arms did: all in one pass, in the table's order."""
+        table, took, said = rollout_usage.c, rollout_devices.c, attestations.c
+        began_at, is_candidate = rollout.progress.began_at, rollout_usage.c.digest == rollout.digest
+        took_it = (took.rollout_id == rollout.id) & (took.device_id == table.device_id)
+        said_it = (said.device_id == table.device_id) & (said.model_id == rollout.model_id)
+        took_since = took.is_counted & (took.taken_at >= began_at)
+        ran_already = said.is_active & (said.digest == table.digest) & (said.since < began_at)
+        stayed = ~is_candidate & took.device_id.is_(None) & ran_already
+        sums = (cast(func.sum(table[name]), Float).label(name) for name in _SUMS)
+        return (
+            select(is_candidate.label("is_candidate"), *sums)
+            .select_from(rollout_usage)
+            .join(devices, devices.c.id == table.device_id)
+            .outerjoin(rollout_devices, took_it)
+            .outerjoin(attestations, said_it)
+            .where(table.organisation == self._organisation, devices.c.deleted_at.is_(None))
+            .where(table.rollout_id == rollout.id, table.began_at == began_at)
+            .where((is_candidate & took_since) | stayed)
+            .group_by(table.device_id, table.digest)
+        )
 
     def _is_of(self, device_id: str) -> ColumnElement[bool]:
         own = usage_windows.c.organisation == self._organisation
         return own & (usage_windows.c.device_id == device_id)
-
-
-def _took(rollout: Rollout) -> Select[Any]:
-    """Select the device of a row of usage where it took a rollout's version."""
-    return (
-        select(rollout_devices.c.device_id)
-        .where(
-            rollout_devices.c.rollout_id == rollout.id,
-            rollout_devices.c.device_id == rollout_usage.c.device_id,
-        )
-        .correlate(rollout_usage)
-    )
 
 
 def _sums_of(value: ColumnElement[Any]) -> tuple[ColumnElement[Any], ...]:
@@ -153,5 +134,12 @@ def _sums_of(value: ColumnElement[Any]) -> tuple[ColumnElement[Any], ...]:
     return func.count(value), func.sum(value), func.sum(value * value)
 
 
+def _arm(*sums: Any) -> ArmUsage:
+    return ArmUsage(error_shares=_spread(*sums[:3]), log_latencies=_spread(*sums[3:]))
+
+
 def _spread(count: int, total: float | None, total_of_squares: float | None) -> Spread:
     return Spread(count=count, total=total or 0.0, total_of_squares=total_of_squares or 0.0)
+
+
+_NOTHING = _arm(0, 0.0, 0.0, 0, 0.0, 0.0)
