@@ -31,6 +31,7 @@ CATALOG = {
 CAMPAIGNS = {
     "mutation": "bench.mutation",
     "rollouts": "bench.rollouts",
+    "steering": "bench.steering",
     "orchestrators": "bench.orchestrators",
     "crashes": "bench.crashes",
     "interoperability": "bench.interoperability",
