@@ -34,6 +34,7 @@ CAMPAIGNS = {
     "steering": "bench.steering",
     "orchestrators": "bench.orchestrators",
     "crashes": "bench.crashes",
+    "orchestrator_crashes": "bench.orchestrator_crashes",
     "interoperability": "bench.interoperability",
     "openapi": "bench.openapi",
 }
