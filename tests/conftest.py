@@ -12,15 +12,19 @@ from support.postgres import postgres_server
 from support.s3 import s3_server
 from support.serving import ServeProcess, serving
 
-# How long an example takes says how busy the machine is. What hypothesis sets by itself in CI,
-# where it draws the same examples each time, stays.
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("unhurried")
+# How long an example takes says how busy the machine is. The examples are the same in every run, so
+# that one which passed says what the next will; `--hypothesis-profile=exploring` draws others.
+settings.register_profile("exploring", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", settings.get_profile("exploring"), derandomize=True)
+settings.load_profile("same")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A shell's background jobs ignore Ctrl-C, and so would the processes that tests send it to.
+    # A shell's background jobs ignore Ctrl-C, what `nohup` starts ignores that its terminal is
+    # gone, and so would the processes that tests send such signals to.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     config.pluginmanager.register(Ledger())
 
 

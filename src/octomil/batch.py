@@ -88,11 +88,8 @@ class RequestQueue:
             raise ConfigurationError(f"max_depth must be 0 or more, got {max_depth}")
         if not timeout > 0:
             raise ConfigurationError(f"timeout must be above 0 seconds, got {timeout}")
-        if max_concurrency < 1:
-            raise ConfigurationError(f"max_concurrency must be 1 or more, got {max_concurrency}")
         self.max_depth = max_depth
         self.timeout = timeout
-        self.max_concurrency = max_concurrency
         self._accepting = False
         self._active = 0
         self._waiting: dict[asyncio.Future[None], asyncio.TimerHandle] = {}
@@ -100,6 +97,7 @@ class RequestQueue:
         self._idle = asyncio.Event()
         self._idle.set()
         self._completed = self._rejected = self._timed_out = 0
+        self.resize(max_concurrency)
 
     def start(self) -> None:
         """Begin to take requests. Starting twice is harmless."""
@@ -220,14 +218,29 @@ class RequestQueue:
         """End a turn and hand it to the request that has waited longest."""
         self._completed += 1
         self._active -= 1
+        self._admit()
+        if not self._active:
+            self._idle.set()
+
+    def resize(self, max_concurrency: int) -> None:
+        """Let another number of requests run at once; those that run already go on.
+
+        Raises:
+            ConfigurationError: that would be none.
+        """
+        if max_concurrency < 1:
+            raise ConfigurationError(f"max_concurrency must be 1 or more, got {max_concurrency}")
+        self.max_concurrency = max_concurrency
+        self._admit()
+
+    def _admit(self) -> None:
+        """Give free turns to those that have waited longest."""
         while self._waiting and self._active < self.max_concurrency:
             turn = next(iter(self._waiting))
             self._waiting.pop(turn).cancel()
             if not turn.done():
                 turn.set_result(None)
                 self._active += 1
-        if not self._active:
-            self._idle.set()
 
     def _expire(self, turn: asyncio.Future[None]) -> None:
         self._timed_out += 1

@@ -1,8 +1,9 @@
 """The composition root: settings and options in, a wired node out. Nothing else picks parts."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from octomil._version import __version__
 from octomil.config import Settings
@@ -14,8 +15,14 @@ from octomil.engines.catalog import (
     engine_name,
 )
 from octomil.engines.cores import look_at_cores
-from octomil.engines.memory import MemoryNeed, free_memory_bytes, require_memory
+from octomil.engines.memory import (
+    MemoryNeed,
+    free_memory_bytes,
+    require_memory,
+    require_memory_beside,
+)
 from octomil.engines.pool import EnginePool, thread_shares
+from octomil.engines.pooled import HeldRelease
 from octomil.errors import ConfigurationError
 from octomil.models.catalog import SHORT_NAMES
 from octomil.models.gguf import estimate_memory_bytes, read_metadata
@@ -26,6 +33,7 @@ from octomil.models.sources.base import ProgressSink
 from octomil.routing.prices import FREE, Price, parse_prices
 from octomil.routing.router import TIER0_MODEL, QueryRouter
 from octomil.routing.tiers import assign_tiers
+from octomil.serve.activation import Replacement
 from octomil.serve.audit import NodeAudit
 from octomil.serve.breakers import Breakers, policy
 from octomil.serve.node import AUTO, Node, ServedModel
@@ -42,9 +50,19 @@ _WORKER_BYTES = 64 * 2**20  # an ONNX session beside its weights
 
 
 def fetch_models(
-    settings: Settings, options: ServeOptions, progress: ProgressSink | None = None
+    settings: Settings,
+    options: ServeOptions,
+    progress: ProgressSink | None = None,
+    *,
+    from_registry: Callable[[ModelRef], LocalModel] | None = None,
 ) -> list[tuple[ModelRef, LocalModel | None]]:
     """Read the references and fetch the files that are not here yet.
+
+    Args:
+        settings: from the environment.
+        options: from the command line.
+        progress: hears how it gets on.
+        from_registry: brings models of a control plane's registry; None where there is none.
 
     Raises:
         OctomilError: a reference makes no sense, or its files cannot be had.
@@ -53,7 +71,13 @@ def fetch_models(
         raise ConfigurationError("name a model to serve, for example: octomil serve smollm2-135m")
     store = ModelStore(settings)
     refs = [parse_reference(name, settings.model_aliases) for name in options.models]
-    return [(ref, store.pull(ref, progress) if ref.has_files else None) for ref in refs]
+
+    def fetch(ref: ModelRef) -> LocalModel | None:
+        if ref.kind == "registry" and from_registry is not None:
+            return from_registry(ref)
+        return store.pull(ref, progress) if ref.has_files else None
+
+    return [(ref, fetch(ref)) for ref in refs]
 
 
 def build_node(
@@ -62,6 +86,7 @@ def build_node(
     models: Sequence[tuple[ModelRef, LocalModel | None]],
     *,
     log: RequestLog | None = None,
+    releases: Mapping[str, HeldRelease] = MappingProxyType({}),
 ) -> Node:
     """Wire a serving node.
 
@@ -70,6 +95,7 @@ def build_node(
         options: from the command line.
         models: what to serve, with their files (see `fetch_models`).
         log: gets a line per request; None writes none. It outlives the node.
+        releases: what models were released as, by the names they are served under.
 
     Raises:
         InsufficientSpaceError: the models will not fit into memory.
@@ -101,7 +127,7 @@ def build_node(
     served = {ref.name: _served(ref, files) for ref, files in parts}
     node = Node(
         models=served,
-        pool=_pool(requests, loaded=len(models)),
+        pool=_pool(requests, releases, loaded=len(models)),
         recorder=recorder,
         router=_router(settings, options, writers) if options.auto_route else None,
         embedder=embedder.name if embedder else None,
@@ -118,12 +144,44 @@ def build_node(
     return node
 
 
-def _pool(requests: Sequence[EngineRequest], *, loaded: int) -> EnginePool:
+def _pool(
+    requests: Sequence[EngineRequest], releases: Mapping[str, HeldRelease], *, loaded: int
+) -> EnginePool:
     """Return the engines, of which all but the first `loaded` wait for a request to load them."""
     pool = EnginePool(logging.getLogger("octomil.engines").warning)
     for place, request in enumerate(requests):
-        pool.add(request.ref.name, create_engine(request), lazy=place >= loaded)
+        name, is_lazy = request.ref.name, place >= loaded
+        pool.add(name, create_engine(request), lazy=is_lazy, release=releases.get(name))
     return pool
+
+
+def build_replacement(
+    settings: Settings,
+    options: ServeOptions,
+    ref: ModelRef,
+    files: LocalModel,
+    release: HeldRelease,
+    *,
+    local_models: int,
+) -> Replacement:
+    """Return what is to take the place of a model that a node serves.
+
+    Args:
+        settings: from the environment, as for the node.
+        options: from the command line, as for the node.
+        ref: what the model was asked for by.
+        files: the new one's.
+        release: what it was released as.
+        local_models: how many models share this machine's cores.
+
+    Raises:
+        InsufficientSpaceError: it will not fit into memory beside what is served.
+    """
+    engine_options = _engine_options(options, local_models)
+    if not options.allow_overcommit:
+        require_memory_beside(_memory_need(files, engine_options), free_memory_bytes())
+    engine = create_engine(EngineRequest(ref, files, engine_options, settings))
+    return Replacement(model=_served(ref, files), engine=engine, release=release)
 
 
 def _audit(node: Node, folder: Path, *, content: bool) -> None:

@@ -44,10 +44,14 @@ from octomil.control.services.models import ModelService
 from octomil.control.services.offers import Offers
 from octomil.control.services.orchestration import Orchestrator
 from octomil.control.services.organisations import OrganisationService
+from octomil.control.services.placement import PlacementService
+from octomil.control.services.profiles import ProfileService
 from octomil.control.services.publication import PublicationService
 from octomil.control.services.rate_limits import NO_LIMITS, Limits, RateLimits
 from octomil.control.services.rollouts import RolloutService
+from octomil.control.services.route_counts import RouteCounts
 from octomil.control.services.signing_keys import SigningKeyService
+from octomil.control.services.speeds import Speeds
 from octomil.control.services.uploads import UploadService
 from octomil.control.services.usage import UsageService
 from octomil.control.services.version_files import VersionFiles
@@ -145,12 +149,12 @@ def assemble(
         version_files=VersionFiles(store, versions, clock),
         downloads=Downloads(store, versions),
         download_links=DownloadLinks(store, clock),
-        garbage=Garbage(store, blobs, spool, clock),
         public_url=None if public_url is None else require_public_url(public_url),
         **_registry(store, clock),
+        **_placement(store, clock),
         **_rollouts(store, clock, last_seen),
         **_webhooks(store, clock, allow_private=webhooks_private),
-        leftovers=LeftoverService(store, clock),
+        **_timed(store, clock, Garbage(store, blobs, spool, clock)),
     )
 
 
@@ -196,6 +200,39 @@ def _rollouts(store: Store, clock: Clock, last_seen: LastSeen) -> _Rollouts:
         attestations=AttestationService(store, clock, last_seen),
         usage=UsageService(store, clock, last_seen),
         blocks=BlockService(store, clock),
+    )
+
+
+class _Placement(TypedDict):
+    """What decides where models run."""
+
+    speeds: Speeds
+    profiles: ProfileService
+    route_counts: RouteCounts
+    placement: PlacementService
+
+
+def _placement(store: Store, clock: Clock) -> _Placement:
+    speeds, counts = Speeds(store), RouteCounts(store)
+    return _Placement(
+        speeds=speeds,
+        profiles=ProfileService(store, clock, speeds),
+        route_counts=counts,
+        placement=PlacementService(store, clock, counts),
+    )
+
+
+class _Timed(TypedDict):
+    """What only timers drive."""
+
+    garbage: Garbage
+    leftovers: LeftoverService
+
+
+def _timed(store: Store, clock: Clock, garbage: Garbage) -> _Timed:
+    return _Timed(
+        garbage=garbage,
+        leftovers=LeftoverService(store, clock),
     )
 
 

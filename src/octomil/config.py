@@ -121,7 +121,7 @@ class Settings:
     bootstrap_token: str | None = _variable(
         "OCTOMIL_BOOTSTRAP_TOKEN",
         None,
-        "The same as `octomil device run --bootstrap-token`.",
+        "The same as `--bootstrap-token` of `octomil device run` and `serve`.",
     )
 
     data_dir: Path = _variable(

@@ -30,8 +30,8 @@ OctomilError
   └ ApiError                            the control plane refuses; `code` and `status` say how
     ├ BadRequestError, UnauthorizedError, ForbiddenError, NotFoundError, MethodNotAllowedError,
     ├ RequestTimedOutError, ConflictError, PayloadTooLargeError, UnsupportedMediaError,
-    ├ RangeNotSatisfiableError, IdempotencyKeyReusedError, RateLimitedError,
-    ├ HeadersTooLargeError, InternalError, NotImplementedYetError
+    ├ RangeNotSatisfiableError, UnprocessableError, IdempotencyKeyReusedError,
+    ├ RateLimitedError, HeadersTooLargeError, InternalError, NotImplementedYetError
     └ ServiceUnavailableError           one class for each row of `API_ERRORS`
 ```
 
@@ -258,6 +258,12 @@ class RangeNotSatisfiableError(ApiError):
     code, status = "range_not_satisfiable", 416
 
 
+class UnprocessableError(ApiError):
+    """The body can be read, and a value in it makes no sense; `details["fields"]` names it."""
+
+    code, status = "unprocessable", 422
+
+
 class IdempotencyKeyReusedError(ApiError):
     """The idempotency key was used for another request."""
 
@@ -307,6 +313,7 @@ API_ERRORS: Mapping[str, type[ApiError]] = {
         PayloadTooLargeError,
         UnsupportedMediaError,
         RangeNotSatisfiableError,
+        UnprocessableError,
         IdempotencyKeyReusedError,
         RateLimitedError,
         HeadersTooLargeError,

@@ -6,15 +6,23 @@ import pytest
 
 from octomil.engines.echo import EchoEngine
 from octomil.errors import GenerationError
+from octomil.serve.breakers import Breakers
 from support.nodes import chat, client_of, composed_node, node_of
 from support.prometheus import read_metrics
 from support.upstream import CUT, Answer, chunk, doubtful, event, failure, fake_upstream
+from support.waiting import PATIENCE_S
 
 CHAT = "/v1/chat/completions"
 EMBEDDINGS = "/v1/embeddings"
 DOWN = failure(500)
 TO_OPEN = 5
 HARD = "Explain the tradeoffs between FedAvg and FedProx for non-IID data distributions."
+
+
+@pytest.fixture(autouse=True)
+def no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time passes in which a breaker could get over it, however busy the machine."""
+    monkeypatch.setitem(Breakers.__init__.__kwdefaults__, "clock", lambda: 1000.0)
 
 
 @pytest.fixture
@@ -164,7 +172,7 @@ async def test_engine_that_was_brought_back_is_asked_at_once():
 
         node.pool.on_ready(lambda _: back.set())
         engine.dies.set()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await back.wait()
 
         assert (await client.post(CHAT, json=chat("Hello"))).status_code == 200

@@ -4,10 +4,12 @@ import asyncio
 import re
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 
 from octomil.errors import ConfigurationError
+from octomil.serve.spending import SpendCap
 from octomil.serve.token_estimates import (
     ASSUMED_ANSWER_TOKENS,
     most_answer_tokens,
@@ -34,6 +36,13 @@ BODY = chat("Hello", model="large", max_tokens=5)
 COST = 3 * 0.001 + 3 * 0.002
 MOST = most_prompt_tokens(BODY) * 0.001 + most_answer_tokens(BODY) * 0.002
 """What is set aside for it."""
+
+
+@pytest.fixture(autouse=True)
+def noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No day ends while a test runs, whose spending is the day's."""
+    moment = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    monkeypatch.setitem(SpendCap.__init__.__kwdefaults__, "now", lambda: moment)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What takes minutes: it keeps nobody waiting, and the end of the server does not wait for it."""
 
 import asyncio
+import os
 import threading
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from octomil.control.services.intake import Intake
 from octomil.control.threads import WORKERS
 from support.control import API, client_of, control_plane, key_of
 from support.model_files import safetensors_file, torch_file
+from support.processes import below
 from support.registry import appended, begun, completed, downloaded, new_model, sent
 from support.waiting import eventually
 
@@ -114,8 +116,4 @@ async def uploaded_whole(client: httpx.AsyncClient, content: bytes) -> str:
 
 def readers() -> list[psutil.Process]:
     """Who looks through files for this process."""
-    return [
-        each
-        for each in psutil.Process().children()
-        if "octomil.convert.inspect_child" in each.cmdline()
-    ]
+    return below(os.getpid(), "octomil.convert.inspect_child")

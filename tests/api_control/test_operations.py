@@ -69,8 +69,12 @@ async def test_beside_a_database_that_hangs_it_is_not_ready(
 
 
 async def test_the_log_knows_why_the_database_cannot_be_used_and_clients_do_not(
-    postgres: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    postgres: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ):
+    monkeypatch.setattr(module, "READY_S", PATIENCE_S)
     with (
         fresh_database(postgres) as url,
         control_plane(tmp_path, database_url=url) as plane,

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from octomil.control.jobs.catalog import write_last_seen
-from octomil.control.jobs.rollouts import steer
+from octomil.control.jobs.rollouts import RESTS, steer, steer_sparingly
 from octomil.control.plane import ControlPlane
 from octomil.control.services.observations import observed
 from octomil.rollouts.device_states import DeviceState
@@ -146,8 +146,24 @@ async def test_waves_that_reach_nobody_are_not_waited_for(
 
     await steer(plane)
 
-    assert (await shown(admin, rollout))["offered_percentage"] == 100
+    offered = (await shown(admin, rollout))["offered_percentage"]
+    assert placed(rollout["id"], [who[0]], 0, offered) == [who[0]], "it is not kept waiting"
     assert await told(admin, who) == ["1.0.0"]
+
+
+async def test_who_looks_for_long_rests_for_longer(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str
+):
+    rollout, moments, rests = await begun(admin, model), iter([100.0, 102.5]), []
+
+    async def rest(seconds: float) -> None:
+        present = await shown(admin, rollout)
+        rests.append((present["offered_percentage"], seconds))
+
+    await device(admin)
+    await steer_sparingly(plane, moments.__next__, rest)
+
+    assert rests == [(100, 2.5 * RESTS)]
 
 
 async def test_without_a_confirmation_nothing_is_promoted(
@@ -391,3 +407,33 @@ async def test_a_share_can_be_completed_and_the_rest_keeps_what_it_has(
     assert (await shown(admin, rollout))["status"] == "completed"
     assert await told(admin, inside[0]) == ["2.0.0"]
     assert await told(admin, those(rollout, fleet, 20, 100)[0]) == ["1.0.0"]
+
+
+async def test_a_single_device_is_waited_for_only_in_the_step_that_it_is_in(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str
+):
+    alone = await device(admin)
+    rollout = await begun(admin, model, **IN_STEPS | {"start_immediately": False})
+    while not placed(rollout["id"], [alone[0]], 60, 100):  # ids are drawn by chance
+        await admin.delete(path_of(rollout))
+        rollout = await begun(admin, model, **IN_STEPS | {"start_immediately": False})
+    await act(admin, rollout, "start")
+
+    for share in (60, 100):
+        plane.clock.advance(seconds=59)
+        await steer(plane)
+        assert (await shown(admin, rollout))["rollout_percentage"] < share
+        plane.clock.advance(seconds=1)
+        await steer(plane)
+        assert (await shown(admin, rollout))["rollout_percentage"] == share
+    plane.clock.advance(minutes=10)
+    await steer(plane)
+
+    assert (await shown(admin, rollout))["status"] == "active"
+    last = (await history(admin, rollout))[-1]
+    assert (last["action"], "no device of the fleet" in last["reason"]) == ("advance", True)
+    await take(admin, rollout, [alone])
+    plane.clock.advance(seconds=30)
+    await take(admin, rollout, [alone])
+    await steer(plane)
+    assert (await shown(admin, rollout))["status"] == "completed"

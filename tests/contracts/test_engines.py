@@ -149,7 +149,8 @@ def test_every_engine_of_the_catalog_is_a_subject() -> None:
 
 def chat(content: str = "Say hello to the sea", **body) -> GenerationRequest:
     messages = [{"role": "user", "content": content}]
-    return GenerationRequest("chat/completions", {"messages": messages, "max_tokens": 12, **body})
+    asked = {"messages": messages, "max_tokens": 12, "temperature": 0, **body}
+    return GenerationRequest("chat/completions", asked)
 
 
 async def read(stream: EventStream) -> list[dict]:
@@ -195,7 +196,8 @@ async def test_streams_one_usage_chunk_last_when_asked(writer: Engine) -> None:
 
 
 async def test_streaming_and_one_piece_say_the_same_at_temperature_zero(writer: Engine) -> None:
-    request = chat(temperature=0, seed=7)
+    request = chat(seed=7)
+    await writer.generate(chat(max_tokens=1))  # what is cached alters the last bits of the next
 
     chunks = await read(writer.stream(request))
     whole = json.loads((await writer.generate(request)).body)
@@ -230,7 +232,7 @@ async def test_constrains_the_answer_to_a_schema(writer: Engine) -> None:
     }
     wanted = {"type": "json_schema", "json_schema": {"name": "place", "schema": schema}}
 
-    completion = await writer.generate(chat(response_format=wanted, max_tokens=60))
+    completion = await writer.generate(chat(response_format=wanted, max_tokens=200))
 
     content = json.loads(completion.body)["choices"][0]["message"]["content"]
     assert json.loads(content)["city"] in ("Paris", "Rome")
@@ -260,7 +262,7 @@ async def test_closing_a_stream_frees_the_engine(writer: Engine) -> None:
     await anext(stream.events)
     await stream.events.aclose()
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while await writer.busy():
             await asyncio.sleep(0)
 

@@ -188,7 +188,7 @@ def test_a_claim_under_way_keeps_its_blob(store: SqlStore):
     has_claimed, condemned = threading.Event(), []
 
     def collect() -> None:
-        has_claimed.wait(10)
+        assert has_claimed.wait(120)
         condemned.extend(condemn(store))
 
     collector = threading.Thread(target=collect)
@@ -198,6 +198,7 @@ def test_a_claim_under_way_keeps_its_blob(store: SqlStore):
         has_claimed.set()
         collector.join(0.3)  # it cannot end before this transaction does
         assert collector.is_alive()
-    collector.join(10)
+    collector.join(120)
+    assert not collector.is_alive()
 
     assert condemned == []

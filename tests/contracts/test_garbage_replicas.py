@@ -58,7 +58,7 @@ def test_replicas_that_collect_at_once_remove_each_file_once(
     together = Barrier(REPLICAS)
 
     def collect(plane: ControlPlane) -> int:
-        together.wait(30)
+        together.wait(120)
         return Garbage(plane.store, blobs, plane.spool, clock).collect().removed
 
     with ThreadPoolExecutor(REPLICAS) as pool:

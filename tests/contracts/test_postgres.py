@@ -88,12 +88,12 @@ async def test_two_replicas_that_write_in_groups_do_not_run_into_a_deadlock(url:
         tag(other, ward="b")
 
     try:
-        head = asyncio.ensure_future(replicas[0].write(go_on.wait, 30))
+        head = asyncio.ensure_future(replicas[0].write(go_on.wait, 120))
         await asyncio.sleep(0)  # it is under way, so that the next two form a group
         group = [asyncio.ensure_future(replicas[0].write(call)) for call in (note_only, tag_here)]
         await asyncio.sleep(0)
         go_on.set()
-        assert await asyncio.to_thread(has_audit.wait, 30)
+        assert await asyncio.to_thread(has_audit.wait, 120)
         await asyncio.gather(head, *group, replicas[1].write(tag_there))
     finally:
         for each in replicas:

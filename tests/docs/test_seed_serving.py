@@ -1,4 +1,6 @@
-"""The published document on routing, run from the document itself.
+"""The published document on routing, run from the document itself on a serving node.
+
+What it says of the control plane is run by `test_seed_placement`.
 
 `substitutions.toml` lists every difference between what stands there and what is run here.
 """
@@ -82,16 +84,11 @@ def test_the_table_describes_this_very_document(document):
     assert hashlib.sha256(data).hexdigest() == TABLE["document"]["sha256"]
 
 
-def test_every_snippet_is_listed_once_as_working_or_later(by_line):
-    listed = [
-        (entry["line"], entry["kind"]) for part in ("works", "later") for entry in TABLE[part]
-    ]
+def test_every_snippet_is_listed_once(by_line):
+    entries = [*TABLE["works"], *TABLE["control"]["snippets"]]
+    listed = [(entry["line"], entry["kind"]) for entry in entries]
 
     assert sorted(listed) == [(line, snippet.kind) for line, snippet in sorted(by_line.items())]
-
-
-def test_what_comes_later_says_why():
-    assert all(entry["why"] for entry in TABLE["later"])
 
 
 @entries("shell")

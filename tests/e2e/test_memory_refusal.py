@@ -12,7 +12,7 @@ pytestmark = pytest.mark.model
 def test_node_that_would_not_fit_says_how_much_it_needs_and_the_way_out(model_cache):
     arguments = ("smollm2-135m", *MORE_THAN_ANY_MACHINE_HAS)
     with serving(*arguments, wait_ready=False) as served:
-        assert served.process.wait(60) == 1
+        assert served.process.wait(120) == 1
     said = "\n".join(served.errors)
 
     assert "error: the models are estimated to need more memory than is free:" in said

@@ -11,6 +11,7 @@ import pytest
 from support.needs import needed_program
 from support.node_client import LOCK_FOLDER, openai_package_folder
 from support.serving import serving
+from support.waiting import eventually
 
 pytestmark = [pytest.mark.model, pytest.mark.node]
 
@@ -115,6 +116,10 @@ def test_error_arrives_as_the_clients_own_class(steps, step, name, status, code,
 def test_aborted_stream_ends_the_generation(steps, server):
     assert steps["abort"] == {"seen": 3, "aborted": True}
     assert steps["after"] == {"choices": 2}
-    metrics = server.get("/metrics", headers={"Authorization": f"Bearer {KEY}"}).text
-    failures = [line for line in metrics.splitlines() if "request_failure_total{" in line]
-    assert [line for line in failures if 'reason="cancelled"' in line and line.endswith(" 1.0")]
+
+    def cancelled():
+        metrics = server.get("/metrics", headers={"Authorization": f"Bearer {KEY}"}).text
+        failures = [line for line in metrics.splitlines() if "request_failure_total{" in line]
+        return [line for line in failures if 'reason="cancelled"' in line and line.endswith(" 1.0")]
+
+    assert eventually(cancelled)

@@ -15,6 +15,7 @@ from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
 pytestmark = pytest.mark.model
 
 SMALL, CODER, EMBEDDER = "smollm2-135m", "qwen2.5-coder-1.5b", "all-minilm-l6-v2"
+NO_END = {"2": -100}  # <|im_end|>: the small model goes on until it may not
 STORY = "Tell me a short story about a river."
 FRANCE = "What is the capital of France?"
 CAPITAL = {
@@ -81,14 +82,20 @@ def user(content):
 
 def chat(client, content=STORY, **options):
     return client.chat.completions.create(
-        **{"model": SMALL, "messages": user(content), "max_tokens": 12, **options}
+        **{
+            "model": SMALL,
+            "messages": user(content),
+            "max_tokens": 12,
+            "temperature": 0,  # so that no outcome hangs on what is drawn
+            **options,
+        }
     )
 
 
 def greedy(client, content=STORY, **options):
-    """Ask without chance, for 5 tokens first: what is cached alters the last bits of the next."""
+    """Ask, for one token first: what is cached alters the last bits of the next answer."""
     chat(client, content, max_tokens=1)
-    return chat(client, content, temperature=0, **options)
+    return chat(client, content, **options)
 
 
 def text(completion, index=0):
@@ -112,7 +119,7 @@ def call_tools(client, content, **options):
             "messages": [RULE, *user(content)],
             "tools": TOOLS,
             "temperature": 0,
-            "max_tokens": 90,
+            "max_tokens": 300,
             **options,
         }
     )
@@ -222,7 +229,7 @@ def test_answer_ends_before_a_stop_text(small):
 
 
 def test_two_choices_are_two_answers(small):
-    completion = chat(small, n=2, temperature=1.8, seed=3)
+    completion = chat(small, n=2, temperature=1.8, seed=3, logit_bias=NO_END)
 
     assert [choice.index for choice in completion.choices] == [0, 1]
     assert text(completion, 0) != text(completion, 1)
@@ -303,7 +310,7 @@ def test_json_schema_binds_even_a_small_model(small):
     completion = greedy(
         small,
         FRANCE,
-        max_tokens=100,
+        max_tokens=400,  # the longest answer under the grammar, white space and all, is shorter
         response_format={"type": "json_schema", "json_schema": wanted},
     )
 
@@ -323,8 +330,7 @@ def test_json_object_answer_is_json(routed):
         routed,
         f'{FRANCE} Answer in JSON with the one key "capital".',
         model=CODER,
-        temperature=0,
-        max_tokens=40,
+        max_tokens=200,
         response_format={"type": "json_object"},
     )
 
@@ -436,7 +442,7 @@ def test_tools_for_a_model_without_them_are_refused_clearly(small):
 
 def test_raw_response_tells_where_the_request_went(routed):
     raw = routed.chat.completions.with_raw_response.create(
-        model="auto", messages=user("Hello there!"), max_tokens=4
+        model="auto", messages=user("Hello there!"), max_tokens=4, temperature=0
     )
 
     assert raw.headers["X-Octomil-Routed-Model"] == raw.parse().model == SMALL
@@ -464,7 +470,7 @@ async def test_concurrent_requests_of_the_async_client_get_their_own_answers(smo
 
         async def whole(limit):
             completion = await client.chat.completions.create(
-                model=SMALL, messages=user(STORY), max_tokens=limit
+                model=SMALL, messages=user(STORY), max_tokens=limit, temperature=0
             )
             return completion.usage.completion_tokens
 
@@ -473,6 +479,7 @@ async def test_concurrent_requests_of_the_async_client_get_their_own_answers(smo
                 model=SMALL,
                 messages=user(STORY),
                 max_tokens=limit,
+                temperature=0,
                 stream=True,
                 stream_options={"include_usage": True},
             )
@@ -564,7 +571,7 @@ def test_tool_call_arrives_in_a_stream(routed):
         messages=[RULE, *user("What is the weather in Paris?")],
         tools=TOOLS,
         temperature=0,
-        max_tokens=90,
+        max_tokens=300,
         stream=True,
     )
 
@@ -585,7 +592,7 @@ def test_tool_result_is_put_into_words(routed):
     messages = [*user(question), asked.model_dump(exclude_none=True), result]
 
     # Without "none", a model this small may as well call the tool once more.
-    options = {"tools": TOOLS, "tool_choice": "none", "temperature": 0, "max_tokens": 20}
+    options = {"tools": TOOLS, "tool_choice": "none", "max_tokens": 100}
     choice = chat(routed, model=CODER, messages=messages, **options).choices[0]
 
     assert choice.finish_reason == "stop"
@@ -611,7 +618,7 @@ def test_named_function_is_called_though_another_fits_better(routed):
 
 
 def test_no_choice_means_text(routed):
-    completion = chat(routed, FRANCE, model=CODER, tools=TOOLS, tool_choice="none", temperature=0)
+    completion = chat(routed, FRANCE, model=CODER, tools=TOOLS, tool_choice="none")
 
     assert completion.choices[0].message.tool_calls is None
     assert text(completion) == "The capital of France is Paris."

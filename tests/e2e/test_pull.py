@@ -117,13 +117,13 @@ def test_a_terminal_gets_bars_and_tables(hub, tmp_path, module, arguments, shown
     program = f"from octomil.cli.{module} import command; command()"
     environ = clean_environ(tmp_path, HF_ENDPOINT=hub.url, TERM="xterm", COLUMNS="120")
 
-    subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        stdout=terminal, stderr=terminal, env=environ, check=True, timeout=60,
-    )  # fmt: skip
-    os.close(terminal)
-    said = read_all(controller)
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *arguments], stdout=terminal, stderr=terminal, env=environ
+    ) as process:
+        os.close(terminal)
+        said = read_all(controller)  # as it comes: one that nobody reads fills up
 
+    assert process.returncode == 0, said
     assert all(word in said for word in shown)
     assert "\x1b[" in said
 

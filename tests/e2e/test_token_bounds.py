@@ -84,7 +84,8 @@ def test_llama_cpp_counts_no_more_in_texts_to_continue(routed_server, prompts):
 def test_answer_of_llama_cpp_ends_where_the_context_is_full(cramped_server, max_tokens):
     counting = "Count from 1 to 1000: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"
 
-    answer = cramped_server.chat(counting, temperature=0, max_tokens=max_tokens).json()
+    options = {"temperature": 0, "logit_bias": {"2": -100}}  # <|im_end|> ends nothing
+    answer = cramped_server.chat(counting, max_tokens=max_tokens, **options).json()
 
     assert answer["choices"][0]["finish_reason"] == "length"
     assert answer["usage"]["total_tokens"] == 256

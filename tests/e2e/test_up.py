@@ -11,7 +11,7 @@ import pytest
 
 from support.certificates import certificate
 from support.control import API, bearer, printed_key, upping
-from support.waiting import eventually
+from support.waiting import PATIENCE_S, eventually
 
 DEVICE = {"device_identifier": "box-1"}
 
@@ -84,7 +84,10 @@ def test_keys_do_not_cross_a_network_in_the_clear(host: str, tmp_path: Path):
 
 
 def test_running_requests_end_before_it_does(tmp_path: Path):
-    with upping(tmp_path / "data") as served, httpx.Client(base_url=served.url) as client:
+    with (
+        upping(tmp_path / "data", "--drain-timeout", "600") as served,
+        httpx.Client(base_url=served.url, timeout=PATIENCE_S) as client,
+    ):
         key = printed_key(served)
 
         def body():
@@ -97,7 +100,7 @@ def test_running_requests_end_before_it_does(tmp_path: Path):
         answer = client.post(f"{API}/devices/register", content=body(), headers=headers)
 
         assert answer.json()["device_identifier"] == "box-1"
-        assert served.process.wait(timeout=60) == 0
+        assert served.process.wait(timeout=PATIENCE_S) == 0
 
 
 def listens(url: str) -> bool:

@@ -277,7 +277,7 @@ def test_node_that_is_told_to_stop(upstream, tmp_path, stream):
         gate.await_waiting()
         settle(served)
         served.process.send_signal(signal.SIGTERM)
-        assert served.process.wait(30) == 0
+        assert served.process.wait(120) == 0
 
         (line,) = eventually(lambda: [e for e in served.errors if e.startswith("[request]")])
     found = re.search(r" (\d+)\+(\d+) tok .* \$([\d.]+) error:shutting_down id \S+$", line)

@@ -12,6 +12,7 @@ import httpx
 from octomil.control.api.idempotency import HEADER
 from support.control import API, bearer, printed_key, upping
 from support.serving import ServeProcess
+from support.waiting import PATIENCE_S
 
 KILLS = 4
 CLIENTS = 4
@@ -31,7 +32,7 @@ def beginning(
 ) -> dict[str, str | None]:
     """Begin uploads until the server is gone; the id of each, None where no answer came."""
     begun: dict[str, str | None] = {}
-    with httpx.Client(base_url=served.url, headers=bearer(key), timeout=30) as client:
+    with httpx.Client(base_url=served.url, headers=bearer(key), timeout=PATIENCE_S) as client:
         while not crash.is_set():
             name = f"request-{next(names)}"
             begun[name] = None
@@ -55,14 +56,14 @@ def test_kill_9_makes_no_repeated_request_happen_twice(tmp_path: Path):
             clients = [
                 threads.submit(beginning, served, key, names, enough, crash) for _ in range(CLIENTS)
             ]
-            assert crash.wait(60)
+            assert crash.wait(PATIENCE_S)
             served.process.kill()
             served.process.wait()
             for client in clients:
                 begun |= client.result()
 
     with upping(folder) as served:
-        with httpx.Client(base_url=served.url, headers=bearer(key), timeout=30) as client:
+        with httpx.Client(base_url=served.url, headers=bearer(key), timeout=PATIENCE_S) as client:
             repeated = {name: begin(client, name) for name in begun}
             again = {name: begin(client, name) for name in begun}
         assert served.stop() == 0

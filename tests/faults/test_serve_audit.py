@@ -53,7 +53,7 @@ def test_node_that_is_killed_loses_nothing_it_had_written(tmp_path, capsys):
             last = f'"{names[-1]}"'
             eventually(partial(is_written, last, tmp_path))
             served.process.kill()
-            served.process.wait(30)
+            served.process.wait(120)
 
         status, found = verified(tmp_path, capsys)
         assert (status, found["ok"]) == (0, True)

@@ -44,7 +44,7 @@ def served(folder: Path):
 def test_a_form_that_breaks_off_leaves_nothing_behind(served: ServeProcess, folder: Path):
     key, uploads = printed_key(served) or "", folder / "uploads"
     before = names_in(uploads)
-    with httpx.Client(base_url=served.url, headers=bearer(key)) as client:
+    with httpx.Client(base_url=served.url, headers=bearer(key), timeout=120) as client:
         model = client.post(f"{API}/models", json={"name": "m"}).json()["id"]
         with connected(served) as connection:
             connection.sendall(
@@ -61,7 +61,7 @@ def test_a_form_that_breaks_off_leaves_nothing_behind(served: ServeProcess, fold
 
 def test_an_upload_that_breaks_off_keeps_what_arrived(served: ServeProcess):
     key = printed_key(served) or ""
-    with httpx.Client(base_url=served.url, headers=bearer(key)) as client:
+    with httpx.Client(base_url=served.url, headers=bearer(key), timeout=120) as client:
         upload = client.post(f"{API}/uploads", json={"size_bytes": 9_000_000}).json()["id"]
         with connected(served) as connection:
             connection.sendall(

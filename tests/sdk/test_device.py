@@ -15,8 +15,8 @@ import pytest
 from octomil.registry.signatures import key_id_of, new_private_key, public_key_of
 from octomil.sdk.model_registry import ModelRegistry
 from support.control import API, bearer
+from support.device_runs import active, affected, first_time, once, released, settled
 from support.model_files import safetensors_file, torch_file
-from support.rollouts import AT_ONCE
 from support.round_robin import round_robin
 from support.sdk import Place, control_place, octomil
 from support.waiting import eventually
@@ -33,38 +33,6 @@ def place(tmp_path: Path) -> Iterator[Place]:
 def registry(place: Place) -> Iterator[ModelRegistry]:
     with place.registry() as registry:
         yield registry
-
-
-def released(
-    registry: ModelRegistry, folder: Path, number: str = "1.0.0", content: bytes = b""
-) -> dict:
-    """A version that is on its way to the devices."""
-    model = registry.ensure_model("mnist", "pytorch", "tests")
-    path = folder / f"{number}.bin"
-    path.write_bytes(content or safetensors_file(w=[float(number[0])]))
-    registry.upload_version_from_path(model.id, path, number)
-    registry.publish_version(model.id, number)
-    return registry.deploy_version(model.id, number, **AT_ONCE)
-
-
-def once(place: Place, state: Path, *more: str, **env: str) -> subprocess.CompletedProcess[str]:
-    words = ("device", "run", "--server", place.served.url, "--state-dir", str(state), "--once")
-    return octomil(*words, *more, **env)
-
-
-def first_time(place: Place, state: Path, name: str = "box-1") -> dict[str, str]:
-    """Run a device for the first time, and return what is in its folder."""
-    done = once(place, state, "--identifier", name, OCTOMIL_BOOTSTRAP_TOKEN=place.key)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads((state / "identity.json").read_text())
-
-
-def active(state: Path, model_id: str) -> bytes:
-    return (state / "active" / model_id / "safetensors").read_bytes()
-
-
-def affected(registry: ModelRegistry, rollout: dict) -> list[dict]:
-    return list(registry.rollouts.get_affected_devices(rollout["model_id"], rollout["id"]))
 
 
 def test_it_runs_what_it_is_told_and_says_so(place: Place, registry: ModelRegistry, tmp_path: Path):
@@ -154,14 +122,9 @@ def test_the_next_version_takes_the_place_of_the_one_before(
     assert once(place, state).returncode == 0
 
     assert active(state, second.model_id) == safetensors_file(w=[2.0])
-    assert [each.name for each in (state / "releases").iterdir()] == [second.digest[7:]]
+    both = {first.digest[7:], second.digest[7:]}
+    assert {each.name for each in (state / "releases").iterdir()} == both
     assert [each.status for each in affected(registry, second)] == ["active"]
-
-
-def settled(registry: ModelRegistry, rollout: dict) -> None:
-    eventually(
-        lambda: registry.rollouts.get(rollout["model_id"], rollout["id"]).status == "completed"
-    )
 
 
 def test_a_rollback_of_the_control_plane_s_own_is_followed(
@@ -297,7 +260,7 @@ def running_device(
         yield process, log
     finally:
         process.kill()
-        process.wait(30)
+        process.wait(120)
 
 
 def test_it_follows_as_long_as_it_runs_and_ends_when_asked(
@@ -315,7 +278,7 @@ def test_it_follows_as_long_as_it_runs_and_ends_when_asked(
         settled(registry, second)
         assert "used by another" in once(place, state).stderr
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
 
     assert active(state, second.model_id) == safetensors_file(w=[2.0])
 
@@ -365,6 +328,10 @@ POINTS = [
     ("releases", "Downloader.fetch", "after"),
     ("state", "StateFolder.install", "killed"),
     ("state", "StateFolder.install", "after"),
+    ("smoke.smoke_test", "SmokeTest.__call__", "killed"),
+    ("smoke.smoke_test", "SmokeTest.__call__", "after"),
+    ("slots", "SlotBook._keep", "killed"),
+    ("slots", "SlotBook._keep", "after"),
     ("activation", "LinkActivator.activate", "killed"),
     ("activation", "LinkActivator.activate", "after"),
     ("agent", "Agent._attest", "killed"),
@@ -383,7 +350,7 @@ def test_a_kill_at_any_point_leaves_a_device_that_goes_on(
              "--identifier", "box-1", "--bootstrap-token", place.key]  # fmt: skip
     program = KILLER.format(module=module, name=name, when=when)
     done = subprocess.run(
-        [sys.executable, "-c", program, *words], capture_output=True, timeout=60, check=False
+        [sys.executable, "-c", program, *words], capture_output=True, timeout=120, check=False
     )
     assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
     link = state / "active" / rollout.model_id

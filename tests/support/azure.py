@@ -51,7 +51,7 @@ def azure_server(log: Path) -> Iterator[dict[str, str]]:
         }
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=120)
 
 
 def _port(process: subprocess.Popen, log: Path) -> int | None:
@@ -75,7 +75,7 @@ def _made_container(process: subprocess.Popen, port: int, log: Path) -> bool:
         "authorization": f"SharedKey {_ACCOUNT}:{base64.b64encode(mac).decode()}",
         "content-length": "0",
     }
-    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = HTTPConnection("127.0.0.1", port, timeout=120)
     try:
         connection.request("PUT", f"{path}?restype=container", headers=headers)
         assert connection.getresponse().status == 201

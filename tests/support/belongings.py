@@ -31,7 +31,12 @@ async def _post(owner: httpx.AsyncClient, path: str, **options: Any) -> Any:
 
 
 async def _device(owner: httpx.AsyncClient, _made: Made) -> str:
-    return (await _post(owner, "/devices/register", json={"device_identifier": "box-1"}))["id"]
+    """One that has measured itself."""
+    made = await _post(owner, "/devices/register", json={"device_identifier": "box-1"})
+    profile = {"platform": "linux", "total_memory_mb": 4096, "accelerator": "cpu", "models": []}
+    answer = await owner.put(f"{API}/devices/{made['id']}/profile", json=profile)
+    assert answer.is_success, answer.text
+    return str(made["id"])
 
 
 async def _organisation(owner: httpx.AsyncClient, _made: Made) -> str:

@@ -3,8 +3,11 @@
 import json
 import select
 import socket
+from contextlib import suppress
 from http.client import HTTPResponse
 from typing import Any, Self
+
+from support.waiting import PATIENCE_S
 
 CHAT = "/v1/chat/completions"
 
@@ -14,7 +17,7 @@ class Caller:
 
     def __init__(self, url: str) -> None:
         host, port = url.removeprefix("http://").split(":")
-        self.socket = socket.create_connection((host, int(port)), timeout=30)
+        self.socket = socket.create_connection((host, int(port)), timeout=PATIENCE_S)
 
     def __enter__(self) -> Self:
         return self
@@ -37,6 +40,12 @@ class Caller:
     def has_answer(self) -> bool:
         """Look whether something has come, for a moment."""
         return bool(select.select([self.socket], [], [], 0.01)[0])
+
+    def trickle(self, byte: bytes) -> None:
+        """Send a byte from time to time until something comes, which may cross the last one."""
+        with suppress(ConnectionError):
+            while not self.has_answer():
+                self.send(byte)
 
     def is_hung_up(self) -> bool:
         """Wait for the next thing to happen; tell whether it is the end of the connection."""

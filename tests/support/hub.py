@@ -162,7 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(body[:hold])
                 self.wfile.flush()
                 self.hub.held.set()
-                self.hub.release.wait(60)
+                self.hub.release.wait(300)
                 body = body[hold:]
             self.wfile.write(body)
         except ConnectionError:

@@ -151,10 +151,23 @@ def make_wheel(folder: Path, name: str, members: Mapping[str, bytes]) -> Path:
     info = f"{module}-1.0.dist-info"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{module}-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for member, data in members.items():
-            archive.writestr(member, data)
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", "")
+    written = {
+        **members,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nTag: py3-none-any\n",
+        f"{info}/RECORD": "",
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, data in written.items():  # of no date, so that two of the same are the same
+            archive.writestr(zipfile.ZipInfo(member), data, zipfile.ZIP_DEFLATED)
     return path
+
+
+def renamed_gguf(source: Path, target: Path) -> Path:
+    """A copy of a real GGUF file that answers alike, and has another digest: its name differs."""
+    data = bytearray(source.read_bytes())
+    key = gguf_text("general.name")
+    place = data.index(key) + len(key) + 4 + 8  # past the type tag and the length of the text
+    data[place] ^= 1
+    target.write_bytes(data)
+    return target

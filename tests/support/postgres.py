@@ -15,6 +15,9 @@ from support.needs import skip_or_fail
 from support.waiting import eventually
 
 _NOBODY = 65534  # Postgres refuses to be run by root
+_LOCALE = ("--locale=C", "-E", "UTF8")
+"""Its own, since the one that the environment names may not be installed here."""
+
 _FAST = ("-c", "shared_buffers=16MB", "-c", "max_connections=100", "-c", "log_min_messages=fatal")
 
 
@@ -31,7 +34,7 @@ def postgres_server() -> Iterator[str]:
         os.chown(folder, user, user)
     try:
         data = folder / "data"
-        initdb = [programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "-E", "UTF8"]
+        initdb = [programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", *_LOCALE]
         subprocess.run([*initdb, "--no-sync"], check=True, capture_output=True, user=user, cwd="/")
         server = [programs / "postgres", "-D", data, "-h", "", "-k", folder]
         process = subprocess.Popen([*server, *_FAST], user=user, cwd="/", stderr=subprocess.PIPE)
@@ -41,7 +44,7 @@ def postgres_server() -> Iterator[str]:
             yield url
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=120)
             process.stderr.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

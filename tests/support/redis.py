@@ -50,7 +50,7 @@ def redis_server(place: Path | None = None) -> Iterator[str]:
         yield redis_url(place)
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=120)
 
 
 def _answers(process: subprocess.Popen, place: Path) -> bool:

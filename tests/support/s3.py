@@ -71,13 +71,13 @@ def s3_server(log: Path) -> Iterator[dict[str, str]]:
         yield {**CREDENTIALS, "AWS_ENDPOINT_URL": url, "GOOGLE_BASE_URL": url}
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
+        process.wait(timeout=120)
         process.stdin.close()
         process.stdout.close()
 
 
 def _request(host: str, port: int, method: str, path: str) -> int:
-    connection = HTTPConnection(host, port, timeout=30)
+    connection = HTTPConnection(host, port, timeout=120)
     try:
         connection.request(method, path)
         return connection.getresponse().status

@@ -36,7 +36,7 @@ def run_code(code, expression, folder):
         cwd=empty,
         env={},
         stdin=subprocess.DEVNULL,
-        timeout=30,
+        timeout=120,
     )
     assert done.returncode == 0, f"{code}\n\n{done.stderr}"
     return done.stdout.splitlines()[-1]

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 import httpx
 
 START_S = 180.0
+END_S = 120.0
+"""Like the time to start, only ever spent by a test that fails."""
 _NO_TLS = False  # the node speaks plain HTTP; loading certificates would take 35 ms a request
 
 
@@ -32,7 +34,7 @@ class ServeProcess:
     errors: list[str] = field(default_factory=list)
 
     def get(self, path: str, **kwargs) -> httpx.Response:
-        return httpx.get(self.url + path, timeout=60, verify=_NO_TLS, **kwargs)
+        return httpx.get(self.url + path, timeout=120, verify=_NO_TLS, **kwargs)
 
     def post(self, path: str, json=None, **kwargs) -> httpx.Response:
         return httpx.post(self.url + path, json=json, timeout=120, verify=_NO_TLS, **kwargs)
@@ -45,7 +47,7 @@ class ServeProcess:
         """Send SIGTERM and return the exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=END_S)
 
 
 @contextmanager
@@ -89,12 +91,12 @@ def running(
         if process.poll() is None:
             process.terminate()
             try:
-                process.wait(timeout=60)
+                process.wait(timeout=END_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
         for reader in readers:
-            reader.join(timeout=10)
+            reader.join(timeout=END_S)
         process.stdout.close()
         process.stderr.close()
 
@@ -113,7 +115,7 @@ def _await_url(command: str, served: ServeProcess, heard: "queue.Queue[str | Non
     while True:
         line = heard.get(timeout=START_S)
         if line is None:
-            served.process.wait(timeout=10)
+            served.process.wait(timeout=END_S)
             raise AssertionError(f"octomil {command} ended early:\n" + "\n".join(served.errors))
         if line.startswith(listening):
             return line.removeprefix(listening)

@@ -301,7 +301,8 @@ def _endpoints() -> set[str]:
     spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs" / "generate.py")
     generate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generate)
-    return set(re.findall(r"`([A-Z]+ /[^`]*)`", generate.endpoints()))
+    listed = generate.endpoints() + generate.control_endpoints()
+    return set(re.findall(r"`([A-Z]+ /[^`]*)`", listed))
 
 
 @functools.cache

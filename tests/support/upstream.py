@@ -14,8 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-PATIENCE_S = 30.0
-"""How long a test waits for what must happen; only ever spent by a test that fails."""
+from support.waiting import PATIENCE_S
 
 DONE = b"data: [DONE]\n\n"
 

@@ -1,17 +1,22 @@
 """`octomil serve`: models behind one OpenAI-compatible endpoint."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from octomil.asgi.lifeline import drain_with
 from octomil.asgi.server import listen
+from octomil.cli.device_options import device_options
 from octomil.compose import build_node, fetch_models
 from octomil.config import Settings
+from octomil.device.options import DeviceOptions
 from octomil.doctor.software import require_own_names
-from octomil.errors import ConfigurationError
+from octomil.errors import ConfigurationError, MissingDependencyError
 from octomil.models.catalog import CATALOG
 from octomil.models.progress import open_progress
 from octomil.models.references import ModelRef, has_scheme, parse_reference, split_names
@@ -19,6 +24,9 @@ from octomil.routing.router import STRATEGIES
 from octomil.serve.options import ServeOptions
 from octomil.serve.request_log import RequestLog, warnings_to
 from octomil.serve.server import run
+
+if TYPE_CHECKING:
+    from octomil.compose_device import NodeDevice
 
 _DEFAULTS = ServeOptions(models=())
 _LOCAL_ENGINE = "llama_cpp"
@@ -174,6 +182,10 @@ Try:
 @click.option(
     "--allow-overcommit", is_flag=True, help="Load the models even if memory looks too small."
 )
+@device_options(
+    "--control-plane",
+    "Be a device of it: serve registry:NAME@ALIAS from there, and follow its rollouts.",
+)
 @click.option("--quiet", is_flag=True, help="Write no line per request.")
 @click.option("--examples", is_flag=True, help="Print requests to try once the node is ready.")
 @click.option("--lifeline", type=int, hidden=True, help="Drain when this pipe ends.")
@@ -183,6 +195,7 @@ def command(
     *,
     engine: str | None,
     api_keys: tuple[str, ...],
+    device: DeviceOptions,
     quiet: bool,
     examples: bool,
     lifeline: int | None,
@@ -191,28 +204,68 @@ def command(
     """Serve MODEL, or several --models, behind one OpenAI-compatible endpoint.
 
     A model is a name from `octomil models`, a .gguf file, hf:OWNER/REPO/FILE.gguf, ollama:NAME,
-    openai:NAME or echo. What is not on this machine yet is fetched first.
+    openai:NAME, echo, or, with --control-plane, registry:NAME@ALIAS or registry:NAME@VERSION. What
+    is not on this machine yet is fetched first.
     """
     require_own_names()
     if lifeline is not None:
         drain_with(lifeline)
     names = split_names([name for name in (model, models) if name])
-    settings = Settings.from_env()
+    settings = device.settings()
     options = ServeOptions(
         models=tuple(_with_engine(name, engine, settings) for name in names),
         api_keys=api_keys or _key_of(settings),
         **flags,
     )
     listen(options.host, options.port).close()  # a taken port shows before a long download
-    with open_progress() as progress:
-        found = fetch_models(settings, options, progress)
-    with (
-        listen(options.host, options.port) as listener,
-        RequestLog(sys.stderr) as log,
-        warnings_to(log),
-    ):
-        node = build_node(settings, options, found, log=None if quiet else log)
-        run(node, options, listener, _say, lambda url: _show_examples(url) if examples else None)
+    with _as_device(settings, options, device) as itself:
+        with open_progress() as progress:
+            fetch = None if itself is None else partial(itself.fetch, progress=progress)
+            found = fetch_models(settings, options, progress, from_registry=fetch)
+        with (
+            listen(options.host, options.port) as listener,
+            RequestLog(sys.stderr) as log,
+            warnings_to(log),
+        ):
+            releases = {} if itself is None else itself.releases
+            shown = None if quiet else log
+            node = build_node(settings, options, found, log=shown, releases=releases)
+            beside = None if itself is None else partial(itself.following, node, options, found)
+            show = partial(_show_examples, is_wanted=examples)
+            run(node, options, listener, _say, show, beside=beside)
+
+
+@contextmanager
+def _as_device(
+    settings: Settings, options: ServeOptions, device: DeviceOptions
+) -> Iterator["NodeDevice | None"]:
+    """Yield the node as a device, where it is one.
+
+    Raises:
+        ConfigurationError: it has a control plane and nothing to serve from there, or is told how
+            to be a device of none.
+        MissingDependencyError: a package is missing that only a device needs.
+    """
+    if device.api_base is None:
+        if device != DeviceOptions(poll_s=device.poll_s):
+            raise ConfigurationError(
+                "--bootstrap-token, --identifier and --state-dir need --control-plane URL"
+            )
+        yield None
+        return
+    refs = [parse_reference(name, settings.model_aliases) for name in options.models]
+    if not any(ref.kind == "registry" for ref in refs):
+        raise ConfigurationError(
+            "--control-plane needs a model from there, such as --models registry:NAME@production"
+        )
+    try:
+        from octomil.compose_device import open_node_device
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f"--control-plane needs the package {error.name!r}, which is not installed"
+        ) from error
+    with open_node_device(settings, device, lambda line: _say(f"[device] {line}")) as itself:
+        yield itself
 
 
 def _key_of(settings: Settings) -> tuple[str, ...]:
@@ -244,5 +297,6 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _show_examples(url: str) -> None:
-    _say(_EXAMPLES.format(url=url))
+def _show_examples(url: str, *, is_wanted: bool) -> None:
+    if is_wanted:
+        _say(_EXAMPLES.format(url=url))

@@ -21,7 +21,12 @@ from octomil.control.api.problems import OURS, on_error
 from octomil.control.api.requests import Requests
 from octomil.control.api.telemetry import telemetry_router
 from octomil.control.dashboard.page import page_router
-from octomil.control.jobs.catalog import jobs_of, write_key_uses, write_last_seen
+from octomil.control.jobs.catalog import (
+    jobs_of,
+    write_key_uses,
+    write_last_seen,
+    write_route_counts,
+)
 from octomil.control.jobs.timers import running
 from octomil.control.plane import ControlPlane
 from octomil.errors import ServiceUnavailableError
@@ -120,10 +125,11 @@ def framework_app(plane: ControlPlane) -> FastAPI:
 
 
 async def _write_what_waits(plane: ControlPlane) -> None:
-    """Write down who was here last, if the database takes it soon."""
+    """Write down who was here last, and what was counted, if the database takes it soon."""
     try:
         async with asyncio.timeout(_LAST_WRITES_S):
             await write_last_seen(plane)
             await write_key_uses(plane)
+            await write_route_counts(plane)
     except (TimeoutError, ServiceUnavailableError) as error:
-        _log.warning("who was here last could not be written: %s", str(error) or "no answer")
+        _log.warning("the last notes could not be written: %s", str(error) or "no answer")

@@ -1,6 +1,8 @@
 """The wired control plane: what the API and the jobs drive."""
 
+import asyncio
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 from octomil.control.metrics import ControlMetrics
 from octomil.control.ports import BlobStore, Clock, Spool, Store, WebhookSender
@@ -29,16 +31,35 @@ from octomil.control.services.models import ModelService
 from octomil.control.services.offers import Offers
 from octomil.control.services.orchestration import Orchestrator
 from octomil.control.services.organisations import OrganisationService
+from octomil.control.services.placement import PlacementService
+from octomil.control.services.profiles import ProfileService
 from octomil.control.services.publication import PublicationService
 from octomil.control.services.rate_limits import RateLimits
 from octomil.control.services.rollouts import RolloutService
+from octomil.control.services.route_counts import RouteCounts
 from octomil.control.services.signing_keys import SigningKeyService
+from octomil.control.services.speeds import Speeds
 from octomil.control.services.uploads import UploadService
 from octomil.control.services.usage import UsageService
 from octomil.control.services.version_files import VersionFiles
 from octomil.control.services.versions import VersionService
 from octomil.control.services.webhooks import WebhookService
 from octomil.control.threads import ServiceThreads
+
+NotesT = TypeVar("NotesT")
+
+
+class Notebook(Protocol[NotesT]):
+    """Notes in memory that are written down from time to time."""
+
+    def take(self) -> NotesT:
+        """Return what was noted since the last time."""
+
+    def write(self, noted: NotesT) -> None:
+        """Write notes down, all at once."""
+
+    def put_back(self, noted: NotesT, error: BaseException) -> None:
+        """Keep notes that were not written for the next time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +86,10 @@ class ControlPlane:
     device_auth: DeviceAuth
     last_seen: LastSeen
     key_uses: LastSeen
+    profiles: ProfileService
+    speeds: Speeds
+    placement: PlacementService
+    route_counts: RouteCounts
     rate_limits: RateLimits
     failures: FailedCredentials
     rollouts: RolloutService
@@ -92,6 +117,23 @@ class ControlPlane:
     plans: Plans = field(default_factory=Plans)
     public_url: str | None = None
     metrics: ControlMetrics = field(default_factory=ControlMetrics)
+
+    async def write_down(self, notebook: Notebook[NotesT]) -> None:
+        """Write down what was noted; what cannot be written now waits for the next time.
+
+        Who waits for this has everything written that was noted before, by whomever it is: calls
+        that write keep their order.
+        """
+        # Whoever stops waiting does not stop the writing: only its end tells how it went.
+        await asyncio.shield(asyncio.create_task(self._write_down(notebook)))
+
+    async def _write_down(self, notebook: Notebook[NotesT]) -> None:
+        noted = notebook.take()
+        try:
+            await self.threads.write(notebook.write, noted)
+        except BaseException as error:
+            notebook.put_back(noted, error)
+            raise
 
     def close(self) -> None:
         """Let the calls under way end, but not what may take minutes; then give everything back."""

@@ -34,7 +34,7 @@ SCOPES: Mapping[str, str] = {
     ROLLOUTS_WRITE: "begin, steer and end rollouts",
     TRAINING_READ: "see rounds and federations",
     TRAINING_WRITE: "begin rounds, and take part in them",
-    INFERENCE: "ask models",
+    INFERENCE: "ask models, and where they are to run",
     WEBHOOKS_READ: "see webhooks",
     WEBHOOKS_WRITE: "make and delete webhooks",
     KEYS_READ: "see keys, without their text",

@@ -46,6 +46,8 @@ def _take_limits(limits: dict[str, int]) -> None:
         (resource.RLIMIT_NOFILE, _MAX_OPEN_FILES),
         (resource.RLIMIT_CORE, 0),
     ):
-        resource.setrlimit(what, (most, most))
+        _, ceiling = resource.getrlimit(what)  # this process may have come to life with less
+        limit = most if ceiling == resource.RLIM_INFINITY else min(most, ceiling)
+        resource.setrlimit(what, (limit, limit))
     # At the first the process is told (SIGXCPU), and may still say so; at the second it is killed.
     resource.setrlimit(resource.RLIMIT_CPU, (limits["cpu_s"], limits["cpu_s"] + _LAST_WORDS_S))

@@ -22,8 +22,18 @@ class Activator(Protocol):
         This is what the device attests, so it must not be taken from what was wanted.
         """
 
+    def problem(self, model_id: str) -> str | None:
+        """Return what is wrong with the release that runs of a model, for people; None if nothing.
+
+        It speaks of what runs now alone, and is cheap: it is asked at every turn. While a release
+        is on probation, a problem makes the agent go back to the release before.
+        """
+
     def in_use(self) -> set[str]:
-        """Return the digests of the releases that must stay, whatever is wanted."""
+        """Return the digests of the releases that must stay, whatever is wanted.
+
+        The slot before need not be among them: the agent keeps that itself.
+        """
 
 
 class LinkActivator:
@@ -52,6 +62,10 @@ class LinkActivator:
         if not link.is_dir() or damaged_part(link) is not None:
             return None
         return digest_of_folder(link)
+
+    def problem(self, model_id: str) -> str | None:
+        """Return None: what programs do with a release is not heard here."""
+        return None
 
     def in_use(self) -> set[str]:
         """Return the digests of the releases that links lead to."""

@@ -2,20 +2,24 @@
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from functools import partial
 from threading import Event
 
 from octomil.device.activation import Activator
 from octomil.device.answers import read_answer
-from octomil.device.attestations import Attestations
+from octomil.device.attestations import Attestations, failure_of
 from octomil.device.failures import Failures
+from octomil.device.probation import Probation, Trial
 from octomil.device.profile import own_profile
-from octomil.device.releases import Releases
+from octomil.device.releases import Release, Releases
 from octomil.device.session import Session
 from octomil.errors import (
     DigestMismatchError,
     EngineError,
+    EngineUnavailableError,
+    InsufficientSpaceError,
     ModelError,
     ModelUnavailableError,
     OctomilError,
@@ -26,6 +30,7 @@ from octomil.wire.devices import Assignment, AssignmentsAnswer
 from octomil.wire.texts import plain_text
 
 _LONGEST_S = 3600.0
+_FRESH_S = 1.0  # so long an answer is taken for granted: a pause is to hold within a second
 _LONGEST_OUTSIDE_S = 60.0  # where the cause lies outside of the release, and may be gone soon
 
 
@@ -38,11 +43,16 @@ class Pace:
             a fleet that was switched on together does not ask together.
         heartbeat_s: seconds between two signs of life.
         check_s: seconds between two looks at all that runs, byte by byte; differ likewise.
+        probation_s: seconds that a release is watched after it was activated, or as long as the
+            rollout's health window, if that is longer.
+        retry_s: seconds between two trials of it meanwhile.
     """
 
     poll_s: float = 10.0
     heartbeat_s: float = 60.0
     check_s: float = 3600.0
+    probation_s: float = 600.0
+    retry_s: float = 120.0
 
 
 class Agent:
@@ -54,8 +64,9 @@ class Agent:
         activator: what runs models here.
         say: tells a person what happens, a line at a time.
         pace: how often it asks.
+        only: the models that it follows; None for all that are assigned.
+        trial: tries releases before they run; None where the activator does.
         clock: tells monotonic seconds.
-        rng: the source of jitter.
     """
 
     def __init__(
@@ -66,23 +77,39 @@ class Agent:
         *,
         say: Callable[[str], None],
         pace: Pace | None = None,
+        only: Container[str] | None = None,
+        trial: Trial | None = None,
         clock: Callable[[], float] = time.monotonic,
-        rng: random.Random | None = None,
     ) -> None:
         self._session = session
         self._releases = releases
         self._activator = activator
         self._tell = say
         self._pace = pace or Pace()
+        self._only = only
         self._clock = clock
-        self._rng = rng or random.Random()
+        self._rng = random.Random()
         self._is_registered = False
         self._beaten_s = clock()
         self._known_version: int | None = None
+        self._asked_at_s = 0.0
         self._settled: set[Assignment] = set()
         self._failures = Failures(self._pace.poll_s, clock)
         self._attestations = Attestations(session, clock)
         self._check_at_s = clock() + self._jittered(self._pace.check_s)
+        self._book = releases.slots
+        self._refused: set[str] = set()
+        self._told: dict[str, str] = {}
+        self._probation = Probation(
+            releases,
+            activator,
+            self._book,
+            trial,
+            lasts_s=self._pace.probation_s,
+            retry_s=self._pace.retry_s,
+            clock=clock,
+            say=self._say,
+        )
 
     def run(self, stop: Event) -> None:
         """Do what the control plane says until `stop` is set, whatever goes wrong meanwhile.
@@ -110,11 +137,24 @@ class Agent:
             OctomilClientError: the control plane refuses, or does not answer.
             OSError: the device's folder cannot be read or written.
         """
+        self._look()
         try:
             return self._turn()
         except UnauthorizedError:
             self._session.forget_access()
             return self._turn()
+
+    def _look(self) -> None:
+        """See how what is on probation does, whether or not there is a control plane."""
+        for model_id in self._book.all():
+            if self._is_followed(model_id) and self._failures.is_due(model_id):
+                try:
+                    self._probation.look(model_id)
+                except (OctomilError, OSError) as error:
+                    self._say(f"{model_id}: {error}")
+                    self._failures.note(model_id, _LONGEST_OUTSIDE_S)
+                else:
+                    self._failures.forget(model_id)
 
     def _turn(self) -> bool:
         if not self._is_registered:
@@ -137,8 +177,10 @@ class Agent:
             self._known_version = None
             self._settled.clear()
             self._check_at_s = self._clock() + self._jittered(self._pace.check_s)
+        self._tell_rejections()
         answer = self._asked()
-        is_there = not answer.updated or self._follow_all(answer.assignments)
+        followed = [each for each in answer.assignments if self._is_followed(each.model_id)]
+        is_there = not answer.updated or self._follow_all(followed)
         for each in self._attestations.due():
             self._confirm(each)
         return is_there
@@ -151,7 +193,11 @@ class Agent:
             self._known_version = min(each.sequence for each in wanted)
         return all(settled)
 
+    def _is_followed(self, model_id: str) -> bool:
+        return self._only is None or model_id in self._only
+
     def _asked(self) -> AssignmentsAnswer:
+        self._asked_at_s = self._clock()
         answer = self._session.api.get(
             self._path("assignments"), config_version=self._known_version
         )
@@ -159,6 +205,11 @@ class Agent:
 
     def _follow(self, wanted: Assignment) -> bool:
         """Run one assignment and attest it, unless that was done; return whether it worked out."""
+        if self._probation.refuses(wanted):
+            if wanted.digest not in self._refused:
+                self._refused.add(wanted.digest)
+                self._say(f"{wanted.model_id} {wanted.version}: was taken back, and is not tried")
+            return False
         if wanted in self._settled:
             return True
         if not (self._failures.is_due(wanted) and self._failures.is_due(wanted.digest)):
@@ -168,6 +219,7 @@ class Agent:
         try:
             self._releases.accept(wanted, self._session.device_id)
             self._attestations.supersede(wanted)
+            self._book.forgive(wanted.model_id)
             at_fault = wanted.digest
             self._activate(wanted, what)
         except UnauthorizedError:  # says nothing about the release
@@ -184,7 +236,9 @@ class Agent:
             return False
         self._failures.forget(wanted, wanted.digest)
         self._settled.add(wanted)
-        self._say(f"{what}: runs, {wanted.digest}")
+        if self._told.get(wanted.model_id) != wanted.digest:
+            self._told[wanted.model_id] = wanted.digest
+            self._say(f"{what}: runs, {wanted.digest}")
         return True
 
     def _activate(self, wanted: Assignment, what: str) -> None:
@@ -195,14 +249,31 @@ class Agent:
         """
         if self._activator.running(wanted.model_id) == wanted.digest:
             return
+        if self._clock() - self._asked_at_s > _FRESH_S:
+            answer = self._asked()
+            if answer.updated and wanted not in answer.assignments:
+                raise ModelUnavailableError("it is not assigned any more, so it is not fetched")
         self._say(f"{what}: fetching")
-        release = self._releases.obtain(
-            wanted.model_id, wanted.version, wanted.digest, name=wanted.name
-        )
-        self._activator.activate(release)
+        self._probation.activate(wanted, self._obtain(wanted))
         found = self._activator.running(wanted.model_id)
         if found != wanted.digest:
             raise DigestMismatchError(f"{wanted.digest} was activated, and {found} runs")
+
+    def _obtain(self, wanted: Assignment) -> Release:
+        """Return a release; where there is no room for it, in place of what ran before."""
+        obtain = partial(
+            self._releases.obtain,
+            wanted.model_id,
+            wanted.version,
+            wanted.digest,
+            name=wanted.name,
+        )
+        try:
+            return obtain()
+        except InsufficientSpaceError:
+            if not self._releases.make_room(wanted.model_id, self._activator.in_use()):
+                raise
+            return obtain()
 
     def _confirm(self, wanted: Assignment) -> None:
         """Look again at what was activated a while ago, and attest what is there now.
@@ -224,6 +295,33 @@ class Agent:
         self._settled.discard(wanted)  # it is fetched again where it is damaged
         self._known_version = None
 
+    def _tell_rejections(self) -> None:
+        """Attest what was taken back, then what runs in its place.
+
+        Raises:
+            UnauthorizedError: the control plane does not take the access token.
+        """
+        for model_id, slots in self._book.all().items():
+            rejection, key = slots.rejection, ("rejected", model_id)
+            if rejection is None or rejection.is_told or not self._is_followed(model_id):
+                continue
+            if not self._failures.is_due(key):
+                continue
+            self._attestations.forget(model_id)
+            try:
+                self._attestations.post(rejection.candidate, rejection.failure)
+                running = self._activator.running(model_id)
+                now = None if running is None else self._releases.here(model_id, running)
+                if now is not None and now.digest != rejection.candidate.digest:
+                    self._attestations.post(now)
+                if slots.previous is None:  # else it is still on its way back
+                    self._book.told(model_id)
+            except UnauthorizedError:
+                raise
+            except (OctomilError, OSError) as refusal:
+                self._say(f"{model_id}: what was taken back was not told: {refusal}")
+                self._failures.note(key, _LONGEST_OUTSIDE_S)
+
     def _attest(self, wanted: Assignment, error: Exception | None = None) -> bool:
         """Tell the control plane what came of an assignment; return whether it heard.
 
@@ -231,7 +329,8 @@ class Agent:
             UnauthorizedError: it does not take the access token.
         """
         try:
-            self._attestations.tell(wanted, error)
+            failure = None if error is None else failure_of(error)
+            self._probation.extend(wanted.model_id, self._attestations.tell(wanted, failure))
         except UnauthorizedError:
             raise
         except (OctomilError, OSError) as refusal:
@@ -256,5 +355,5 @@ def _is_fault_of_release(error: Exception) -> bool:
 
     A full disk does: the release is too large for the device.
     """
-    is_outside = isinstance(error, ModelUnavailableError)
+    is_outside = isinstance(error, (ModelUnavailableError, EngineUnavailableError))
     return isinstance(error, (ModelError, EngineError)) and not is_outside

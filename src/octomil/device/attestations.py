@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from octomil.device.answers import read_answer
 from octomil.device.session import Session
+from octomil.device.slots import Failure
 from octomil.errors import (
     DigestMismatchError,
     EngineError,
@@ -24,6 +25,22 @@ _CODES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (InvalidModelFileError, "invalid_file"),
     (EngineError, "does_not_run"),
 )
+
+
+class Attested(Protocol):
+    """A version of a model: an assignment, a release, or a candidate."""
+
+    @property
+    def model_id(self) -> str:
+        """The model."""
+
+    @property
+    def version(self) -> str:
+        """The version's number."""
+
+    @property
+    def digest(self) -> str:
+        """Of its manifest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,26 +69,36 @@ class Attestations:
         self._clock = clock
         self._pending: dict[str, _Pending] = {}
 
-    def tell(self, wanted: Assignment, error: Exception | None = None) -> None:
-        """Attest that a release runs, or why it cannot.
+    def tell(self, wanted: Assignment, failure: Failure | None = None) -> float:
+        """Attest that what was assigned runs, or why it cannot; it is due again after its window.
+
+        Returns:
+            The seconds that are left of its health window; 0 where nobody waits for that.
 
         Raises:
             OctomilClientError: the control plane refuses, or does not answer.
         """
+        window_s = self.post(wanted, failure)
+        self._await(wanted, None if failure is not None else window_s)
+        return window_s or 0.0
+
+    def post(self, said: Attested, failure: Failure | None = None) -> float | None:
+        """Attest that a version runs, or why it cannot; raises and returns as :meth:`tell`."""
         body: dict[str, Any] = {
-            "model_id": wanted.model_id,
-            "version": wanted.version,
-            "digest": wanted.digest,
+            "model_id": said.model_id,
+            "version": said.version,
+            "digest": said.digest,
             "status": "active",
         }
-        if error is not None:
-            body["status"] = "failed"
-            body["message"] = " ".join(plain_text(str(error)).split())[:_MESSAGE_CHARS]
-            body["code"] = _code_of(error)
+        if failure is not None:
+            body |= {"status": "failed", "message": failure.message, "code": failure.code}
         path = path_to("devices", self._session.device_id, "attestations")
         answer = self._session.api.post(path, body)
-        heard = read_answer(answer, _Heard, "an answer to an attestation")
-        self._await(wanted, None if error is not None else heard.confirmed_after_s)
+        return read_answer(answer, _Heard, "an answer to an attestation").confirmed_after_s
+
+    def forget(self, model_id: str) -> None:
+        """Wait no more for the window of what ran of a model."""
+        self._pending.pop(model_id, None)
 
     def due(self) -> list[Assignment]:
         """Return the assignments that are to be looked at and attested again now."""
@@ -92,6 +119,8 @@ class Attestations:
             del self._pending[wanted.model_id]
 
 
-def _code_of(error: Exception) -> str:
-    """Return in one word why a release cannot be run."""
-    return next((code for kind, code in _CODES if isinstance(error, kind)), "cannot_run")
+def failure_of(error: Exception) -> Failure:
+    """Return why a release cannot be run, as it is attested."""
+    code = next((code for kind, code in _CODES if isinstance(error, kind)), "cannot_run")
+    message = " ".join(plain_text(str(error)).split())[:_MESSAGE_CHARS]
+    return Failure(code=code, message=message)

@@ -5,25 +5,13 @@ import platform
 from typing import Any
 
 from octomil._version import __version__
-
-_GIB = 2**30
-
-_CLASSES = ((8 * _GIB, "flagship"), (6 * _GIB, "high"), (4 * _GIB, "mid"))
-"""The published classes of devices, by the memory they have at least."""
-
-
-def device_class(memory_bytes: int) -> str:
-    """Return the class of a device with that much memory.
-
-    >>> [device_class(gib * 2**30) for gib in (16, 6, 5, 1)]
-    ['flagship', 'high', 'mid', 'low']
-    """
-    return next((name for least, name in _CLASSES if memory_bytes >= least), "low")
+from octomil.device.hardware import memory_bytes
+from octomil.placement.devices import class_of
 
 
 def own_profile() -> dict[str, Any]:
     """Return what this machine registers with, but for its identifier."""
-    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = memory_bytes()
     return {
         "platform": platform.system().lower(),
         "os_version": platform.release(),
@@ -31,7 +19,7 @@ def own_profile() -> dict[str, Any]:
         "capabilities": {
             "architecture": platform.machine(),
             "cpu_count": os.cpu_count() or 1,
-            "memory_bytes": memory_bytes,
-            "device_class": device_class(memory_bytes),
+            "memory_bytes": memory,
+            "device_class": class_of(memory // 2**20).value,
         },
     }

@@ -10,6 +10,7 @@ from typing import Any
 
 from octomil.device.answers import read_answer
 from octomil.device.assignments import AcceptedAssignments
+from octomil.device.slots import SlotBook
 from octomil.device.state import StateFolder
 from octomil.device.trust import TrustedKeys
 from octomil.errors import DigestMismatchError, InvalidModelFileError, UnexpectedAnswerError
@@ -43,6 +44,9 @@ class Release:
 class Releases:
     """Fetches releases and looks after those that are here.
 
+    Attributes:
+        slots: what ran before, and what is on probation.
+
     Args:
         state: where they are.
         api: the control plane, as this device.
@@ -55,6 +59,7 @@ class Releases:
         self._downloader = downloader
         self._keys = TrustedKeys(state, api)
         self._accepted = AcceptedAssignments(state, self._keys)
+        self.slots = SlotBook(state)
 
     def accept(self, wanted: Assignment, device_id: str) -> None:
         """Return if an assignment is to be followed; raises as `AcceptedAssignments.accept`."""
@@ -81,22 +86,60 @@ class Releases:
         here = self._state.releases / _hex(digest)
         if damaged_part(here) is not None:
             here = self._fetch(model_id, version, digest, name)
-        manifest = _read_manifest(here)
-        _require_same(manifest, name, version)
-        files = {format_: here / format_ for format_ in manifest.files}
-        return Release(model_id=model_id, version=version, digest=digest, folder=here, files=files)
+        _require_same(_read_manifest(here), name, version)
+        return self._release(model_id, here)
+
+    def here(self, model_id: str, digest: str) -> Release | None:
+        """Return a release that is here whole; None if it is not. Nobody is asked.
+
+        Raises:
+            UnexpectedAnswerError: that is no digest.
+        """
+        folder = self._state.releases / _hex(digest)
+        return None if damaged_part(folder) is not None else self._release(model_id, folder)
+
+    def running(self, name: str) -> Release | None:
+        """Return the release that ran last of the model of that name, if it is here whole."""
+        for model_id, link in self._state.links():
+            if damaged_part(link) is None and _read_manifest(link).name == name:
+                return self._release(model_id, link.resolve())
+        return None
+
+    def _release(self, model_id: str, folder: Path) -> Release:
+        manifest = _read_manifest(folder)
+        return Release(
+            model_id=model_id,
+            version=manifest.version,
+            digest=digest_of_folder(folder),
+            folder=folder,
+            files={format_: folder / format_ for format_ in manifest.files},
+        )
 
     def keep_only(self, in_use: set[str]) -> None:
-        """Delete every release but those in use and, of each model, the one assigned last.
+        """Delete every release but those in use and, of each model, the last and the one before.
 
-        What is assigned goes by what was signed, so that no answer that was changed on the way, or
-        that leaves something out, deletes anything.
+        The last is what was assigned last, unless it was tried and taken back. What is assigned
+        goes by what was signed, so that no answer that was changed on the way, or that leaves
+        something out, deletes anything.
 
         Raises:
             DataFolderError: what was assigned cannot be told any more.
         """
-        wanted = self._accepted.digests() | in_use
+        assigned = self._accepted.digests() - self.slots.rejected()
+        wanted = assigned | self.slots.previous() | in_use
         self._state.remove_all_but({_hex(digest) for digest in wanted})
+
+    def make_room(self, model_id: str, in_use: set[str]) -> bool:
+        """Delete what ran before of a model, and return whether there was such a release.
+
+        It goes before the book says so: on a full disk nothing can be written.
+        """
+        previous = self.slots.of(model_id).previous
+        if previous is None or previous in in_use:
+            return False
+        self._state.remove(_hex(previous))
+        self.slots.forget_previous(model_id)
+        return True
 
     def _fetch(self, model_id: str, version: str, digest: str, name: str) -> Path:
         envelope = self._api.get(path_to("models", model_id, "versions", version, "manifest"))

@@ -1,10 +1,14 @@
 """A device's tokens: begun with a bootstrap token, renewed before they end, kept on disk."""
 
+import socket
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from threading import Lock
 from typing import Any
 
+from octomil.config import Settings
 from octomil.device.answers import read_answer
+from octomil.device.options import DeviceOptions
 from octomil.device.state import Identity, StateFolder
 from octomil.errors import ConfigurationError, UnauthorizedError, UnexpectedAnswerError
 from octomil.http.api import ApiClient
@@ -28,7 +32,7 @@ AUTH_PATIENCE_S = (
 
 
 class Session:
-    """Who the device is, and the token that proves it.
+    """Who the device is, and the token that proves it; safe to use from threads.
 
     Args:
         state: where tokens outlive a restart.
@@ -54,6 +58,7 @@ class Session:
         self._clock = clock
         self._identity = state.identity
         self._is_void = False
+        self._renewing = Lock()
         patience: Any = {"timeout_s": _AUTH_TIMEOUT_S, "backoff": _AUTH_BACKOFF}
         self._anybody = ApiClient(api_base, None, **patience)
         if self._identity is not None:
@@ -89,12 +94,13 @@ class Session:
         self._is_void = True
 
     def _present(self) -> Identity:
-        known = self._identity
-        if known is None:
-            return self._keep(self._bootstrap())
-        if self._is_void or self._clock() >= known.expires_at - _EARLY:
-            return self._keep(self._refresh(known))
-        return known
+        with self._renewing:  # a refresh token is good for one use only
+            known = self._identity
+            if known is None:
+                return self._keep(self._bootstrap())
+            if self._is_void or self._clock() >= known.expires_at - _EARLY:
+                return self._keep(self._refresh(known))
+            return known
 
     def _bootstrap(self) -> DeviceTokens:
         if self._bootstrap_token is None:
@@ -127,6 +133,17 @@ class Session:
         self._state.keep_identity(self._identity)
         self._is_void = False
         return self._identity
+
+
+def open_session(state: StateFolder, settings: Settings, options: DeviceOptions) -> Session:
+    """Return the session of the device that a folder belongs to, or will. Raises as `Session`."""
+    known = state.identity
+    name = options.identifier or (known.device_identifier if known else socket.gethostname())
+    return Session(state, settings.api_base, name, settings.bootstrap_token, _now)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _read_tokens(answer: Any) -> DeviceTokens:

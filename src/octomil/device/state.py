@@ -5,6 +5,7 @@ lock                    held by the agent that uses the folder
 identity.json           who the device is, and its tokens
 keys.json               the keys that manifests and assignments must be signed with
 assignments.json        of each model, the last assignment that was taken: number and digest
+slots.json              of each model, what ran before, and what is on probation
 incoming/DIGEST/        a release on its way
 releases/DIGEST/        a whole release: manifest.json and one file for each format
 active/MODEL            a link to the release that runs
@@ -20,7 +21,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Self
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from filelock import FileLock, Timeout
 
@@ -65,6 +66,7 @@ class StateFolder:
         self.path = path
         self.keys = path / "keys.json"
         self.assignments = path / "assignments.json"
+        self.slots = path / "slots.json"
         self.releases = path / "releases"
         self.active = path / "active"
         self._identity = path / "identity.json"
@@ -89,6 +91,12 @@ class StateFolder:
         """Return the link to what a model's release is; never anything outside of its folder."""
         return self.active / quote(model_id, safe="").replace(".", "%2E")
 
+    def links(self) -> Iterator[tuple[str, Path]]:
+        """Yield the models that have a link, by their ids, and the link of each."""
+        for link in self.active.iterdir():
+            if not link.name.startswith("."):  # one that was never put in its place
+                yield unquote(link.name), link
+
     def install(self, digest: str) -> Path:
         """Move a release that has come in whole to where releases are."""
         target = self.releases / digest
@@ -104,6 +112,12 @@ class StateFolder:
         """Return the digests of the releases that links lead to, by their digits alone."""
         folders = {link.resolve() for link in self.active.iterdir()}
         return {each.name for each in folders if each.parent == self.releases.resolve()}
+
+    def remove(self, digest: str) -> None:
+        """Delete a release, if it is here."""
+        folder = self.releases / digest
+        if folder.exists():
+            shutil.rmtree(folder)
 
     def remove_all_but(self, digests: set[str]) -> None:
         """Delete releases, whole or on their way, that nobody needs any more; no strange files."""

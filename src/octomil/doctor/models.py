@@ -1,20 +1,18 @@
 """Which models are here, and how fast they are."""
 
-import asyncio
-import os
 from collections.abc import Iterator, Sequence
 
 from octomil.config import Settings
 from octomil.doctor.finding import Finding, note, ok, problem
+from octomil.engines.cores import is_busy, load_average
+from octomil.engines.local_benchmark import benchmark_local
+from octomil.engines.speed import PATIENCE_S
 from octomil.errors import OctomilError
 from octomil.models.catalog import CATALOG, format_parameters
 from octomil.models.local import LocalModel
 from octomil.models.partial import format_size
 from octomil.models.pull import ModelStore
-from octomil.models.references import ModelRef, parse_reference
-
-_MEASURE_S = 180.0
-_CONTEXT_TOKENS = 512
+from octomil.models.references import parse_reference
 
 
 def check_aliases(settings: Settings) -> Iterator[Finding]:
@@ -55,7 +53,7 @@ def measure_models(
     models: Sequence[LocalModel], settings: Settings, *, threads: int, free_bytes: int | None
 ) -> Iterator[Finding]:
     """Load each chat model that fits, one after the other, and tell how fast it writes."""
-    load_average = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    load = load_average()
     for model in models:
         if model.kind != "chat":
             continue
@@ -66,52 +64,33 @@ def measure_models(
                 "end other programs and measure again",
             )
             continue
-        yield _measure(model, settings, threads, load_average)
+        yield _measure(model, settings, threads, load)
 
 
-def _measure(model: LocalModel, settings: Settings, threads: int, load_average: float) -> Finding:
+def _measure(model: LocalModel, settings: Settings, threads: int, load: float) -> Finding:
     try:
-        tokens_per_s = asyncio.run(_tokens_per_s(model, settings, threads))
+        speed = benchmark_local(model, settings, threads).speed
     except (OctomilError, ImportError, TimeoutError) as error:
-        reason = str(error) or f"no answer within {_MEASURE_S:g} s"
+        reason = str(error) or f"no answer within {PATIENCE_S:g} s"
         return problem("speed", f"{model.name}: {reason}", f"octomil pull --verify {model.name}")
-    if tokens_per_s is None:
+    if speed is None:
         return note("speed", f"{model.name} wrote too little to be measured", "measure again")
-    return judge_speed(model, tokens_per_s, threads, load_average)
+    return judge_speed(model, speed.tokens_per_s, threads, load)
 
 
-def judge_speed(
-    model: LocalModel, tokens_per_s: float, threads: int, load_average: float
-) -> Finding:
+def judge_speed(model: LocalModel, tokens_per_s: float, threads: int, load: float) -> Finding:
     """Tell a model's speed, and whether other programs kept it down.
 
     Args:
         model: what was measured.
         tokens_per_s: how fast it wrote.
         threads: the threads it had.
-        load_average: how many threads of other programs wanted to run before.
+        load: how many threads of other programs wanted to run before.
     """
     size = format_parameters(model.parameters)
     speed = f"{tokens_per_s:.0f}" if tokens_per_s >= 10 else f"{tokens_per_s:.1f}"
     detail = f"{model.name} ({size}): {speed} tokens/s on {threads} threads"
-    if load_average > max(1.0, threads / 2):
-        busy = f"{detail}, beside other programs (load average {load_average:.1f})"
+    if is_busy(load, threads):
+        busy = f"{detail}, beside other programs (load average {load:.1f})"
         return note("speed", busy, "end other programs and measure again")
     return ok("speed", detail)
-
-
-async def _tokens_per_s(model: LocalModel, settings: Settings, threads: int) -> float | None:
-    from octomil.engines.catalog import EngineOptions, EngineRequest, create_engine
-    from octomil.serve.startup import measure_speed
-
-    ref = ModelRef(kind="catalog", name=model.name, target=model.reference)
-    options = EngineOptions(threads=threads, slots=1, context_tokens=_CONTEXT_TOKENS, cache_mib=0)
-    engine = create_engine(EngineRequest(ref, model, options, settings))
-    try:
-        async with asyncio.timeout(_MEASURE_S):
-            await engine.load(lambda _line: None)
-            await measure_speed(engine)  # the first answer pays for cold caches
-            speed = await measure_speed(engine)
-    finally:
-        await engine.close()
-    return speed * 1000 if speed else None

@@ -43,6 +43,21 @@ def look_at_cores() -> Cores:
     return Cores(logical, physical, usable, _quota())
 
 
+def load_average() -> float:
+    """Return how many threads wanted to run in the last minute; 0 where the system does not say."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+
+
+def is_busy(load: float, threads: int) -> bool:
+    """Tell whether other programs keep a measurement down.
+
+    Args:
+        load: the average before it began.
+        threads: what is measured has so many.
+    """
+    return load > max(1.0, threads / 2)
+
+
 def _quota() -> float | None:
     try:
         quota_us, period_us = _CPU_QUOTA_V2.read_text().split()

@@ -59,3 +59,18 @@ def require_memory(needs: Sequence[MemoryNeed], free_bytes: int) -> None:
         "Serve fewer or smaller models, lower --ctx-size, --slots or --cache-size, free some "
         "memory, or pass --allow-overcommit to try all the same."
     )
+
+
+def require_memory_beside(need: MemoryNeed, free_bytes: int) -> None:
+    """Refuse a model that will not fit beside those that are served.
+
+    Raises:
+        InsufficientSpaceError: it needs more than is free.
+    """
+    if need.bytes > free_bytes:
+        needed, free = (f"{size / 2**20:,.0f} MiB" for size in (need.bytes, free_bytes))
+        raise InsufficientSpaceError(
+            f"the new {need.name} is estimated to need {needed} beside what is served, and {free} "
+            "are free, so the old one stays; free some "
+            "memory, or restart the node with the new one alone or with --allow-overcommit"
+        )

@@ -1,12 +1,13 @@
-"""The one home of running engines: loads them, watches them, brings them back when they die."""
+"""The one home of running engines: loads, watches and replaces them, revives those that die."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import Context
-from dataclasses import dataclass, field
-from enum import StrEnum
+from typing import Any
 
 from octomil.engines.base import Engine
+from octomil.engines.pooled import EngineState, HeldRelease, PooledEngine
 from octomil.errors import (
     EngineError,
     EngineUnavailableError,
@@ -18,43 +19,6 @@ _FIRST_DELAY_S = 0.5
 _LONGEST_DELAY_S = 30.0
 _HEALTHY_AFTER_S = 60.0
 _BUSY_TIMEOUT_S = 1.0
-
-
-class EngineState(StrEnum):
-    """Where an engine is in its life."""
-
-    WAITING = "waiting"
-    LOADING = "loading"
-    READY = "ready"
-    RESTARTING = "restarting"
-    FAILED = "failed"
-
-
-@dataclass(slots=True)
-class PooledEngine:
-    """An engine and how it fares.
-
-    Attributes:
-        engine: the engine itself.
-        lazy: loaded by its first request instead of at start.
-        detail: the last thing it said while loading, or why it failed.
-        restarts: how often it died and was brought back.
-        retry_after_s: when a request that finds it restarting should come back.
-    """
-
-    engine: Engine
-    lazy: bool = False
-    state: EngineState = EngineState.WAITING
-    detail: str = ""
-    restarts: int = 0
-    retry_after_s: float = 1.0
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-    supervisor: asyncio.Task[None] | None = None
-
-    @property
-    def should_be_up(self) -> bool:
-        """Whether it is a fault if it is not ready: a lazy engine may not have been needed yet."""
-        return not self.lazy or self.state not in (EngineState.WAITING, EngineState.LOADING)
 
 
 class EnginePool:
@@ -72,10 +36,14 @@ class EnginePool:
         self._first_delay_s = first_delay_s
         self._entries: dict[str, PooledEngine] = {}
         self._when_ready: list[Callable[[str], None]] = []
+        self._swapping = asyncio.Lock()
+        self._retiring: dict[asyncio.Task[None], PooledEngine] = {}
 
-    def add(self, name: str, engine: Engine, *, lazy: bool = False) -> None:
+    def add(
+        self, name: str, engine: Engine, *, lazy: bool = False, release: HeldRelease | None = None
+    ) -> None:
         """Add an engine under `name`; `start` or the first request will load it."""
-        self._entries[name] = PooledEngine(engine, lazy)
+        self._entries[name] = PooledEngine(engine, lazy, release)
 
     def on_ready(self, listener: Callable[[str], None]) -> None:
         """Call `listener` with an engine's name each time it has been loaded."""
@@ -97,6 +65,14 @@ class EnginePool:
             known = ", ".join(self._entries)
             raise UnknownModelError(f"no engine runs model {name!r}; running: {known}") from None
 
+    def releases(self) -> list[HeldRelease]:
+        """Return what engines are made from, those included that have been replaced and go on.
+
+        May be called from another thread.
+        """
+        entries = [*self._entries.values(), *list(self._retiring.values())]
+        return [entry.release for entry in entries if entry.release is not None]
+
     async def start(self, loaded: Callable[[str, Engine], object] | None = None) -> None:
         """Load every engine that is not lazy, one after the other.
 
@@ -115,8 +91,19 @@ class EnginePool:
                 if asyncio.iscoroutine(result):
                     await result
 
+    @contextmanager
+    def using(self, name: str) -> Iterator[PooledEngine]:
+        """Yield a ready engine that stays open until the block ends, even if it is replaced.
+
+        Raises what `engine` raises.
+        """
+        self.engine(name)
+        entry = self._entries[name]
+        with entry.in_use():
+            yield entry
+
     def engine(self, name: str) -> Engine:
-        """Return a ready engine, without waiting.
+        """Return a ready engine, without waiting; to work with it, see `using`.
 
         Raises:
             UnknownModelError: no such engine.
@@ -138,16 +125,16 @@ class EnginePool:
         """
         entry = self[name]
         if entry.supervisor is None or entry.supervisor.done():
-            # It outlives the request that may have begun it, so it takes nothing of its context.
-            entry.supervisor = asyncio.create_task(
-                self._supervise(name, entry), name=f"supervise {name}", context=Context()
-            )
+            entry.supervisor = self._begin(name, self._supervise(name, entry))
         while entry.state is not EngineState.READY:
-            if entry.supervisor.done():
-                entry.supervisor.result()  # raises why the load failed
+            supervisor = entry.supervisor
+            assert supervisor is not None  # it is there before an entry is
+            if supervisor.done():
+                supervisor.result()  # raises why the load failed
             changed = asyncio.ensure_future(entry.changed.wait())
-            await asyncio.wait({changed, entry.supervisor}, return_when="FIRST_COMPLETED")
+            await asyncio.wait({changed, supervisor}, return_when="FIRST_COMPLETED")
             changed.cancel()
+            entry = self._entries[name]  # it may have been replaced
         return entry.engine
 
     async def busy(self, *, timeout_s: float = _BUSY_TIMEOUT_S) -> dict[str, int]:
@@ -160,43 +147,108 @@ class EnginePool:
         told = zip(ready, answers, strict=True)
         return {name: requests for name, requests in told if requests is not None}
 
+    async def swap(
+        self,
+        name: str,
+        engine: Engine,
+        prove: Callable[[PooledEngine, PooledEngine], Awaitable[object]],
+        release: HeldRelease | None = None,
+    ) -> None:
+        """Put another engine in the place of one, without a moment in which there is none.
+
+        It is loaded beside the old one and proved; whatever is asked from then on goes to it. The
+        old one ends what it has begun, and is closed after that. One swap goes on at a time, so
+        that memory has to hold no more than one new engine beside those that serve.
+
+        Args:
+            name: the old one's, and from then on the new one's.
+            engine: the new one, not loaded yet.
+            prove: is given the new entry, loaded, and the old one; raises where it is unfit.
+            release: what the new one is made from.
+
+        Raises:
+            OctomilError: it does not load, or is unfit; the old one stays where it is.
+        """
+        async with self._swapping:
+            old = self[name]
+            new = PooledEngine(engine, old.lazy, release, restarts=old.restarts)
+            try:
+                await self._load(name, new)
+                with _foreseen(name):
+                    await prove(new, old)
+            except BaseException:
+                await engine.close()
+                raise
+            self._entries[name] = new
+            self._announce(name, new)
+            new.supervisor = self._begin(name, self._watch(name, new))
+            self._retire(name, old)
+
+    def _retire(self, name: str, old: PooledEngine) -> None:
+        """Close an engine that has been replaced when nobody uses it any more."""
+        old.become(EngineState.WAITING)  # whoever waits for it looks for its successor
+
+        async def close() -> None:
+            await old.end_supervision()
+            await old.unused()
+            await old.engine.close()
+
+        task = asyncio.create_task(close(), name=f"retire {name}", context=Context())
+        self._retiring[task] = old
+        task.add_done_callback(self._retiring.pop)
+
     async def close(self) -> None:
         """End every engine."""
-        supervisors = [e.supervisor for e in self._entries.values() if e.supervisor]
-        for supervisor in supervisors:
-            supervisor.cancel()
-        await asyncio.gather(*supervisors, return_exceptions=True)
-        for entry in self._entries.values():
+        retiring = dict(self._retiring)
+        for task in retiring:
+            task.cancel()
+        entries = [*self._entries.values(), *retiring.values()]
+        await asyncio.gather(*(e.end_supervision() for e in entries))
+        await asyncio.gather(*retiring, return_exceptions=True)
+        for entry in entries:
             await entry.engine.close()
-            self._set(entry, EngineState.WAITING)
+            entry.become(EngineState.WAITING)
+
+    def _begin(self, name: str, supervision: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start to watch."""
+        # It outlives the request that may have begun it, so it takes nothing of its context.
+        return asyncio.create_task(supervision, name=f"supervise {name}", context=Context())
 
     async def _supervise(self, name: str, entry: PooledEngine) -> None:
-        """Load, wait for a failure, and load again with growing patience."""
-        loop = asyncio.get_running_loop()
-        self._set(entry, EngineState.LOADING)
+        """Load, then watch."""
+        entry.become(EngineState.LOADING)
         try:
             await self._load(name, entry)
         except OctomilError as error:
-            self._set(entry, EngineState.FAILED, str(error))
+            entry.become(EngineState.FAILED, str(error))
             raise
+        self._announce(name, entry)
+        await self._watch(name, entry)
+
+    def _announce(self, name: str, entry: PooledEngine) -> None:
+        entry.become(EngineState.READY)
+        for listener in self._when_ready:
+            listener(name)
+
+    async def _watch(self, name: str, entry: PooledEngine) -> None:
+        """Wait for a failure of a ready engine, and load it again with growing patience."""
+        loop = asyncio.get_running_loop()
         delay_s = self._first_delay_s
         while True:
-            self._set(entry, EngineState.READY)
-            for listener in self._when_ready:
-                listener(name)
             ready_at = loop.time()
             reason = await entry.engine.failure()
             if loop.time() - ready_at > _HEALTHY_AFTER_S:
                 delay_s = self._first_delay_s
             self._report(f"model {name!r} died: {reason}")
             delay_s = await self._bring_back(name, entry, delay_s)
+            self._announce(name, entry)
 
     async def _bring_back(self, name: str, entry: PooledEngine, delay_s: float) -> float:
         """Restart a dead engine until it loads; return the delay for the next time."""
         while True:
             entry.restarts += 1
             entry.retry_after_s = delay_s + 1.0
-            self._set(entry, EngineState.RESTARTING, f"again in {delay_s:g} s")
+            entry.become(EngineState.RESTARTING, f"again in {delay_s:g} s")
             await asyncio.sleep(delay_s)
             delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
             try:
@@ -214,21 +266,25 @@ class EnginePool:
             OctomilError: whatever went wrong, a full disk or a lost folder included: nothing else
                 may end a supervisor.
         """
-        try:
+        with _foreseen(name):
+            if entry.release is not None:
+                await asyncio.to_thread(entry.release.require_whole)
             await entry.engine.load(lambda line: self._note(entry, line))
-        except OctomilError:
-            raise
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise EngineError(f"model {name!r} could not be loaded: {reason}") from error
 
     def _note(self, entry: PooledEngine, line: str) -> None:
         entry.detail = line
 
-    def _set(self, entry: PooledEngine, state: EngineState, detail: str = "") -> None:
-        entry.state, entry.detail = state, detail
-        entry.changed.set()
-        entry.changed = asyncio.Event()
+
+@contextmanager
+def _foreseen(name: str) -> Iterator[None]:
+    """Make whatever goes wrong with an engine an error of Octomil's own."""
+    try:
+        yield
+    except OctomilError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise EngineError(f"model {name!r} could not be loaded: {reason}") from error
 
 
 async def _busy(engine: Engine, timeout_s: float) -> int | None:

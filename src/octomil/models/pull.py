@@ -141,8 +141,9 @@ class ModelStore:
             return describe_file(ref)
         if ref.kind == "registry":
             raise ModelUnavailableError(
-                f"{ref} lives in a control plane's registry, which this version cannot reach; "
-                "fetch the model by other means and name the path of its file"
+                f"{ref} lives in a control plane's registry; `octomil serve --control-plane URL "
+                f"--models {ref}` serves it from there, and `octomil registry pull {ref.target}"
+                f"@{ref.revision}` fetches it as a file"
             )
         where = {
             "ollama": f"Ollama has it; run `ollama pull {ref.target}`",

@@ -42,6 +42,11 @@ class Measured:
     ms_per_mb: float | None = None
     cloud_ms: float | None = None
 
+    @property
+    def is_of_device(self) -> bool:
+        """Whether anything here is of the device."""
+        return self.device_ms is not None or self.ms_per_mb is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
@@ -51,7 +56,7 @@ class Placement:
         fallback: the cloud, whatever the target: a device may fail at any time.
         device_latency_ms: estimate; None if the model does not fit the device.
         cloud_latency_ms: estimate.
-        is_measured: whether the estimate for the device stands on a measurement.
+        is_measured: whether the estimate for the device stands on measurements.
         detail: the device's class and the model's size, in words.
     """
 
@@ -116,7 +121,7 @@ def place(
         device_class=device_class,
         device_latency_ms=device_ms,
         cloud_latency_ms=cloud_ms,
-        is_measured=measured.device_ms is not None or measured.ms_per_mb is not None,
+        is_measured=device_ms is not None and measured.is_of_device,
         detail=f"Device tier={device_class}, "
         f"model={model.parameters:,} params / {model.size_mb:g}MB",
     )
@@ -137,7 +142,7 @@ def _device_ms(
 ) -> float:
     """Estimate by the best that is known: this model, this engine's pace, the table."""
     if measured.device_ms is not None:
-        return measured.device_ms
+        return round(measured.device_ms, 1)
     if measured.ms_per_mb is not None:
         return round(size_mb * measured.ms_per_mb, 1)
     pace = device.accelerator.ms_per_mb * CLASSES[device_class].slowness

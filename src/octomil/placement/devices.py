@@ -8,6 +8,7 @@ from octomil.placement.table import (
     PLATFORMS,
     QUANTIZATIONS,
     Accelerator,
+    AcceleratorKind,
     DeviceClass,
     Platform,
 )
@@ -28,6 +29,29 @@ class PlacementError(ValueError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
+
+
+def class_of(memory_mb: int) -> DeviceClass:
+    """Return the best class of devices that have so much memory at least.
+
+    Example:
+        >>> [class_of(gib * 1024).value for gib in (16, 6, 5, 1)]
+        ['flagship', 'high', 'mid', 'low']
+    """
+    return next(each for each, limits in CLASSES.items() if memory_mb >= limits.memory_mb)
+
+
+@dataclass(frozen=True, slots=True)
+class HardwareKind:
+    """Devices that are taken to be as fast as each other.
+
+    Attributes:
+        accelerator: what the model runs on there.
+    """
+
+    platform: str
+    device_class: DeviceClass
+    accelerator: AcceleratorKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,15 +81,8 @@ class Device:
 
     @property
     def device_class(self) -> DeviceClass:
-        """The best class whose memory the device has.
-
-        Example:
-            >>> Device(platform="ios", total_memory_mb=8192).device_class.value
-            'flagship'
-        """
-        return next(
-            each for each, limits in CLASSES.items() if self.total_memory_mb >= limits.memory_mb
-        )
+        """The best class whose memory it has."""
+        return class_of(self.total_memory_mb)
 
     @property
     def runs(self) -> Platform:
@@ -73,14 +90,27 @@ class Device:
         return PLATFORMS[self.platform]
 
     @property
+    def accelerator_kind(self) -> AcceleratorKind:
+        """The fastest that it has and that its platform runs models on."""
+        if self.npu_available and self.runs.npu is not None:
+            return "npu"
+        return "gpu" if self.gpu_available and self.runs.gpu is not None else "cpu"
+
+    @property
     def accelerator(self) -> Accelerator:
-        """The fastest that it has."""
-        platform = self.runs
-        if self.npu_available and platform.npu is not None:
-            return platform.npu
-        if self.gpu_available and platform.gpu is not None:
-            return platform.gpu
-        return platform.cpu
+        """What it runs models with."""
+        found: Accelerator = getattr(self.runs, self.accelerator_kind)
+        return found
+
+    @property
+    def kind(self) -> HardwareKind:
+        """The devices that it is as fast as.
+
+        Example:
+            >>> Device(platform="linux", total_memory_mb=4096, gpu_available=True).kind.accelerator
+            'cpu'
+        """
+        return HardwareKind(self.platform, self.device_class, self.accelerator_kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +142,7 @@ class Model:
     def size_as(self, quantization: str) -> float:
         """Return its size in megabytes in a quantisation; never more than it has now."""
         wanted = QUANTIZATIONS[quantization] * _OVERHEAD
-        return self.size_mb * min(1.0, wanted / self.bits_per_parameter)
+        return min(self.size_mb, self.parameters * wanted / _BITS_PER_MB)
 
     def quantization_within(self, limit_mb: float) -> str | None:
         """Return the most exact quantisation with which it fits; None if none does.

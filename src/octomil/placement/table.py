@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
+
+AcceleratorKind = Literal["npu", "gpu", "cpu"]
 
 
 class DeviceClass(StrEnum):

@@ -85,15 +85,22 @@ class _Look:
         )
 
     @property
+    def reached(self) -> int:
+        """How many devices the step was offered to: counted, or by its share of the fleet."""
+        counted = self.observation.reached
+        if counted is not None:
+            return counted
+        return offered_devices(self.progress, self.observation.fleet)
+
+    @property
     def reaches_nobody(self) -> bool:
         """Whether the fleet is so small that what is offered of the step is no whole device."""
-        return offered_devices(self.progress, self.observation.fleet) == 0
+        return self.reached == 0
 
     @property
     def lacks_devices(self) -> bool:
         """Whether the step was offered to too few devices for a verdict, however long one waits."""
-        offered = offered_devices(self.progress, self.observation.fleet)
-        return offered < self.plan.limits.sufficient_sample
+        return self.reached < self.plan.limits.sufficient_sample
 
     @property
     def may_widen(self) -> bool:
@@ -104,7 +111,7 @@ class _Look:
         """Widen the offer up to the step's share; then take the next step, or end."""
         plan, progress = self.plan, self.progress
         if progress.offered_percentage < progress.percentage:
-            wave_at = self._after(plan.pacing.interval_s)
+            wave_at = self._after(0 if self.reaches_nobody else plan.pacing.interval_s)
             if self.now < wave_at:
                 return Wait("the next wave", wave_at, judgement)
             return self.transition(Action.WIDEN, judgement)

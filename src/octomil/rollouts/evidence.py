@@ -48,11 +48,19 @@ class Observation:
         fleet: devices that could be offered a version; disabled ones are not among them.
         candidate: the devices that took the version since the step began.
         baseline: those that were not offered it, and their health in the same time.
+        reached: devices that the step has been offered to so far, where somebody counted them; else
+            it is taken for its share of the fleet.
     """
 
     fleet: int
     candidate: Arm = Arm()
     baseline: Arm = Arm()
+    reached: int | None = None
+
+    @property
+    def reaches_nobody(self) -> bool:
+        """Whether there is a fleet, and no device of it was offered the step."""
+        return self.fleet > 0 and self.reached == 0
 
 
 def counted(was_healthy: npt.ArrayLike, has_ended: npt.ArrayLike) -> BoolArray:

@@ -47,6 +47,8 @@ def _device_finding(
     verdict = _rate_verdict(limits, candidate, baseline if has_baseline else None, step)
     if candidate.devices < limits.minimum_sample and verdict is not Verdict.BREACH:
         verdict = _few_verdict(candidate) if is_settled else Verdict.INCONCLUSIVE
+    if observation.reaches_nobody and not candidate.devices:
+        return _nobody_finding()
     compared = (
         f"{baseline.failed} of {baseline.devices} on the version before"
         if has_baseline
@@ -59,6 +61,18 @@ def _device_finding(
         candidate=candidate.failed / candidate.devices if candidate.devices else None,
         baseline=baseline.failed / baseline.devices if has_baseline else None,
         reason=f"{candidate.failed} of {candidate.devices} devices failed, {compared}",
+    )
+
+
+def _nobody_finding() -> Finding:
+    """Nothing can be learnt where a step has no device in it, and nobody is put at risk."""
+    return Finding(
+        gate="devices",
+        verdict=Verdict.PASS,
+        devices=0,
+        candidate=None,
+        baseline=None,
+        reason="no device of the fleet is in what the step offers so far",
     )
 
 

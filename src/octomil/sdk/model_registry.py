@@ -9,6 +9,7 @@ from octomil.sdk.connection import connect
 from octomil.sdk.resources.aliases import AliasCalls
 from octomil.sdk.resources.files import FileCalls
 from octomil.sdk.resources.models import ModelCalls
+from octomil.sdk.resources.placement import Placement
 from octomil.sdk.resources.rollouts import Rollouts
 from octomil.sdk.resources.versions import VersionCalls
 
@@ -78,6 +79,11 @@ class ModelRegistry(ModelCalls, VersionCalls, FileCalls, AliasCalls):
     def rollouts(self) -> Rollouts:
         """Rollouts, with all that can be done with them."""
         return Rollouts(self._api, self.org_id)
+
+    @cached_property
+    def placement(self) -> Placement:
+        """The routing engine: where models run for devices."""
+        return Placement(self._api, self.org_id)
 
     def create_rollout(
         self,

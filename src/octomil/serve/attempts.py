@@ -117,16 +117,23 @@ async def attempt(
         QueueError: there was no turn to be had.
     """
     seen.turn_to(name)
+    tier = ""
     if node.router is not None and name in node.router.models:
-        seen.tier = TIER_NUMBERS[node.router.models[name].tier]
+        tier = node.router.models[name].tier
+        seen.tier = TIER_NUMBERS[tier]
     if not loads:
         node.pool.engine(name)
     node.breakers.require(name)
     async with node.till.open(name, body) as bill, node.turnstile(name).turn(seen.waited):
-        engine = await node.pool.ready(name) if loads else node.pool.engine(name)
-        with node.breakers.call(name) as call:
+        if loads:
+            await node.pool.ready(name)
+        with (
+            node.pool.using(name) as held,
+            node.breakers.call(name) as call,
+            node.usages.call(held.release, tier),
+        ):
             try:
-                yield Attempt(engine, call, bill, seen, node.logprobs)
+                yield Attempt(held.engine, call, bill, seen, node.logprobs)
             except BaseException as error:
                 if seen.usage.completion_tokens or not isinstance(error, _UNREAD):
                     bill.charge(seen.usage, is_cut=True)

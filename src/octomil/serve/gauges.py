@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from epochly.inference.metrics.instruments import LabelValues, Reading
-from octomil.engines.pool import EngineState
+from octomil.engines.pooled import EngineState
 from octomil.serve.breakers import STATE_NUMBERS
 from octomil.serve.node import Node
 

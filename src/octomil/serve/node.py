@@ -9,7 +9,8 @@ from typing import Any
 
 from octomil.batch import QueueStats, RequestQueue
 from octomil.engines.base import Endpoint, Engine, GenerationRequest
-from octomil.engines.pool import EnginePool, EngineState
+from octomil.engines.pool import EnginePool
+from octomil.engines.pooled import EngineState
 from octomil.errors import (
     InvalidRequestError,
     OctomilError,
@@ -33,6 +34,7 @@ from octomil.serve.breakers import Breakers
 from octomil.serve.logprob_support import LogprobSupport
 from octomil.serve.needs import PARAMS, WORDS, first_missing
 from octomil.serve.recorder import Recorder
+from octomil.serve.release_usage import ReleaseUsages
 from octomil.serve.till import Till
 from octomil.serve.token_estimates import context_tokens
 from octomil.serve.turnstile import Turnstile
@@ -73,9 +75,10 @@ class Node:
         breakers: which engines are not asked because they keep failing.
         logprobs: which engines tell log-probabilities.
         conversations: which model leads which conversation.
+        usages: how the releases fare that are served.
     """
 
-    models: Mapping[str, ServedModel]
+    models: dict[str, ServedModel]
     pool: EnginePool
     recorder: Recorder
     router: QueryRouter | None = None
@@ -89,6 +92,7 @@ class Node:
     breakers: Breakers = field(default_factory=Breakers)
     logprobs: LogprobSupport = field(default_factory=LogprobSupport)
     conversations: Conversations = field(default_factory=Conversations)
+    usages: ReleaseUsages = field(default_factory=ReleaseUsages)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     _turnstiles: dict[str, Turnstile] = field(default_factory=dict)
     _able: dict[Needs, dict[str, int | None]] = field(default_factory=dict)
@@ -97,6 +101,7 @@ class Node:
         self.pool.on_ready(self.breakers.engine_is_ready)
         self.pool.on_ready(self.logprobs.forget)
         self.pool.on_ready(self._forget_able)
+        self.pool.on_ready(self._open_turnstile)
 
     def turnstile(self, name: str) -> Turnstile:
         """Return the queue in front of a model, made with the first request for it."""
@@ -107,6 +112,12 @@ class Node:
             queue.start()
             turnstile = self._turnstiles[name] = Turnstile(queue)
         return turnstile
+
+    def _open_turnstile(self, name: str) -> None:
+        """Let as many through as the engine takes at once, now that it is known."""
+        if name in self._turnstiles:
+            slots = self.pool[name].engine.capabilities.max_concurrency
+            self._turnstiles[name].queue.resize(slots)
 
     def retry_after_s(self, error: OctomilError, model: str) -> float | None:
         """Tell when to come back after `error`, if the queue of `model` is why."""

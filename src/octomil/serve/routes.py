@@ -22,7 +22,7 @@ from epochly.inference.metrics.exposition import (
 )
 from octomil._version import __version__
 from octomil.engines.base import Embeddings
-from octomil.engines.pool import PooledEngine
+from octomil.engines.pooled import PooledEngine
 from octomil.errors import InvalidRequestError, OctomilError
 from octomil.serve.answers import request_id_header, send_answer, send_json
 from octomil.serve.attempts import attempt
@@ -188,6 +188,8 @@ class NodeRoutes:
         fares: dict[str, Any] = {"state": str(entry.state), "restarts": entry.restarts}
         if entry.detail:
             fares["detail"] = entry.detail
+        if entry.release is not None:
+            fares["release"] = {"version": entry.release.version, "digest": entry.release.digest}
         breaker = self._node.breakers.state(name)
         return fares if breaker is BreakerState.CLOSED else {**fares, "breaker": str(breaker)}
 

@@ -1,9 +1,9 @@
 """Running the application: listen first, load meanwhile, drain at the end."""
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from octomil.asgi.connections import bounded_connection
 from octomil.asgi.memory import settle_memory
@@ -23,6 +23,8 @@ def run(
     listener: socket.socket,
     say: Callable[[str], None],
     when_ready: Callable[[str], None],
+    *,
+    beside: Callable[[], AbstractAsyncContextManager[None]] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain and return.
 
@@ -32,6 +34,7 @@ def run(
         listener: an open listening socket.
         say: called with each start-up line.
         when_ready: called with the node's URL once every model can answer.
+        beside: goes on from then until the node ends; the agent of a node that is a device.
 
     Raises:
         Exception: a model could not be loaded, an `OctomilError` if that was to be expected.
@@ -39,9 +42,11 @@ def run(
     url = base_url(options.host, listener.getsockname()[1])
     failures: list[Exception] = []
 
-    async def load() -> None:
+    async def load(until_end: AsyncExitStack) -> None:
         try:
             await load_models(node, say)
+            if beside is not None:
+                await until_end.enter_async_context(beside())
         except Exception as error:  # noqa: BLE001 - raised below, once the server has ended
             failures.append(error)
             server.should_exit = True
@@ -50,15 +55,13 @@ def run(
             say(f"[serve] Listening on {url}")
             when_ready(url)
 
-    @contextlib.asynccontextmanager
+    @asynccontextmanager
     async def loading() -> AsyncGenerator[None]:
-        task = asyncio.create_task(load(), name="load models")
-        try:
+        async with AsyncExitStack() as until_end:
+            until_end.push_async_callback(node.close)
+            task = asyncio.create_task(load(until_end), name="load models")
+            until_end.push_async_callback(_end, task)
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            await node.close()
 
     app = build_app(
         node,
@@ -76,3 +79,8 @@ def run(
     server.run(sockets=[listener])
     if failures:
         raise failures[0]
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,36 +1,14 @@
 """What the node says while it starts, and how fast each model turns out to be."""
 
 from collections.abc import Callable
-from contextlib import aclosing
 from decimal import Decimal
-from time import perf_counter
 
-from octomil.engines.base import Engine, GenerationRequest
+from octomil.engines.base import Engine
+from octomil.engines.speed import TOKENS, measure_speed
 from octomil.models.catalog import format_parameters
 from octomil.routing.router import QueryRouter
 from octomil.routing.tiers import TIER_NUMBERS
 from octomil.serve.node import Node
-
-_WARM_UP_TOKENS = 24
-_WARM_UP_PROMPT = "Once upon a time, in a village by the sea, there lived"
-
-
-async def measure_speed(engine: Engine) -> float | None:
-    """Return an engine's decode speed in tokens per millisecond, or None if it writes no text.
-
-    Short on purpose: it also warms the model's caches, and the first answer does not pay for it.
-    """
-    if not engine.capabilities.completions:
-        return None
-    body = {"prompt": _WARM_UP_PROMPT, "max_tokens": _WARM_UP_TOKENS, "temperature": 0}
-    stream = engine.stream(GenerationRequest("completions", body))
-    first = last = 0.0
-    async with aclosing(stream.events) as events:
-        async for _ in events:
-            last = perf_counter()
-            first = first or last
-    tokens = stream.usage.completion_tokens - 1
-    return tokens / (last - first) / 1000 if tokens > 0 and last > first else None
 
 
 def tier_line(router: QueryRouter, name: str, size: str) -> str:
@@ -72,8 +50,9 @@ async def load_models(node: Node, say: Callable[[str], None]) -> None:
         model = node.models[name]
         speed = await measure_speed(engine) if model.local else None
         if speed:
-            node.recorder.stats.observe_speed(name, _WARM_UP_TOKENS, _WARM_UP_TOKENS / speed / 1000)
-        size = describe(model.parameters, speed, model.owned_by)
+            node.recorder.stats.observe_speed(name, TOKENS, TOKENS / speed.tokens_per_s)
+        tokens_per_ms = speed.tokens_per_s / 1000 if speed else None
+        size = describe(model.parameters, tokens_per_ms, model.owned_by)
         if router is not None and name in router.models:
             say(tier_line(router, name, size))
         else:

@@ -79,6 +79,11 @@ class RoutingStats:
                 seen, seen_s = seen * weight, seen_s * weight
             self._paces[model] = seen + tokens, seen_s + seconds
 
+    def forget_speed(self, model: str) -> None:
+        """Know nothing of how fast a model is: another has come under its name."""
+        with self._lock:
+            self._paces.pop(model, None)
+
     def snapshot(self) -> dict[str, Any]:
         """Return the document's `/v1/routing/stats`.
 

@@ -23,7 +23,7 @@ async function refusal(ask) {
 }
 
 const { data: whole, response } = await client.chat.completions
-  .create({ model, messages, max_tokens: 8 })
+  .create({ model, messages, max_tokens: 8, temperature: 0 })
   .withResponse();
 tell("chat", {
   content: whole.choices[0].message.content,
@@ -36,6 +36,7 @@ const stream = await client.chat.completions.create({
   model,
   messages,
   max_tokens: 8,
+  temperature: 0,
   stream: true,
   stream_options: { include_usage: true },
 });
@@ -53,10 +54,12 @@ const schema = {
   required: ["capital", "certain"],
   additionalProperties: false,
 };
+// Room for the longest answer under the grammar, which bounds the white space between two tokens.
 const structured = await client.chat.completions.create({
   model,
   messages: [{ role: "user", content: "What is the capital of France?" }],
-  max_tokens: 40,
+  temperature: 0,
+  max_tokens: 400,
   response_format: { type: "json_schema", json_schema: { name: "capital", schema } },
 });
 tell("schema", { answer: JSON.parse(structured.choices[0].message.content) });
@@ -89,6 +92,7 @@ const endless = await client.chat.completions.create({
   model,
   messages,
   max_tokens: 2000,
+  logit_bias: { 2: -100 }, // no <|im_end|>, so that it never ends by itself
   stream: true,
 });
 let seen = 0;

@@ -460,3 +460,27 @@ def test_errors_can_be_caught_as_what_they_are():
     assert issubclass(QueueTimeoutError, TimeoutError)
     assert issubclass(QueueTimeoutError, QueueError)
     assert issubclass(QueueFullError, OctomilError)
+
+
+async def test_queue_that_grows_lets_in_who_waits_and_one_that_shrinks_ends_no_turn():
+    queue = RequestQueue(max_concurrency=1)
+    queue.start()
+    await queue.acquire()
+    waiting = [asyncio.create_task(queue.acquire()) for _ in range(3)]
+    await asyncio.sleep(0)
+
+    queue.resize(3)
+    await asyncio.gather(*waiting[:2])
+    assert (queue.stats().active, queue.stats().pending) == (3, 1)
+
+    queue.resize(1)
+    for _ in range(2):
+        queue.release()
+    assert (queue.stats().active, queue.stats().pending) == (1, 1)
+    queue.release()
+    await waiting[2]
+    queue.release()
+    await queue.stop()
+
+    with pytest.raises(ConfigurationError, match="max_concurrency must be 1 or more, got 0"):
+        queue.resize(0)

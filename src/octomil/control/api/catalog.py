@@ -20,8 +20,11 @@ from octomil.control.api.models import models_router
 from octomil.control.api.not_served import not_served_router
 from octomil.control.api.operations import session_router
 from octomil.control.api.organisations import organisations_router
+from octomil.control.api.placement import placement_router
+from octomil.control.api.profiles import profiles_router
 from octomil.control.api.provenance import provenance_router
 from octomil.control.api.rollouts import rollouts_router
+from octomil.control.api.routing_policy import routing_policy_router
 from octomil.control.api.signing_keys import signing_keys_router
 from octomil.control.api.uploads import uploads_router
 from octomil.control.api.usage import usage_router
@@ -41,6 +44,9 @@ ROUTERS: tuple[Callable[[ControlPlane], APIRouter], ...] = (
     bootstrap_tokens_router,
     devices_router,
     fleet_router,
+    profiles_router,
+    placement_router,
+    routing_policy_router,
     models_router,
     version_uploads_router,
     versions_router,

@@ -83,7 +83,7 @@ def as_api_error(request: Request, error: Exception) -> ApiError:
         case ApiError():
             return error
         case RequestValidationError():
-            return _invalid(error.errors())
+            return invalid(error.errors())
         case HTTPException(status_code=404):
             return NotFoundError(f"there is no {request.url.path} here")
         case HTTPException(status_code=405):
@@ -96,6 +96,25 @@ def as_api_error(request: Request, error: Exception) -> ApiError:
             return InternalError("the server failed on this request; its log says why")
 
 
+def invalid(
+    complaints: Sequence[Mapping[str, Any]], kind: type[ApiError] = BadRequestError
+) -> ApiError:
+    """Make pydantic's complaints one message, and list them; what was sent is not repeated.
+
+    Args:
+        complaints: about what was sent.
+        kind: of error, for a body that can be read.
+    """
+    if complaints[0]["type"] == "json_invalid":
+        return BadRequestError(f"the body is {complaints[0]['ctx']['error']}")
+    listed = [
+        {"field": _field(complaint["loc"]), "problem": str(complaint["msg"])}
+        for complaint in complaints[:_SHOWN_COMPLAINTS]
+    ]
+    first = listed[0]
+    return kind(f"{first['field']}: {first['problem']}", {"fields": listed})
+
+
 def _body(error: ApiError, request_id: str) -> bytes:
     problem = Problem(
         error=error.code,
@@ -105,18 +124,6 @@ def _body(error: ApiError, request_id: str) -> bytes:
         details=error.details,
     )
     return _encode(problem)
-
-
-def _invalid(complaints: Sequence[Mapping[str, Any]]) -> BadRequestError:
-    """Make pydantic's complaints one message, and list them; what was sent is not repeated."""
-    if complaints[0]["type"] == "json_invalid":
-        return BadRequestError(f"the body is {complaints[0]['ctx']['error']}")
-    listed = [
-        {"field": _field(complaint["loc"]), "problem": str(complaint["msg"])}
-        for complaint in complaints[:_SHOWN_COMPLAINTS]
-    ]
-    first = listed[0]
-    return BadRequestError(f"{first['field']}: {first['problem']}", {"fields": listed})
 
 
 def _field(location: Sequence[str | int]) -> str:

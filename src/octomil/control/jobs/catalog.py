@@ -8,7 +8,7 @@ from octomil.control.jobs.timers import Job
 from octomil.control.plane import ControlPlane
 from octomil.control.services.access_tokens import REFRESHED_S
 from octomil.control.services.garbage import COLLECTED_EVERY_S
-from octomil.control.services.last_seen import FLUSHED_S, LastSeen
+from octomil.control.services.last_seen import FLUSHED_S
 from octomil.control.services.leftovers import DROPPED_EVERY_S
 from octomil.control.services.offers import REFRESHED_S as PLANNED_S
 from octomil.control.services.orchestration import STEERED_S
@@ -19,32 +19,29 @@ def jobs_of(plane: ControlPlane) -> Mapping[str, tuple[float, Job]]:
     return {
         "write when devices were last seen": (FLUSHED_S, partial(write_last_seen, plane)),
         "write when keys were last used": (FLUSHED_S, partial(write_key_uses, plane)),
+        "write where models were to run": (FLUSHED_S, partial(write_route_counts, plane)),
         "deliver to webhooks": (webhooks.EVERY_S, partial(webhooks.deliver, plane)),
         "collect garbage": (COLLECTED_EVERY_S, partial(collect_garbage, plane)),
         "drop what has ended": (DROPPED_EVERY_S, partial(drop_leftovers, plane)),
         "read what was revoked": (REFRESHED_S, partial(read_revocations, plane)),
-        "steer rollouts": (STEERED_S, partial(rollouts.steer, plane)),
+        "steer rollouts": (STEERED_S, partial(rollouts.steer_sparingly, plane)),
         "read plans": (PLANNED_S, partial(read_plans, plane)),
     }
 
 
 async def write_last_seen(plane: ControlPlane) -> None:
     """Write down who was here; what cannot be written now waits for the next time."""
-    await _write_notes(plane, plane.last_seen)
+    await plane.write_down(plane.last_seen)
 
 
 async def write_key_uses(plane: ControlPlane) -> None:
     """Write down which keys were used; what cannot be written now waits for the next time."""
-    await _write_notes(plane, plane.key_uses)
+    await plane.write_down(plane.key_uses)
 
 
-async def _write_notes(plane: ControlPlane, notes: LastSeen) -> None:
-    noted = notes.take()
-    try:
-        await plane.threads.write(notes.write, noted)
-    except BaseException:
-        notes.put_back(noted)
-        raise
+async def write_route_counts(plane: ControlPlane) -> None:
+    """Write down where models were to run; what cannot be written now waits for the next time."""
+    await plane.write_down(plane.route_counts)
 
 
 async def read_revocations(plane: ControlPlane) -> None:

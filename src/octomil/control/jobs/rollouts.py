@@ -1,11 +1,35 @@
 """Steering rollouts: looking at each, taking the steps that come of it, telling the devices."""
 
+import asyncio
 import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 from octomil.control.plane import ControlPlane
 from octomil.control.records import Rollout
 
+RESTS: Final = 4.0
+"""So many times as long as it looked it rests: all rollouts together take a fifth of a reader."""
+
 _log = logging.getLogger("octomil.control")
+
+
+async def steer_sparingly(
+    plane: ControlPlane,
+    clock: Callable[[], float] = time.monotonic,
+    rest: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Steer, and rest: among a million devices a look takes a second or two of the machine.
+
+    Args:
+        plane: whose rollouts.
+        clock: tells monotonic seconds.
+        rest: waits for seconds.
+    """
+    began_s = clock()
+    await steer(plane)
+    await rest(RESTS * (clock() - began_s))
 
 
 async def steer(plane: ControlPlane) -> None:

@@ -12,6 +12,7 @@ from octomil.control.ports.devices import Devices
 from octomil.control.ports.files import BlobLedger, Blobs, Uploads
 from octomil.control.ports.leftovers import Leftovers
 from octomil.control.ports.limits import LimitsUnavailableError, SharedLimits
+from octomil.control.ports.placement import DeviceProfiles, RouteTallies
 from octomil.control.ports.registry import Aliases, Lineage, ManifestKeys, Models, Versions
 from octomil.control.ports.requests import IdempotencyKeys
 from octomil.control.ports.rollouts import (
@@ -52,6 +53,7 @@ __all__ = [
     "BootstrapTokens",
     "Clock",
     "Deliveries",
+    "DeviceProfiles",
     "Devices",
     "IdempotencyKeys",
     "Leftovers",
@@ -64,6 +66,7 @@ __all__ = [
     "OutcomeUnknownError",
     "RolloutDevices",
     "Rollouts",
+    "RouteTallies",
     "Rulings",
     "SharedLimits",
     "Spool",

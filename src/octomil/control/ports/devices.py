@@ -19,6 +19,9 @@ class Devices(Protocol):
     def count(self) -> int:
         """Return how many there are."""
 
+    def ids(self) -> Sequence[str]:
+        """Return the ids of all, in no order; for fleets that are known to be small."""
+
     def find(self, identifier: str) -> Device | None:
         """Return a device by what it calls itself."""
 

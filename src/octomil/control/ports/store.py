@@ -10,6 +10,7 @@ from octomil.control.ports.credentials import ApiKeys, BootstrapTokens, TokenFam
 from octomil.control.ports.devices import Devices
 from octomil.control.ports.files import BlobLedger, Blobs, Uploads
 from octomil.control.ports.leftovers import Leftovers
+from octomil.control.ports.placement import DeviceProfiles, RouteTallies
 from octomil.control.ports.registry import Aliases, Lineage, ManifestKeys, Models, Versions
 from octomil.control.ports.requests import IdempotencyKeys
 from octomil.control.ports.rollouts import (
@@ -26,6 +27,7 @@ from octomil.control.records import (
     BootstrapToken,
     Organisation,
     Revocation,
+    RouteTally,
     SigningSecret,
     TokenFamily,
 )
@@ -120,6 +122,14 @@ class Transaction(Protocol):
         """What devices report of the requests that they answered."""
 
     @property
+    def route_tallies(self) -> RouteTallies:
+        """The decisions where models run, counted."""
+
+    @property
+    def device_profiles(self) -> DeviceProfiles:
+        """What devices measured of themselves."""
+
+    @property
     def webhooks(self) -> Webhooks:
         """Who is told of events."""
 
@@ -190,6 +200,9 @@ class SystemTransaction(Protocol):
 
     def note_key_uses(self, used: Iterable[tuple[str, datetime]]) -> None:
         """Note when keys were last used, by id; an earlier moment than the known is ignored."""
+
+    def add_route_tallies(self, tallies: Iterable[tuple[str, RouteTally]]) -> None:
+        """Add to what was decided before about models, by organisation."""
 
     def setting(self, name: str) -> str | None:
         """Return a value that all replicas share."""

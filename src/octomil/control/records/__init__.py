@@ -17,6 +17,7 @@ from octomil.control.records.devices import (
 )
 from octomil.control.records.files import Blob, SpooledFile, Upload
 from octomil.control.records.organisations import Organisation
+from octomil.control.records.placement import DeviceProfile, RouteTally
 from octomil.control.records.registry import (
     Alias,
     ManifestKey,
@@ -45,6 +46,7 @@ __all__ = [
     "Device",
     "DeviceFilter",
     "DeviceOrder",
+    "DeviceProfile",
     "DeviceUsage",
     "Event",
     "KeptAnswer",
@@ -58,6 +60,7 @@ __all__ = [
     "Revocation",
     "Rollout",
     "RolloutDevice",
+    "RouteTally",
     "SignedManifest",
     "SigningSecret",
     "SpooledFile",

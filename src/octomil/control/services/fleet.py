@@ -105,6 +105,7 @@ class FleetService:
             device = _present(tx, device_id)
             tx.token_families.revoke_all(device_id, "device_deleted", now)
             self._access_tokens.heed(tx, tx.devices.remove(device_id, now))
+            tx.device_profiles.delete(device_id)
             details = {"identifier": device.identifier}
             tx.audit.append(_act(caller, "device.delete", device_id, **details), now)
         return DeviceRemoved(id=device_id)

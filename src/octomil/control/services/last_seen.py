@@ -52,7 +52,7 @@ class LastSeen:
             with self._store.system() as tx:
                 self._write_down(tx, noted.items())
 
-    def put_back(self, noted: Mapping[str, datetime]) -> None:
-        """Keep notes that could not be written for the next time."""
+    def put_back(self, noted: Mapping[str, datetime], error: BaseException) -> None:
+        """Keep notes for the next time, whyever they were not written."""
         with self._lock:
             self._noted = {**noted, **self._noted}

@@ -2,12 +2,17 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from epochly.inference.statistics import Moments
 from octomil.control.ports import Transaction
 from octomil.control.records import ArmUsage, Rollout, Spread
+from octomil.rollouts.buckets import is_included
 from octomil.rollouts.device_states import SILENCE, Outcome
 from octomil.rollouts.evidence import Arm, Observation
+
+_COUNTED: Final = 1_000
+"""Devices of a fleet up to which those of a step are counted, one by one."""
 
 
 def observed(tx: Transaction, rollout: Rollout, now: datetime) -> Observation:
@@ -15,6 +20,7 @@ def observed(tx: Transaction, rollout: Rollout, now: datetime) -> Observation:
     began_at = rollout.progress.began_at
     if began_at is None:
         return Observation(fleet=tx.devices.count())
+    fleet = tx.devices.count()
     window = timedelta(seconds=rollout.plan.health_window_s)
     devices, failed = tx.attestations.others(
         rollout,
@@ -24,10 +30,20 @@ def observed(tx: Transaction, rollout: Rollout, now: datetime) -> Observation:
     )
     new, old = tx.usage.tally(rollout)
     return Observation(
-        fleet=tx.devices.count(),
+        fleet=fleet,
         candidate=_with_usage(_candidate(tx, rollout, began_at), new),
         baseline=_with_usage(Arm(devices=devices, failed=failed), old),
+        reached=_reached(tx, rollout) if fleet <= _COUNTED else None,
     )
+
+
+def _reached(tx: Transaction, rollout: Rollout) -> int:
+    """Return how many devices a rollout's step was offered to; small fleets differ from shares."""
+    step = rollout.progress
+    ids = tx.devices.ids()
+    offered = sum(is_included(rollout.id, each, step.offered_percentage) for each in ids)
+    before = sum(is_included(rollout.id, each, step.base_percentage) for each in ids)
+    return max(0, offered - before)
 
 
 def _candidate(tx: Transaction, rollout: Rollout, began_at: datetime) -> Arm:

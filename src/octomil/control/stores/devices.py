@@ -61,6 +61,10 @@ class DeviceRows:
         query = select(func.count()).select_from(devices).where(self._own)
         return int(self._connection.execute(query).scalar_one())
 
+    def ids(self) -> Sequence[str]:
+        """Return the ids of all."""
+        return self._connection.execute(select(devices.c.id).where(self._own)).scalars().all()
+
     def find(self, identifier: str) -> Device | None:
         """Return a device by what it calls itself."""
         return self._one(devices.c.identifier == identifier)

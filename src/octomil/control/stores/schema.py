@@ -30,6 +30,14 @@ def insert_new(connection: Connection, table: Table, row: dict[str, Any]) -> boo
     return done.rowcount == 1
 
 
+def insert_or_add(connection: Connection, table: Table, row: dict[str, Any]) -> None:
+    """Insert a row, or add its numbers to those of the one with its primary key."""
+    insert = _INSERTS[connection.dialect.name](table).values(row)
+    keys = [column.name for column in table.primary_key]
+    sums = {name: table.c[name] + insert.excluded[name] for name in row if name not in keys}
+    connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=sums))
+
+
 def upsert(connection: Connection, table: Table, row: dict[str, Any]) -> None:
     """Insert a row, or replace the one with its primary key."""
     insert = _INSERTS[connection.dialect.name](table).values(row)

@@ -21,6 +21,7 @@ from octomil.control.records import (
     BootstrapToken,
     Organisation,
     Revocation,
+    RouteTally,
     SigningSecret,
     TokenFamily,
 )
@@ -44,6 +45,11 @@ from octomil.control.stores.organisations import (
     list_organisations,
 )
 from octomil.control.stores.outbox import DeliveryRows, OutboxRows
+from octomil.control.stores.placement import (
+    DeviceProfileRows,
+    RouteTallyRows,
+    add_route_tallies,
+)
 from octomil.control.stores.rollout_devices import RolloutDeviceRows
 from octomil.control.stores.rollouts import OfferRows, RolloutRows
 from octomil.control.stores.rulings import RulingRows
@@ -95,6 +101,8 @@ class SqlTransaction:
     rulings = _lazily(RulingRows)
     attestations = _lazily(AttestationRows)
     usage = _lazily(UsageRows)
+    route_tallies = _lazily(RouteTallyRows)
+    device_profiles = _lazily(DeviceProfileRows)
     webhooks = _lazily(WebhookRows)
     outbox = _lazily(OutboxRows)
     audit = _lazily(AuditRows)
@@ -163,6 +171,10 @@ class SqlSystemTransaction:
     def note_key_uses(self, used: Iterable[tuple[str, datetime]]) -> None:
         """Note when keys were last used, by id; an earlier moment than the known is ignored."""
         note_key_uses(self._connection, used)
+
+    def add_route_tallies(self, tallies: Iterable[tuple[str, RouteTally]]) -> None:
+        """Add to what was decided before about models, by organisation."""
+        add_route_tallies(self._connection, tallies)
 
     def setting(self, name: str) -> str | None:
         """Return a value that all replicas share."""

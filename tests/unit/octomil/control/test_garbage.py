@@ -18,6 +18,7 @@ from octomil.errors import ServiceUnavailableError
 from octomil.wire.uploads import UploadRequest
 from support import model_files as made
 from support.control import WallClock, control_plane
+from support.waiting import PATIENCE_S
 
 CONTENT = made.safetensors_file(w=[1.0])
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -70,7 +71,7 @@ class SlowBlobs:
 
     def delete(self, digest: str) -> None:
         self.is_deleting.set()
-        assert self.go_on.wait(10)
+        assert self.go_on.wait(PATIENCE_S)
         self._blobs.delete(digest)
 
 
@@ -85,13 +86,13 @@ def test_bytes_that_come_again_while_they_are_removed_are_not_lost(
     sender = threading.Thread(target=keep, args=(plane, "u2"))
 
     collector.start()
-    assert slow.is_deleting.wait(10)
+    assert slow.is_deleting.wait(PATIENCE_S)
     sender.start()
     sender.join(0.3)
     assert sender.is_alive()  # it waits
     slow.go_on.set()
-    collector.join(10)
-    sender.join(10)
+    collector.join(PATIENCE_S)
+    sender.join(PATIENCE_S)
 
     assert b"".join(plane.blobs.read(DIGEST)) == CONTENT
     assert plane.garbage.collect().removed == 0

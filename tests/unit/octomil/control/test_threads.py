@@ -210,7 +210,7 @@ async def test_a_call_by_itself_is_told_before_the_next_one_ends(
 async def test_a_call_that_raises_what_no_future_takes_is_told_so(threads: ServiceThreads):
     for run in (threads.write, threads.read, threads.move, threads.work):
         with pytest.raises(RuntimeError, match="StopIteration"):
-            await asyncio.wait_for(run(next, iter(())), 30)
+            await asyncio.wait_for(run(next, iter(())), 120)
     assert await threads.write(int) == 0
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from octomil.convert.sandbox import Limits, SandboxError, run_in_sandbox, sandbox
 from support.folders import names_in
+from support.processes import is_gone
 from support.waiting import eventually
 
 LIMITS = Limits(memory_bytes=4 << 30, file_bytes=1 << 30, cpu_s=600, wall_s=600)
@@ -50,6 +51,17 @@ def test_a_child_reaches_no_network(tmp_path: Path):
     assert not may_unshare or found["devices"] == ["lo"]
 
 
+def test_a_child_that_had_less_before_gets_no_more(tmp_path: Path):
+    found = ran(tmp_path, """
+        import resource
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        confine(sys.argv)
+        print(json.dumps({'limits': resource.getrlimit(resource.RLIMIT_FSIZE)}))
+    """)  # fmt: skip
+
+    assert found["limits"] == [4096, 4096]
+
+
 @pytest.mark.parametrize(
     ("program", "limits", "why"),
     [
@@ -73,14 +85,16 @@ def test_a_child_that_goes_too_far_gives_no_answer(
 
 
 @pytest.mark.parametrize(
-    ("reader", "why"),
+    ("reader", "limits", "why"),
     [
-        ("while True: pass", "takes too long"),
-        ("bytearray(1 << 30)", "too much memory"),
-        ("{}['a']", "stumbled over it: KeyError"),
+        ("while True: pass", {"cpu_s": 1}, "takes too long"),
+        ("bytearray(1 << 30)", {"memory_bytes": 512 << 20}, "too much memory"),
+        ("{}['a']", {}, "stumbled over it: KeyError"),
     ],
 )
-def test_a_file_that_its_reader_cannot_cope_with_is_refused(reader: str, why: str, tmp_path: Path):
+def test_a_file_that_its_reader_cannot_cope_with_is_refused(
+    reader: str, limits: dict[str, int], why: str, tmp_path: Path
+):
     script = tmp_path / "program.py"
     script.write_text(f"""
 import octomil.convert.inspect_child as child
@@ -91,10 +105,10 @@ def inspect_file(path):
 child.inspect_file = inspect_file
 child.main()
 """)
-    limits = replace(LIMITS, memory_bytes=512 << 20, cpu_s=1)
-
     with sandbox(tmp_path) as folder:
-        found = run_in_sandbox(str(script), arguments=("x",), folder=folder, limits=limits)
+        found = run_in_sandbox(
+            str(script), arguments=("x",), folder=folder, limits=replace(LIMITS, **limits)
+        )
 
     assert why in found["refused"]
 
@@ -111,11 +125,3 @@ def test_what_a_child_started_ends_with_it(tmp_path: Path):
     """)  # fmt: skip
 
     eventually(lambda: is_gone(found["child"]))
-
-
-def is_gone(pid: int) -> bool:
-    """Whether a process has ended, waited for by whoever adopted it or not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True

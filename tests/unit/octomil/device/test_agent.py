@@ -1,107 +1,36 @@
 """What the agent does when something goes wrong, against a real server that answers as told."""
 
 import errno
-import hashlib
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from threading import Event
-from typing import Any, Self
+from datetime import timedelta
 
 import pytest
 
 from octomil.device.activation import LinkActivator
-from octomil.device.agent import Agent, Pace
-from octomil.device.releases import Release, Releases
-from octomil.device.session import AUTH_PATIENCE_S, Session
-from octomil.device.state import Identity, StateFolder
+from octomil.device.agent import Pace
+from octomil.device.releases import Release
+from octomil.device.session import AUTH_PATIENCE_S
+from octomil.device.state import StateFolder
 from octomil.errors import InvalidModelFileError, ModelUnavailableError, UnauthorizedError
-from octomil.registry.assignments import PAYLOAD_TYPE as ASSIGNMENT
-from octomil.registry.assignments import statement
-from octomil.registry.manifest import PAYLOAD_TYPE as MANIFEST
-from octomil.registry.manifest import Manifest, ManifestFile, digest_of, hex_of
-from octomil.registry.signatures import key_id_of, public_key_of, sign
-from octomil.sdk.downloads import Downloader
+from octomil.registry.manifest import Manifest, digest_of, hex_of
 from octomil.wire.texts import is_plain_text
-from support.device_keys import OWNER, text
+from support.device_agent import (
+    CONTENT,
+    HEARD,
+    LATER,
+    LINK,
+    NO_NEWS,
+    PAYLOAD,
+    REFUSED,
+    REGISTERED,
+    TOKENS,
+    Device,
+    attested,
+    enveloped,
+    offer,
+    plan,
+    told,
+)
 from support.scripted import Answer, Script, problem, scripted
-
-NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-CONTENT = b"weights"
-FILES = {"onnx": ManifestFile(digest=f"sha256:{hashlib.sha256(CONTENT).hexdigest()}", size=7)}
-PAYLOAD = Manifest(name="mnist", version="1.0.0", files=FILES, lineage=(), created="x").payload()
-TOKENS = {
-    "access_token": "new", "refresh_token": "r2", "token_type": "Bearer", "expires_in": 3600,
-    "expires_at": "2026-11-21T13:00:00+00:00", "org_id": "default", "device_id": "dev_1",
-    "device_identifier": "box-1", "scopes": ["devices:write"],
-}  # fmt: skip
-REFUSED = problem("unauthorized", 401)
-REGISTERED = Answer({"id": "dev_1"})
-LATER = {"Retry-After": "3600"}  # so long that nobody waits for it
-
-
-def signature(kind: str, payload: bytes) -> dict[str, str]:
-    sig = sign(OWNER, kind, payload)
-    return {"keyid": key_id_of(public_key_of(OWNER)), "sig": text(sig)}
-
-
-def offer(payload: bytes = PAYLOAD, model_id: str = "m", sequence: int = 3) -> dict[str, Any]:
-    said = {"model_id": model_id, "name": "mnist", "version": "1.0.0", "digest": digest_of(payload)}
-    signed = signature(ASSIGNMENT, statement(device_id="dev_1", **said, sequence=sequence))
-    return {**said, "sequence": sequence, "signature": signed}
-
-
-def plan(*offers: dict[str, Any], version: int = 3, updated: bool = True) -> Answer:
-    """An answer to the question what to run."""
-    flags = dict.fromkeys(("updated", "assignments_changed", "rollouts_changed"), updated)
-    return Answer({**flags, "config_version": version, "assignments": offers})
-
-
-def told(payload: bytes = PAYLOAD, *, updated: bool = True) -> Answer:
-    return plan(offer(payload), updated=updated)
-
-
-def enveloped(payload: bytes = PAYLOAD) -> Answer:
-    signatures = [signature(MANIFEST, payload)]
-    shown = {"digest": digest_of(payload), "manifest": {}, "payloadType": MANIFEST}
-    return Answer({**shown, "payload": text(payload), "signatures": signatures})
-
-
-class Device:
-    """An agent whose access token holds by its own clock."""
-
-    def __init__(
-        self,
-        script: Script,
-        state: StateFolder,
-        activator: Callable[[StateFolder], LinkActivator] = LinkActivator,
-    ) -> None:
-        base = f"{script.url}/api/v1"
-        state.keep_identity(
-            Identity(
-                api_base=base, device_identifier="box-1", device_id="dev_1", access_token="old",
-                refresh_token="r1", expires_at=NOW + timedelta(hours=1),
-            )
-        )  # fmt: skip
-        self.session = Session(state, base, None, None, lambda: NOW)
-        releases = Releases(state, self.session.api, Downloader(self.session.api))
-        self.lines: list[str] = []
-        self.stop = Event()
-        self.now_s = 0.0
-        self.agent = Agent(
-            self.session, releases, activator(state), say=self._say, pace=Pace(poll_s=0.001),
-            clock=lambda: self.now_s,
-        )  # fmt: skip
-
-    def _say(self, line: str) -> None:
-        self.lines.append(line)
-        if "is the device" not in line and "fetching" not in line:
-            self.stop.set()  # something was told that went right or wrong: enough was seen
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.session.close()
 
 
 def paths(script: Script) -> list[str]:
@@ -206,8 +135,6 @@ def test_what_is_wrong_with_the_release_is_attested(state: StateFolder, payload:
 
 BAD = b"{}"
 """A payload that is signed, and no manifest."""
-LINK = Answer({"url": "/blob"})
-HEARD = Answer({})
 
 
 @pytest.mark.parametrize(
@@ -410,13 +337,6 @@ def test_a_fault_beside_a_release_ends_nothing_either(state: StateFolder):
 
 FETCHED = enveloped(), LINK, Answer(CONTENT)
 AGAIN = Answer({"confirmed_after_s": 10})
-NO_NEWS = told(updated=False)
-
-
-def attested(script: Script) -> list[tuple[str, str]]:
-    """The digests and how they are, in each attestation."""
-    said = [asked.json for asked in script.asked if asked.path.endswith("/attestations")]
-    return [(each["digest"], each["status"]) for each in said]
 
 
 def test_what_runs_is_attested_again_once_its_window_is_over(state: StateFolder):

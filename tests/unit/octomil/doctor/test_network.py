@@ -8,8 +8,15 @@ import pytest
 
 from octomil.doctor import network
 from octomil.doctor.finding import Status
+from support.waiting import PATIENCE_S
 
 NOBODY = "http://127.0.0.1:9"  # the discard port: connections are refused
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let pip take the time that a busy machine needs to start it."""
+    monkeypatch.setattr(network, "_PIP_S", PATIENCE_S)
 
 
 @dataclass

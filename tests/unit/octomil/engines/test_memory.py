@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from octomil.engines.memory import MemoryNeed, free_memory_bytes, require_memory
+from octomil.engines.memory import (
+    MemoryNeed,
+    free_memory_bytes,
+    require_memory,
+    require_memory_beside,
+)
 from octomil.errors import InsufficientSpaceError
 
 MIB = 2**20
@@ -62,3 +67,13 @@ def test_limit_that_is_none_leaves_what_the_machine_has(tmp_path, limit, used):
 
 def test_machine_without_containers_has_what_it_has(tmp_path):
     assert free_memory_bytes(tmp_path / "nothing") > MIB
+
+
+def test_model_that_does_not_fit_beside_those_that_are_served_is_refused():
+    require_memory_beside(NEEDS[0], 300 * MIB)
+
+    with pytest.raises(InsufficientSpaceError, match="the old one stays") as refused:
+        require_memory_beside(NEEDS[1], 1_000 * MIB)
+
+    for figure in ("much-larger", "1,700 MiB", "1,000 MiB"):
+        assert figure in str(refused.value)

@@ -7,7 +7,8 @@ import pytest
 
 from octomil.engines.base import Progress
 from octomil.engines.echo import EchoEngine
-from octomil.engines.pool import EnginePool, EngineState
+from octomil.engines.pool import EnginePool
+from octomil.engines.pooled import EngineState
 from octomil.errors import EngineError, EngineUnavailableError, GenerationError
 from support.virtual_time import in_virtual_time
 

@@ -86,3 +86,7 @@ def test_no_quantisation_makes_a_file_larger():
 
     assert small.size_as("float32") == small.size_as("int4") == 250
     assert Model(500_000_000, 2_000).size_as("int4") == pytest.approx(312.5)
+
+
+def test_a_size_next_to_nothing_is_a_size():
+    assert Model(1, 5e-324).quantization_within(200) == "int4"

@@ -39,8 +39,9 @@ def after(
     *,
     plan: Plan = PLAN,
     fleet: int = 100_000,
+    reached: int | None = None,
 ) -> Transition | Wait:
-    observation = Observation(fleet=fleet, candidate=candidate, baseline=OLD)
+    observation = Observation(fleet=fleet, candidate=candidate, baseline=OLD, reached=reached)
     return decide(plan, progress, observation, BEGIN + timedelta(seconds=seconds))
 
 
@@ -165,6 +166,39 @@ def test_a_wave_that_reaches_nobody_is_not_waited_for():
     assert (nobody.action, nobody.after.offered_percentage) == (Action.WIDEN, 10)
     assert isinstance(after(0, Arm(), active(offered=7), fleet=15), Wait), "one device is in it"
     assert isinstance(after(0, Arm(), active(offered=10), fleet=5), Wait), "not the next step"
+
+
+def test_a_step_that_is_known_to_reach_nobody_passes():
+    early = after(899, Arm(), active(offered=10), fleet=5, reached=0)
+    assert isinstance(early, Wait), "people may look at it for as long as at any other"
+
+    passed = after(900, Arm(), active(offered=10), fleet=5, reached=0)
+
+    assert isinstance(passed, Transition)
+    assert passed.action is Action.ADVANCE
+    assert "no device of the fleet" in passed.reason
+    assert isinstance(after(900, Arm(), active(offered=10), fleet=5, reached=1), Wait)
+
+
+def test_its_waves_are_not_waited_for_either():
+    nobody = after(0, Arm(), active(offered=1), fleet=500, reached=0)
+
+    assert isinstance(nobody, Transition)
+    assert nobody.action is Action.WIDEN
+    assert isinstance(after(0, Arm(), active(offered=1), fleet=500, reached=1), Wait)
+
+
+def test_nothing_passes_in_a_fleet_of_nobody():
+    last = active(offered=100, step=10, percentage=100)
+
+    assert isinstance(after(900, Arm(), last, fleet=0, reached=0), Wait)
+
+
+def test_a_device_that_was_heard_of_counts_though_nobody_is_in_the_share_any_more():
+    gone_ill = after(900, Arm(devices=1, failed=1), active(offered=10), fleet=5, reached=0)
+
+    assert isinstance(gone_ill, Transition)
+    assert gone_ill.action is Action.ROLL_BACK
 
 
 def test_who_is_under_way_is_waited_for():

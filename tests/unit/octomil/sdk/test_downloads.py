@@ -202,11 +202,11 @@ def test_a_process_that_was_killed_leaves_what_the_next_one_goes_on_with(hub: Hu
     words = (file.url(), file.sha256, str(file.size_bytes), str(tmp_path / "m.onnx"))
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, *words])
     try:
-        assert hub.held.wait(30)
+        assert hub.held.wait(120)
         eventually(lambda: only_file(tmp_path).stat().st_size >= 1_000_000)
         os.kill(process.pid, signal.SIGKILL)
     finally:
-        process.wait(30)
+        process.wait(120)
     hub.hold_after = None
     hub.release.set()
     assert only_file(tmp_path).name != "m.onnx"

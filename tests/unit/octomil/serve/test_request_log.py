@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from octomil.serve.request_log import RequestLog
+from support.waiting import PATIENCE_S
 
 LINE = f"[request] {'x' * 89}\n"  # 100 bytes
 
@@ -34,7 +35,7 @@ def read_to_the_end(reader):
 def test_lines_come_out_in_order_and_before_the_end():
     out = io.StringIO()
 
-    with RequestLog(out) as log:
+    with RequestLog(out, close_timeout_s=PATIENCE_S) as log:
         for number in range(1000):
             log.write(f"{number}\n")
 
@@ -52,7 +53,7 @@ def test_line_comes_out_by_itself(pipe):
 
 def test_reader_that_does_not_read_holds_nobody_up_and_is_told_what_it_missed(pipe):
     reader, writer = pipe
-    with RequestLog(writer, max_lines=200) as log:
+    with RequestLog(writer, max_lines=200, close_timeout_s=PATIENCE_S) as log:
         for _ in range(1000):  # 100,000 bytes, where the pipe takes 4,096
             log.write(LINE)
 
@@ -88,7 +89,7 @@ def test_end_does_not_wait_for_a_reader_that_never_reads(pipe):
 def test_lines_that_nobody_can_take_are_counted(pipe):
     reader, writer = pipe
     reader.close()
-    log = RequestLog(writer)
+    log = RequestLog(writer, close_timeout_s=PATIENCE_S)
     log.write(LINE)
 
     assert log.close()
@@ -120,9 +121,9 @@ class FullDisk(io.StringIO):
 
 def test_what_a_full_disk_cost_is_told_when_there_is_room():
     disk = FullDisk()
-    with RequestLog(disk) as log:
+    with RequestLog(disk, close_timeout_s=PATIENCE_S) as log:
         log.write("first\n")
-        assert disk.refused.wait(10)
+        assert disk.refused.wait(PATIENCE_S)
         log.write("second\n")
 
     assert disk.getvalue() == "second\n" + lost_notice(1)

@@ -15,12 +15,13 @@ from octomil.serve.spending import SpendCap
 from octomil.serve.till import Till
 
 BODY = {"messages": [{"role": "user", "content": "x" * 400}], "max_tokens": 100}
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)  # no day ends while a test runs
 PAID = Price(1000, 2000)  # a thousandth and two thousandths of a dollar a token
 
 
 @pytest.fixture
 def cap(tmp_path):
-    cap = SpendCap(1.0, SpendLedger(tmp_path / "ledger.sqlite3"), now=lambda: datetime.now(UTC))
+    cap = SpendCap(1.0, SpendLedger(tmp_path / "ledger.sqlite3"), now=lambda: NOON)
     yield cap
     cap.close()
 

@@ -9,9 +9,9 @@ from octomil.engines.base import Engine
 from octomil.engines.catalog import EngineOptions, EngineRequest, create_engine
 from octomil.engines.llama_cpp.engine import LlamaCppEngine
 from octomil.engines.llama_cpp.spec import WorkerSpec
+from octomil.engines.speed import measure_speed
 from octomil.models.local import describe_file
 from octomil.models.references import parse_reference
-from octomil.serve.startup import measure_speed
 from support.models import make_gguf
 
 ABILITIES = ("chat", "completions", "embeddings", "tools", "logprobs", "structured_output")

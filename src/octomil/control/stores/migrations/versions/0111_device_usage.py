@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import TEXT
 
-revision = "0101"
-down_revision = "0100"
+revision = "0111"
+down_revision = "0110"
 
 _TEXT = sa.Text().with_variant(TEXT(collation="C"), "postgresql")
 _MOMENT = sa.DateTime(timezone=True)

@@ -1,0 +1,267 @@
+"""The composition root of a serving node that is a device: its agent, and what that acts on."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from threading import Event, Thread
+from typing import Any
+
+from octomil.compose import build_replacement
+from octomil.config import Settings
+from octomil.device.activation import LinkActivator
+from octomil.device.agent import Agent, Pace
+from octomil.device.first_release import FirstReleases, is_pinned
+from octomil.device.options import DeviceOptions
+from octomil.device.releases import Release, Releases, damaged_part
+from octomil.device.session import open_session
+from octomil.device.state import StateFolder, open_state_folder
+from octomil.device.usage_reports import UsageReports
+from octomil.engines.pooled import HeldRelease
+from octomil.errors import (
+    ConfigurationError,
+    DigestMismatchError,
+    InvalidModelFileError,
+    OctomilError,
+)
+from octomil.models.local import LocalModel, describe_file
+from octomil.models.references import ModelRef
+from octomil.models.sources.base import ProgressSink, Silent
+from octomil.sdk.downloads import Downloader
+from octomil.serve.activation import NodeActivator, ReleasedFiles, Replacement
+from octomil.serve.node import Node
+from octomil.serve.options import ServeOptions
+
+_FORMAT = "gguf"
+_REPORT_S = 30.0
+_LEAVING_S = 5.0  # the agent may wait for a server; what it has on disk is whole at any time
+
+Say = Callable[[str], None]
+
+
+class NodeDevice:
+    """A serving node as a device: what it begins with, and the agent beside it.
+
+    Args:
+        state: the device's folder, open.
+        settings: from the environment, with the control plane and the bootstrap token.
+        options: how it is a device.
+        say: called with one line for people.
+    """
+
+    def __init__(
+        self,
+        state: StateFolder,
+        settings: Settings,
+        options: DeviceOptions,
+        say: Say,
+    ) -> None:
+        self._settings, self._say, self._pace = settings, say, Pace(poll_s=options.poll_s)
+        self._session = open_session(state, settings, options)
+        self._progress: ProgressSink = Silent()
+        downloader = Downloader(self._session.api, self._advance)
+        self._releases = Releases(state, self._session.api, downloader)
+        self._links = LinkActivator(state)
+        self._begun: dict[str, tuple[ModelRef, Release]] = {}
+
+    def _advance(self, name: str, done_bytes: int, total_bytes: int) -> None:
+        self._progress.advance(name, done_bytes, total_bytes)
+
+    @property
+    def releases(self) -> dict[str, HeldRelease]:
+        """What models begin with, by the names they are served under."""
+        return {name: _held(release) for name, (_, release) in self._begun.items()}
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._session.close()
+
+    def fetch(self, ref: ModelRef, progress: ProgressSink) -> LocalModel:
+        """Return what a registry reference begins with; wait as long as there is nothing.
+
+        Args:
+            ref: names a model of the registry.
+            progress: hears how its transfer gets on.
+
+        Raises:
+            OctomilError: the control plane refuses, or the release is nothing that can be served.
+        """
+        stop = Event()  # never set: Ctrl-C ends the wait
+        first = FirstReleases(
+            self._session,
+            self._releases,
+            say=self._say,
+            wait=lambda: stop.wait(self._pace.poll_s),
+        )
+        self._progress = progress
+        try:
+            release = first.find(ref.target, ref.revision)
+        finally:
+            self._progress = Silent()
+        if any(release.model_id == begun.model_id for _, begun in self._begun.values()):
+            raise ConfigurationError(f"{ref.target} of the registry is to be served twice")
+        self._begun[ref.name] = ref, release
+        return _describe(ref, release)
+
+    @asynccontextmanager
+    async def following(
+        self,
+        node: Node,
+        options: ServeOptions,
+        models: Sequence[tuple[ModelRef, LocalModel | None]],
+    ) -> AsyncIterator[None]:
+        """Let the node follow rollouts until the block ends.
+
+        Args:
+            node: what serves, loaded.
+            options: as for the node.
+            models: as for the node.
+        """
+        local_models = sum(files is not None for _, files in models)
+        following = {
+            release.model_id: ref
+            for ref, release in self._begun.values()
+            if not is_pinned(ref.revision)
+        }
+        refs = {ref.name: ref for ref in following.values()}
+
+        def prepare(name: str, release: ReleasedFiles) -> Replacement:
+            files, held = _describe(refs[name], release), _held(release)
+            return build_replacement(
+                self._settings, options, refs[name], files, held, local_models=local_models
+            )
+
+        serving = NodeActivator(
+            node,
+            {model_id: ref.name for model_id, ref in following.items()},
+            prepare,
+            loop=asyncio.get_running_loop(),
+            say=self._say,
+        )
+        agent = Agent(
+            self._session,
+            self._releases,
+            _RememberingActivator(serving, self._links),
+            say=self._say,
+            pace=self._pace,
+            only=following.keys(),
+        )
+        stop = Event()
+        threads = [
+            Thread(target=self._run, args=(agent, stop), name="device agent", daemon=True),
+            Thread(target=self._report, args=(node, stop), name="usage reports", daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            serving.close()
+            for thread in threads:
+                await asyncio.to_thread(thread.join, _LEAVING_S)
+
+    def _run(self, agent: Agent, stop: Event) -> None:
+        try:
+            for _, release in self._begun.values():
+                self._links.activate(release)
+            agent.run(stop)
+        except (OctomilError, OSError) as error:
+            self._say(f"follows no rollout any more, and serves what it has: {error}")
+
+    def _report(self, node: Node, stop: Event) -> None:
+        """Tell how releases fare until the end, and once more then."""
+
+        def rows() -> list[dict[str, Any]]:
+            return [asdict(each) for each in node.usages.take()]
+
+        began = int(datetime.now(UTC).timestamp())
+        reports = UsageReports(self._session, rows, say=self._say, began=began)
+        is_over = False
+        while not is_over:
+            is_over = stop.wait(_REPORT_S)
+            try:
+                reports.send()
+            except (OctomilError, OSError) as error:
+                self._say(f"how releases fare could not be told yet: {error}")
+
+
+class _RememberingActivator:
+    """Serves a release and points the model's link at it, where a restarted node finds it.
+
+    Args:
+        serving: the node.
+        links: remembers what ran last.
+    """
+
+    def __init__(self, serving: NodeActivator, links: LinkActivator) -> None:
+        self._serving = serving
+        self._links = links
+
+    def activate(self, release: Release) -> None:
+        """Serve a release, then remember it. Raises as `NodeActivator.activate` does."""
+        self._serving.activate(release)
+        self._links.activate(release)
+
+    def running(self, model_id: str) -> str | None:
+        """Return the digest that the node's engine holds open."""
+        return self._serving.running(model_id)
+
+    def problem(self, model_id: str) -> str | None:
+        """Return why the node's engine cannot be asked now; None if it can."""
+        return self._serving.problem(model_id)
+
+    def in_use(self) -> set[str]:
+        """Return the digests of what engines hold open, and of what a restart begins with."""
+        return self._serving.in_use() | self._links.in_use()
+
+
+@contextmanager
+def open_node_device(settings: Settings, options: DeviceOptions, say: Say) -> Iterator[NodeDevice]:
+    """Open the folder of a node that is a device, and close it when the block ends.
+
+    Raises:
+        DataFolderError: another agent uses it, or it cannot be used.
+        ConfigurationError: it belongs to another device, or to another control plane.
+    """
+    with open_state_folder(options.folder(settings)) as state:
+        device = NodeDevice(state, settings, options, say)
+        try:
+            yield device
+        finally:
+            device.close()
+
+
+def _describe(ref: ModelRef, release: ReleasedFiles) -> LocalModel:
+    """Return a release as a model that can be served.
+
+    Raises:
+        InvalidModelFileError: it has no file that the node's engines run.
+    """
+    path = release.files.get(_FORMAT)
+    if path is None:
+        has = ", ".join(release.files) or "no file"
+        raise InvalidModelFileError(
+            f"{ref.target} {release.version} has {has}, and a node serves {_FORMAT} from the "
+            "registry; push it in that format, too"
+        )
+    return describe_file(ref, path)
+
+
+def _held(release: ReleasedFiles) -> HeldRelease:
+    """Return a release as an engine holds it."""
+
+    def require_whole() -> None:
+        damaged = damaged_part(release.folder)
+        if damaged is not None:
+            raise DigestMismatchError(
+                f"{damaged} of {release.digest} is not what its manifest says any more"
+            )
+
+    return HeldRelease(
+        model_id=release.model_id,
+        version=release.version,
+        digest=release.digest,
+        require_whole=require_whole,
+    )

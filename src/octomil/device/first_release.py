@@ -1,0 +1,151 @@
+"""What a serving node begins with, before its agent follows rollouts."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+from octomil.device.answers import read_answer
+from octomil.device.releases import Release, Releases
+from octomil.device.session import Session
+from octomil.errors import (
+    ApiError,
+    ModelUnavailableError,
+    NotFoundError,
+    OctomilClientError,
+    RateLimitedError,
+    UnauthorizedError,
+)
+from octomil.http.api import path_to
+from octomil.registry.semver import SemVer
+from octomil.wire.aliases import AliasView
+from octomil.wire.devices import AssignmentsAnswer
+from octomil.wire.models import ModelList
+from octomil.wire.versions import VersionView
+
+_LATEST = "latest"
+
+
+def is_pinned(version: str) -> bool:
+    """Tell whether a version is meant by its number, so that no rollout changes it.
+
+    >>> is_pinned("1.2.0"), is_pinned("production")
+    (True, False)
+    """
+    try:
+        SemVer.parse(version)
+    except ValueError:
+        return False
+    return True
+
+
+class FirstReleases:
+    """Finds what a served model begins with.
+
+    A number means that version. An alias means what is assigned to this device; where that is not
+    what ran here last, the latter goes first, for it is known to work, and the agent brings the
+    other. Where nothing is assigned, it means the version that the alias points at. Where the
+    control plane cannot tell, what ran last goes on.
+
+    Args:
+        session: the device's.
+        releases: fetches and verifies them.
+        say: called with one line for people: why there is none yet, each reason once.
+        wait: waits until it makes sense to ask again.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        releases: Releases,
+        *,
+        say: Callable[[str], None],
+        wait: Callable[[], object],
+    ) -> None:
+        self._session = session
+        self._releases = releases
+        self._say = say
+        self._wait = wait
+
+    def find(self, name: str, version: str) -> Release:
+        """Return the release to begin with; wait as long as there is none.
+
+        Args:
+            name: the model's.
+            version: a number, an alias such as `production`, or `latest`.
+
+        Raises:
+            ModelError: what was fetched is not what was promised, or the disk is full.
+            OctomilClientError: the control plane refuses, and would do so again.
+        """
+        last = self._releases.running(name)
+        if last is not None and last.version == version:
+            return last
+        said, is_token_new = "", False
+        while True:
+            try:
+                return self._wanted(name, version, last)
+            except UnauthorizedError:
+                if is_token_new:
+                    raise
+                self._session.forget_access()  # this machine's clock may be wrong
+                is_token_new = True
+                continue
+            except (OctomilClientError, ModelUnavailableError) as error:
+                if not _may_pass(error):
+                    raise
+                if last is not None and not is_pinned(version):
+                    self._say(f"{name} begins with {last.version}, which ran last: {error}")
+                    return last
+                if str(error) != said:
+                    said = str(error)
+                    self._say(f"waiting for a release of {name}@{version}: {error}")
+            self._wait()
+
+    def _wanted(self, name: str, version: str, last: Release | None) -> Release:
+        """Return the release that the control plane means.
+
+        Raises:
+            NotFoundError: there is none yet.
+            OctomilError: as `find`, or it may work the next time.
+        """
+        if not is_pinned(version):
+            path = path_to("devices", self._session.device_id, "assignments")
+            answer = read_answer(self._session.api.get(path), AssignmentsAnswer, "what to run")
+            for each in answer.assignments:
+                if each.name == name:
+                    if last is not None:
+                        return last
+                    self._releases.accept(each, self._session.device_id)
+                    return self._releases.obtain(
+                        each.model_id, each.version, each.digest, name=name
+                    )
+        return self._named(name, version)
+
+    def _named(self, name: str, version: str) -> Release:
+        """Return the release of a number or an alias. Raises as `_wanted` does."""
+        api = self._session.api
+        models = read_answer(api.get("/models", name=name), ModelList, "models").models
+        if not models:
+            raise NotFoundError(f"the registry has no model {name!r}")
+        model_id = models[0].id
+        if not is_pinned(version) and version != _LATEST:
+            path = path_to("models", model_id, "aliases", version)
+            points_at = read_answer(api.get(path), AliasView, "an alias").version
+            if points_at is None:
+                raise NotFoundError(f"{version!r} points at no version of {name}")
+            version = points_at
+        path = path_to("models", model_id, "versions", version)
+        found = read_answer(api.get(path), VersionView, "a version")
+        if found.digest is None:
+            raise NotFoundError(f"version {version} of {name} is {found.status}, not published")
+        return self._releases.obtain(model_id, found.version, found.digest, name=name)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Tell whether waiting helps: nobody answers, nothing is there yet, or the server is at a loss.
+
+    A refusal, of a token for one, stays one.
+    """
+    if not isinstance(error, ApiError):
+        return True
+    is_servers_fault = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return is_servers_fault or isinstance(error, NotFoundError | RateLimitedError)

@@ -1,0 +1,81 @@
+"""Trying a release, and telling its faults from what this device lacks."""
+
+import os
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from octomil.convert.sandbox import Limits, SandboxError, run_in_sandbox, sandbox
+from octomil.device.releases import Release
+from octomil.errors import EngineError
+
+_NEEDS: Final[Mapping[str, Sequence[str]]] = {
+    "onnx": ("numpy", "onnxruntime"),
+    "gguf": ("aiohttp", "xllamacpp"),
+    "safetensors": ("numpy",),
+}
+"""The formats that are tried, with the packages that it takes."""
+
+_CHILD = ("-m", "octomil.device.smoke.child")
+_RESERVED_BYTES = 4 << 30  # of address space, which runtimes reserve and never touch
+_FILE_BYTES = 1 << 26  # of logs
+_MESSAGE_CHARS = 1000
+
+
+class SmokeTest:
+    """Runs every file of a release once, each in a process of its own.
+
+    A file that crashes its runtime, hangs, or takes more memory than the device has fails. A format
+    that no runtime is here for does not: programs that open the release may bring their own.
+
+    Args:
+        limits: what a trial may use.
+        needs: the packages that it takes to try a format, by format.
+    """
+
+    def __init__(
+        self, limits: Limits | None = None, needs: Mapping[str, Sequence[str]] = _NEEDS
+    ) -> None:
+        self._limits = limits or Limits(memory_bytes=_memory_bytes(), file_bytes=_FILE_BYTES)
+        self._needs = needs
+
+    def __call__(self, release: Release) -> list[str]:
+        """Try a release; return what of it was not tried and why, in words for people.
+
+        Raises:
+            EngineError: it failed.
+            InsufficientSpaceError: there is no room to try it.
+            OSError: no process can be started.
+        """
+        notes = []
+        for format_, path in sorted(release.files.items()):
+            note = self._missing(format_) or self._try(format_, path)
+            if note:
+                notes.append(f"{format_} was not tried: {note}")
+        return notes
+
+    def _missing(self, format_: str) -> str:
+        if format_ not in self._needs:
+            return "the agent has no runtime for this format"
+        missing = [name for name in self._needs[format_] if find_spec(name) is None]
+        return f"it takes `pip install {' '.join(missing)}`" if missing else ""
+
+    def _try(self, format_: str, path: Path) -> str:
+        """Return why a file could not be tried, if it was not."""
+        with sandbox() as folder:
+            try:
+                answer: dict[str, Any] = run_in_sandbox(
+                    *_CHILD, arguments=(format_, str(path)), folder=folder, limits=self._limits
+                )
+            except SandboxError as error:
+                answer = {"failed": str(error)}
+        if "failed" in answer:
+            why = str(answer["failed"])[:_MESSAGE_CHARS]
+            raise EngineError(f"{format_} failed its smoke test: {why}")
+        return str(answer.get("not_tried", ""))
+
+
+def _memory_bytes() -> int:
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return physical + _RESERVED_BYTES

@@ -1,0 +1,97 @@
+"""One engine of the pool: how it fares, who uses it, and which release it holds."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from octomil.engines.base import Engine
+
+
+class EngineState(StrEnum):
+    """Where an engine is in its life."""
+
+    WAITING = "waiting"
+    LOADING = "loading"
+    READY = "ready"
+    RESTARTING = "restarting"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldRelease:
+    """The released version whose file an engine holds open.
+
+    Attributes:
+        model_id: the model's, at the control plane.
+        version: its number.
+        digest: of its manifest, `sha256:` and 64 hexadecimal digits.
+        require_whole: reads every byte of its files, and raises `DigestMismatchError` where one is
+            not what the manifest says; blocks meanwhile.
+    """
+
+    model_id: str
+    version: str
+    digest: str
+    require_whole: Callable[[], None]
+
+
+@dataclass(slots=True)
+class PooledEngine:
+    """An engine and how it fares.
+
+    Attributes:
+        engine: the engine itself.
+        lazy: loaded by its first request instead of at start.
+        release: what it is made from, if that was released; checked before each load.
+        detail: the last thing it said while loading, or why it failed.
+        restarts: how often it, or the one before it under its name, died and was brought back.
+        retry_after_s: when a request that finds it restarting should come back.
+    """
+
+    engine: Engine
+    lazy: bool = False
+    release: HeldRelease | None = None
+    state: EngineState = EngineState.WAITING
+    detail: str = ""
+    restarts: int = 0
+    retry_after_s: float = 1.0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    supervisor: asyncio.Task[None] | None = None
+    _users: int = 0
+    _unused: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def should_be_up(self) -> bool:
+        """Whether it is a fault if it is not ready: a lazy engine may not have been needed yet."""
+        return not self.lazy or self.state not in (EngineState.WAITING, EngineState.LOADING)
+
+    def become(self, state: EngineState, detail: str = "") -> None:
+        """Change the state, and tell whoever waits for that."""
+        self.state, self.detail = state, detail
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep the engine from being closed by a swap until the block ends."""
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
+            if not self._users:
+                self._unused.set()
+
+    async def unused(self) -> None:
+        """Return once nobody uses it, which holds only where nobody new can come to it."""
+        while self._users:
+            self._unused.clear()
+            await self._unused.wait()
+
+    async def end_supervision(self) -> None:
+        """Watch over it no more."""
+        if self.supervisor is not None:
+            self.supervisor.cancel()
+            await asyncio.gather(self.supervisor, return_exceptions=True)

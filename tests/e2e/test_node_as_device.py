@@ -1,0 +1,188 @@
+"""A serving node is a device: it serves what is released, and is swapped while it serves."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import httpx
+import pytest
+
+from octomil.config import Settings
+from octomil.http.records import Record
+from octomil.models.pull import ModelStore
+from octomil.models.references import parse_reference
+from octomil.models.sources.base import Silent
+from octomil.sdk.model_registry import ModelRegistry
+from support.models import make_gguf, renamed_gguf
+from support.sdk import Place, control_place
+from support.serving import ServeProcess, serving
+from support.waiting import eventually
+
+NAME = "storyteller"
+CLIENTS = 2
+"""As many as the engine has slots: a slow machine shall not fail a test by its queue."""
+
+
+@pytest.fixture(scope="module")
+def weights(model_cache: None) -> Path:
+    return ModelStore(Settings.from_env()).pull(parse_reference("smollm2-135m"), Silent()).path
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with control_place(tmp_path / "up") as place:
+        yield place
+
+
+@pytest.fixture
+def registry(place: Place) -> Iterator[ModelRegistry]:
+    with place.registry() as registry:
+        yield registry
+
+
+def published(registry: ModelRegistry, path: Path, number: str) -> Record:
+    model = registry.ensure_model(NAME, "gguf", "tests")
+    registry.upload_version_from_path(model.id, path, number)
+    return registry.publish_version(model.id, number)
+
+
+@contextmanager
+def node(
+    place: Place, state: Path, reference: str, *more: str, **options
+) -> Iterator[ServeProcess]:
+    words = ("--control-plane", place.served.url, "--state-dir", str(state), "--identifier", "n1")
+    env = {"OCTOMIL_BOOTSTRAP_TOKEN": place.key, "OCTOMIL_STATE_DIR": str(state.parent / "own")}
+    pace = ("--poll-interval", "0.1", "--ctx-size", "256", "--threads", "1")
+    with serving("--models", reference, *words, *pace, *more, env=env, **options) as served:
+        yield served
+
+
+def release(served: ServeProcess) -> dict[str, str]:
+    return served.get("/health").json()["models"][NAME]["release"]
+
+
+def attested(registry: ModelRegistry, rollout: Record) -> list[tuple[str, str]]:
+    found = registry.rollouts.get_affected_devices(rollout.model_id, rollout.id)
+    return [(each.digest, each.status) for each in found]
+
+
+@dataclass
+class Load:
+    """Clients that stream one answer after the other, and note how each ended."""
+
+    url: str
+    ends: list[str] = field(default_factory=list)
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Self:
+        self.threads = [threading.Thread(target=self._client) for _ in range(CLIENTS)]
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+
+    def _client(self) -> None:
+        while not self.over.is_set():
+            self.ends.append(self._ask())
+
+    def _ask(self) -> str:
+        body = {"model": NAME, "prompt": "The sea", "max_tokens": 4, "stream": True}
+        try:
+            with httpx.stream(
+                "POST", f"{self.url}/v1/completions", json=body, timeout=600, verify=False
+            ) as answer:
+                lines = [line for line in answer.iter_lines() if line]
+        except httpx.HTTPError as error:
+            return repr(error)
+        if answer.status_code != 200 or lines[-1] != "data: [DONE]":
+            return f"{answer.status_code}: {lines}"
+        events = [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]
+        ends = [each["finish_reason"] for event in events for each in event["choices"]]
+        return "whole" if ends[-1] in {"stop", "length"} else f"{lines}"
+
+    def more(self, number: int) -> None:
+        """Wait for so many more answers, or for one that is not whole."""
+        until = len(self.ends) + number
+        eventually(lambda: len(self.ends) >= until or self.failed)
+
+    @property
+    def failed(self) -> list[str]:
+        return [end for end in self.ends if end != "whole"]
+
+
+@pytest.mark.model
+def test_rollout_swaps_a_node_under_load_and_no_request_fails(
+    place: Place, registry: ModelRegistry, weights: Path, tmp_path: Path
+):
+    first = published(registry, weights, "1.0.0")
+    registry.set_alias(first.model_id, "production", "1.0.0")
+    second = published(registry, renamed_gguf(weights, tmp_path / "2.gguf"), "2.0.0")
+    with node(place, tmp_path / "device", f"registry:{NAME}@production") as served:
+        assert release(served) == {"version": "1.0.0", "digest": first.digest}
+        with Load(served.url) as load:
+            load.more(CLIENTS)
+            rollout = registry.deploy_version(first.model_id, "2.0.0")
+            eventually(lambda: attested(registry, rollout) or load.failed)
+            load.more(2 * CLIENTS)
+            assert release(served) == {"version": "2.0.0", "digest": second.digest}
+
+            (tmp_path / "3.gguf").write_bytes(make_gguf({"llama.block_count": 1}))
+            third = published(registry, tmp_path / "3.gguf", "3.0.0")
+            registry.rollouts.delete(rollout.model_id, rollout.id, force=True)
+            bad = registry.deploy_version(first.model_id, "3.0.0")
+            eventually(lambda: attested(registry, bad) or load.failed)
+            load.more(CLIENTS)
+
+        assert attested(registry, bad) == [(third.digest, "failed")]
+        assert release(served) == {"version": "2.0.0", "digest": second.digest}
+        health = served.get("/health").json()["models"][NAME]
+    assert load.failed == []
+    assert (health["state"], health["restarts"]) == ("ready", 0)
+
+
+@pytest.mark.model
+def test_node_waits_for_its_first_release_and_outlives_its_control_plane(
+    weights: Path, tmp_path: Path
+):
+    state = tmp_path / "device"
+    with (
+        control_place(tmp_path / "up") as place,
+        place.registry() as registry,
+        node(place, state, f"registry:{NAME}@production", wait_ready=False) as served,
+    ):
+        waiting = f"[device] waiting for a release of {NAME}@production"
+        eventually(lambda: [line for line in served.lines if line.startswith(waiting)])
+        first = published(registry, weights, "1.0.0")
+        registry.set_alias(first.model_id, "production", "1.0.0")
+        eventually(lambda: [line for line in served.lines if "n1 is the device" in line])
+
+    with node(place, state, f"registry:{NAME}@production") as served:
+        assert release(served) == {"version": "1.0.0", "digest": first.digest}
+        assert [line for line in served.lines if "begins with 1.0.0, which ran last" in line]
+
+
+@pytest.mark.model
+def test_node_that_is_pinned_to_a_number_stays_with_it(
+    place: Place, registry: ModelRegistry, weights: Path, tmp_path: Path
+):
+    first = published(registry, weights, "1.0.0")
+    published(registry, renamed_gguf(weights, tmp_path / "2.gguf"), "2.0.0")
+    rollout = registry.deploy_version(first.model_id, "2.0.0")
+
+    with node(place, tmp_path / "device", f"registry:{NAME}@1.0.0") as served:
+        eventually(lambda: [line for line in served.lines if "n1 is the device" in line])
+        identity = json.loads((tmp_path / "device" / "identity.json").read_text())
+        path = f"/devices/{identity['device_id']}"
+        seen = registry._api.get(path).last_seen_at
+        eventually(lambda: registry._api.get(path).last_seen_at != seen)  # it has asked again
+
+        assert release(served) == {"version": "1.0.0", "digest": first.digest}
+        assert attested(registry, rollout) == []

@@ -1,0 +1,76 @@
+"""Small ONNX models that run, written byte by byte: one node, float32 in and out."""
+
+from collections.abc import Sequence
+
+from support.model_files import varint
+
+_FLOAT = 1
+
+
+def runnable_onnx(
+    operator: str = "Abs", axes: Sequence[int | str] = ("batch", 3), *, element: int = _FLOAT
+) -> bytes:
+    """A model `y = operator(x)`.
+
+    Args:
+        operator: one of ONNX' operators that takes one tensor and gives one of the same shape, such
+            as `Abs`; `Acosh` gives no numbers for what is less than 1.
+        axes: of x: a length, or a name for one that is known only when it runs.
+        element: the type of x, as ONNX numbers them.
+    """
+    node = _field(1, b"x") + _field(2, b"y") + _field(4, operator.encode())
+    x, y = _value("x", axes, element), _value("y", axes, element)
+    graph = _field(1, node) + _field(2, b"g") + _field(11, x) + _field(12, y)
+    opset = _number(2, 17)
+    return _number(1, 8) + _field(7, graph) + _field(8, opset)
+
+
+def relabelled(model: bytes, label: str) -> bytes:
+    """The same model under another version of its producer, and so of another digest.
+
+    Of a field that is there twice, protobuf takes the last.
+    """
+    return model + _field(3, label.encode())
+
+
+def heavier(model: bytes, ballast_bytes: int) -> bytes:
+    """The same model, which also fills so much memory whenever it is loaded and run.
+
+    Protobuf adds up the lists of two graphs: one more input that is known, two nodes, one output.
+    """
+    int8, int64 = 3, 7
+    size = (
+        _number(1, 1)
+        + _number(2, int64)
+        + _field(8, b"ballast_bytes")
+        + _field(9, ballast_bytes.to_bytes(8, "little"))
+    )
+    one = _number(1, 1) + _number(2, int8) + _field(9, b"\x01")
+    value = _field(1, b"value") + _field(5, one) + _number(20, 4)
+    fill = (
+        _field(1, b"ballast_bytes")
+        + _field(2, b"ballast")
+        + _field(4, b"ConstantOfShape")
+        + _field(5, value)
+    )
+    most = _field(1, b"ballast") + _field(2, b"ballast_most") + _field(4, b"ReduceMax")
+    output = _field(1, b"ballast_most") + _field(2, _field(1, _number(1, int8)))
+    graph = _field(1, fill) + _field(1, most) + _field(5, size) + _field(12, output)
+    return model + _field(7, graph)
+
+
+def _value(name: str, axes: Sequence[int | str], element: int) -> bytes:
+    lengths = b"".join(
+        _field(1, _number(1, axis) if isinstance(axis, int) else _field(2, axis.encode()))
+        for axis in axes
+    )
+    tensor = _number(1, element) + _field(2, lengths)
+    return _field(1, name.encode()) + _field(2, _field(1, tensor))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def _number(number: int, value: int) -> bytes:
+    return varint(number << 3) + varint(value)

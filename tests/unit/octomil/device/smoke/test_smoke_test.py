@@ -1,0 +1,90 @@
+"""Releases are tried by the runtimes themselves, in processes of their own."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from octomil.config import Settings
+from octomil.convert.sandbox import Limits
+from octomil.device.releases import Release
+from octomil.device.smoke.smoke_test import SmokeTest
+from octomil.errors import EngineError
+from octomil.models.pull import ModelStore
+from support.model_files import safetensors_file
+from support.models import make_gguf, model_cache_dir
+from support.onnx_models import runnable_onnx
+
+GIB = 1 << 30
+
+
+def release(folder: Path, **files: bytes) -> Release:
+    for format_, content in files.items():
+        (folder / format_).write_bytes(content)
+    paths = {format_: folder / format_ for format_ in files}
+    digest = "sha256:" + "0" * 64
+    return Release(model_id="m", version="1.0.0", digest=digest, folder=folder, files=paths)
+
+
+def test_what_runs_passes(tmp_path: Path):
+    files = {"onnx": runnable_onnx(), "safetensors": safetensors_file(w=[1.0, -2.0])}
+
+    assert SmokeTest()(release(tmp_path, **files)) == []
+
+
+@pytest.mark.parametrize(
+    ("format_", "content", "why"),
+    [("onnx", b"weights", "cannot load it"),
+     ("onnx", runnable_onnx("Nonsense"), "cannot load it"),
+     ("onnx", runnable_onnx()[:-4], "cannot load it"),
+     ("safetensors", safetensors_file(w=[1.0, float("nan")]), "'w' has numbers that are not"),
+     ("safetensors", safetensors_file(w=[1.0, 2.0])[:-1], "cut short"),
+     ("safetensors", b"weights", "no file of safetensors"),
+     ("gguf", make_gguf(), "llama.cpp cannot run it"),
+     ("gguf", b"weights", "not a GGUF file")],
+)  # fmt: skip
+def test_what_does_not_run_fails(tmp_path: Path, format_: str, content: bytes, why: str):
+    with pytest.raises(EngineError, match=f"{format_} failed its smoke test.*{why}"):
+        SmokeTest()(release(tmp_path, **{format_: content}))
+
+
+def test_what_gives_no_numbers_fails(tmp_path: Path):
+    """A half has no inverse hyperbolic cosine."""
+    with pytest.raises(EngineError, match="output 'y' has numbers that are not finite"):
+        SmokeTest()(release(tmp_path, onnx=runnable_onnx("Acosh")))
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [Limits(memory_bytes=64 << 20, file_bytes=GIB),
+     Limits(memory_bytes=8 * GIB, file_bytes=0),
+     Limits(memory_bytes=8 * GIB, file_bytes=GIB, wall_s=0.001)],
+    ids=["memory", "crash", "time"],
+)  # fmt: skip
+def test_a_process_that_dies_has_failed_and_nobody_else(tmp_path: Path, limits: Limits):
+    with pytest.raises(EngineError, match="failed its smoke test"):
+        SmokeTest(limits)(release(tmp_path, onnx=runnable_onnx()))
+
+
+def test_what_this_device_has_no_runtime_for_has_not_failed(tmp_path: Path):
+    files = {"onnx": b"weights", "pytorch": b"weights"}
+    smoke = SmokeTest(needs={"onnx": ("numpy", "a_runtime_of_nobody")})
+
+    assert smoke(release(tmp_path, **files)) == [
+        "onnx was not tried: it takes `pip install a_runtime_of_nobody`",
+        "pytorch was not tried: the agent has no runtime for this format",
+    ]
+
+
+def test_an_input_that_cannot_be_made_up_says_nothing_about_the_release(tmp_path: Path):
+    bfloat16 = 16
+    (note,) = SmokeTest()(release(tmp_path, onnx=runnable_onnx("Identity", element=bfloat16)))
+
+    assert "cannot be made up" in note
+
+
+@pytest.mark.model
+def test_a_language_model_passes_where_it_is_confined(tmp_path: Path):
+    gguf = ModelStore(Settings(cache_dir=model_cache_dir())).pull("smollm2-135m").path
+
+    assert SmokeTest()(replace(release(tmp_path), files={"gguf": gguf})) == []
