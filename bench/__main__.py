@@ -31,8 +31,10 @@ CATALOG = {
 CAMPAIGNS = {
     "mutation": "bench.mutation",
     "rollouts": "bench.rollouts",
+    "steering": "bench.steering",
     "orchestrators": "bench.orchestrators",
     "crashes": "bench.crashes",
+    "orchestrator_crashes": "bench.orchestrator_crashes",
     "interoperability": "bench.interoperability",
     "openapi": "bench.openapi",
 }

@@ -67,7 +67,7 @@ def main() -> int:
     signal.signal(signal.SIGUSR1, lambda *_: fate.armed.set())
     if options.point != NONE:
         point = POINTS[options.point]
-        _put(point, fate)
+        put_point(point, fate)
         if point.at_start or point.command != "up":
             fate.armed.set()
     _set_clock(timedelta(hours=options.hours))
@@ -76,7 +76,7 @@ def main() -> int:
     return octomil(options.words)
 
 
-def _put(point: Point, fate: Fate) -> None:
+def put_point(point: Point, fate: Fate) -> None:
     """Wrap the function that a point names."""
     told = fate.passed_uncommitted if point.when is When.COMMITTED else fate.passed
 

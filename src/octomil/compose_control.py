@@ -53,6 +53,7 @@ from octomil.control.services.route_counts import RouteCounts
 from octomil.control.services.signing_keys import SigningKeyService
 from octomil.control.services.speeds import Speeds
 from octomil.control.services.uploads import UploadService
+from octomil.control.services.usage import UsageService
 from octomil.control.services.version_files import VersionFiles
 from octomil.control.services.versions import VersionService
 from octomil.control.services.webhooks import WebhookService
@@ -185,6 +186,7 @@ class _Rollouts(TypedDict):
     rollouts: RolloutService
     orchestrator: Orchestrator
     attestations: AttestationService
+    usage: UsageService
     blocks: BlockService
 
 
@@ -196,6 +198,7 @@ def _rollouts(store: Store, clock: Clock, last_seen: LastSeen) -> _Rollouts:
         rollouts=RolloutService(store, clock),
         orchestrator=Orchestrator(store, clock),
         attestations=AttestationService(store, clock, last_seen),
+        usage=UsageService(store, clock, last_seen),
         blocks=BlockService(store, clock),
     )
 

@@ -10,6 +10,7 @@ import click
 
 from octomil.cli.device_options import device_options
 from octomil.cli.device_profile import command as profile
+from octomil.cli.device_simulate import simulate
 from octomil.cli.groups import SuggestingGroup
 from octomil.device.options import DeviceOptions
 from octomil.errors import MissingDependencyError
@@ -112,6 +113,9 @@ def _run(device: DeviceOptions, *, once: bool) -> int:
             signal.signal(ending, lambda *_: stop.set())
         agent.run(stop)
     return 0
+
+
+command.add_command(simulate)
 
 
 def _say(line: str) -> None:

@@ -40,6 +40,7 @@ from octomil.control.services.route_counts import RouteCounts
 from octomil.control.services.signing_keys import SigningKeyService
 from octomil.control.services.speeds import Speeds
 from octomil.control.services.uploads import UploadService
+from octomil.control.services.usage import UsageService
 from octomil.control.services.version_files import VersionFiles
 from octomil.control.services.versions import VersionService
 from octomil.control.services.webhooks import WebhookService
@@ -95,6 +96,7 @@ class ControlPlane:
     orchestrator: Orchestrator
     offers: Offers
     attestations: AttestationService
+    usage: UsageService
     blocks: BlockService
     models: ModelService
     versions: VersionService

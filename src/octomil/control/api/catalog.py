@@ -27,6 +27,7 @@ from octomil.control.api.rollouts import rollouts_router
 from octomil.control.api.routing_policy import routing_policy_router
 from octomil.control.api.signing_keys import signing_keys_router
 from octomil.control.api.uploads import uploads_router
+from octomil.control.api.usage import usage_router
 from octomil.control.api.version_uploads import version_uploads_router
 from octomil.control.api.versions import versions_router
 from octomil.control.api.webhooks import webhooks_router
@@ -59,6 +60,7 @@ ROUTERS: tuple[Callable[[ControlPlane], APIRouter], ...] = (
     rollouts_router,
     blocks_router,
     attestations_router,
+    usage_router,
     federations_router,
     not_served_router,
 )

@@ -32,6 +32,7 @@ from octomil.control.ports.store import (
     TransactionConflictError,
 )
 from octomil.control.ports.time import Clock
+from octomil.control.ports.usage import Usage
 from octomil.control.ports.webhooks import (
     Deliveries,
     Outbox,
@@ -77,6 +78,7 @@ __all__ = [
     "Transaction",
     "TransactionConflictError",
     "Uploads",
+    "Usage",
     "Versions",
     "WebhookSender",
     "WebhookUnreachableError",

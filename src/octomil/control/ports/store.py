@@ -20,6 +20,7 @@ from octomil.control.ports.rollouts import (
     Rollouts,
     Rulings,
 )
+from octomil.control.ports.usage import Usage
 from octomil.control.ports.webhooks import Deliveries, Outbox, Webhooks
 from octomil.control.records import (
     ApiKey,
@@ -115,6 +116,10 @@ class Transaction(Protocol):
     @property
     def attestations(self) -> Attestations:
         """What devices attest that they run."""
+
+    @property
+    def usage(self) -> Usage:
+        """What devices report of the requests that they answered."""
 
     @property
     def route_tallies(self) -> RouteTallies:

@@ -29,6 +29,7 @@ from octomil.control.records.registry import (
 )
 from octomil.control.records.requests import KeptAnswer, RequestKey
 from octomil.control.records.rollouts import Attestation, Rollout, RolloutDevice
+from octomil.control.records.usage import ArmUsage, DeviceUsage, Spread
 from octomil.control.records.webhooks import Delivery, DeliveryState, Event, Webhook
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Act",
     "Alias",
     "ApiKey",
+    "ArmUsage",
     "Attestation",
     "Blob",
     "BootstrapToken",
@@ -45,6 +47,7 @@ __all__ = [
     "DeviceFilter",
     "DeviceOrder",
     "DeviceProfile",
+    "DeviceUsage",
     "Event",
     "KeptAnswer",
     "ManifestKey",
@@ -61,6 +64,7 @@ __all__ = [
     "SignedManifest",
     "SigningSecret",
     "SpooledFile",
+    "Spread",
     "TokenFamily",
     "Upload",
     "Version",

@@ -3,15 +3,13 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import NoReturn
 
 from octomil.control.ports import Clock, Store, Transaction
 from octomil.control.records import Attestation, Rollout, RolloutDevice
 from octomil.control.services.callers import Caller
-from octomil.control.services.devices import no_device
+from octomil.control.services.devices import require_itself
 from octomil.control.services.last_seen import LastSeen
 from octomil.control.services.lookup import require_model
-from octomil.errors import ForbiddenError
 from octomil.registry.manifest import hex_of
 from octomil.rollouts.buckets import is_included
 from octomil.rollouts.device_states import DeviceProgress, DeviceState, Report, heard
@@ -45,8 +43,7 @@ class AttestationService:
             ForbiddenError: the caller is not that device.
             NotFoundError: there is no such device or model.
         """
-        if caller.device_id != device_id:
-            self._refuse_for_another(caller, device_id)
+        require_itself(self._store, caller, device_id, "attest what it runs")
         now = self._clock()
         attestation = Attestation(
             organisation=caller.organisation,
@@ -68,12 +65,6 @@ class AttestationService:
             tx.attestations.put(attestation)
             tx.after_commit(partial(self._last_seen.note, device_id))
         return attestation, confirmed_after_s
-
-    def _refuse_for_another(self, caller: Caller, device_id: str) -> NoReturn:
-        with self._store.snapshot(caller.organisation) as tx:
-            if tx.devices.get(device_id) is None:
-                raise no_device(device_id)
-        raise ForbiddenError(f"only {device_id!r} itself can attest what it runs")
 
 
 def _says_the_same(last: Attestation, said: Attestation) -> bool:

@@ -121,6 +121,27 @@ class DeviceService:
         tx.audit.append(act, self._clock())
 
 
+def require_itself(store: Store, caller: Caller, device_id: str, act: str) -> None:
+    """Return if the caller is a device, and that one.
+
+    Args:
+        store: where devices are.
+        caller: who asks.
+        device_id: for whom it speaks.
+        act: what only the device itself can do, for the message.
+
+    Raises:
+        ForbiddenError: it is somebody else.
+        NotFoundError: there is no such device.
+    """
+    if caller.device_id == device_id:
+        return
+    with store.snapshot(caller.organisation) as tx:
+        if tx.devices.get(device_id) is None:
+            raise no_device(device_id)
+    raise ForbiddenError(f"only {device_id!r} itself can {act}")
+
+
 def no_device(device_id: str) -> NotFoundError:
     """Return the error for a device that is not there."""
     return NotFoundError(f"there is no device {device_id!r}")

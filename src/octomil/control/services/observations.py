@@ -1,10 +1,12 @@
 """What a rollout's gates look at, read from the store."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from epochly.inference.statistics import Moments
 from octomil.control.ports import Transaction
-from octomil.control.records import Rollout
+from octomil.control.records import ArmUsage, Rollout, Spread
 from octomil.rollouts.buckets import is_included
 from octomil.rollouts.device_states import SILENCE, Outcome
 from octomil.rollouts.evidence import Arm, Observation
@@ -14,10 +16,7 @@ _COUNTED: Final = 1_000
 
 
 def observed(tx: Transaction, rollout: Rollout, now: datetime) -> Observation:
-    """Return what was seen since a rollout's step began.
-
-    Errors and latencies are no part of it: no device reports them yet.
-    """
+    """Return what was seen since a rollout's step began."""
     began_at = rollout.progress.began_at
     if began_at is None:
         return Observation(fleet=tx.devices.count())
@@ -29,10 +28,11 @@ def observed(tx: Transaction, rollout: Rollout, now: datetime) -> Observation:
         seen_until=began_at + window,
         silent_before=now - window - SILENCE,
     )
+    new, old = tx.usage.tally(rollout)
     return Observation(
         fleet=fleet,
-        candidate=_candidate(tx, rollout, began_at),
-        baseline=Arm(devices=devices, failed=failed),
+        candidate=_with_usage(_candidate(tx, rollout, began_at), new),
+        baseline=_with_usage(Arm(devices=devices, failed=failed), old),
         reached=_reached(tx, rollout) if fleet <= _COUNTED else None,
     )
 
@@ -56,3 +56,15 @@ def _candidate(tx: Transaction, rollout: Rollout, began_at: datetime) -> Arm:
         elif progress.outcome is Outcome.BROKEN:
             broken += number
     return Arm(devices=healthy + broken, failed=broken, under_way=under_way)
+
+
+def _with_usage(arm: Arm, usage: ArmUsage) -> Arm:
+    return replace(
+        arm,
+        error_shares=_moments(usage.error_shares),
+        log_latencies=_moments(usage.log_latencies),
+    )
+
+
+def _moments(spread: Spread) -> Moments:
+    return Moments.of_sums(spread.count, spread.total, spread.total_of_squares)

@@ -62,6 +62,7 @@ from octomil.control.stores.tokens import (
     find_token_family,
 )
 from octomil.control.stores.uploads import UploadRows
+from octomil.control.stores.usage import UsageRows
 from octomil.control.stores.versions import VersionRows
 from octomil.control.stores.webhooks import WebhookRows
 from octomil.errors import ServiceUnavailableError
@@ -99,6 +100,7 @@ class SqlTransaction:
     rollout_devices = _lazily(RolloutDeviceRows)
     rulings = _lazily(RulingRows)
     attestations = _lazily(AttestationRows)
+    usage = _lazily(UsageRows)
     route_tallies = _lazily(RouteTallyRows)
     device_profiles = _lazily(DeviceProfileRows)
     webhooks = _lazily(WebhookRows)

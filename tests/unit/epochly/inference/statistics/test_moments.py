@@ -44,3 +44,18 @@ def test_the_standard_error_adds_what_both_arms_contribute():
 
     assert error == pytest.approx(np.sqrt(2 / 2 + 12 / 4))
     assert freedom == pytest.approx(4**2 / (1 / 1 + 9 / 3))
+
+
+@given(samples)
+def test_sums_that_were_added_up_elsewhere_say_the_same(values):
+    whole = Moments.of(values)
+
+    found = Moments.of_sums(values.size, values.sum(), (values**2).sum())
+
+    assert found.count == whole.count
+    assert found.mean == pytest.approx(whole.mean, rel=1e-9, abs=1e-6)
+    assert found.squares == pytest.approx(whole.squares, rel=1e-9, abs=1e-12 * (values**2).sum())
+
+
+def test_rounding_leaves_no_negative_squares():
+    assert Moments.of_sums(3, 0.3, 0.3 * 0.1 * (1 - 1e-15)).squares >= 0

@@ -1,0 +1,1 @@
+"""Simulated agents by the thousand, over the API that real ones use."""
