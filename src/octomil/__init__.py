@@ -5,6 +5,7 @@ from importlib import import_module
 from octomil._version import __version__
 
 _HOMES = {
+    "Client": "octomil.sdk.client",
     "ModelInfo": "octomil.routing.tiers",
     "ModelRegistry": "octomil.sdk.model_registry",
     "OctomilClientError": "octomil.errors",
@@ -13,6 +14,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Client",
     "ModelInfo",
     "ModelRegistry",
     "OctomilClientError",

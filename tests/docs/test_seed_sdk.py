@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import octomil
 from octomil.config import Settings
 from octomil.engines.base import Completion, GenerationRequest
 from octomil.engines.echo import EchoEngine
@@ -139,11 +140,14 @@ async def test_rollouts_are_steered_as_the_document_says(run, place, tmp_path, m
         model = registry.ensure_model("mnist", "pytorch", "tests")
         registry.upload_version_from_path(model.id, path, "2.0.0")
         registry.publish_version(model.id, "2.0.0")
+        base = place.served.url
 
-        _, names = await run("Rollouts", given=model.id, client=registry)
+        with octomil.Client(api_key=place.key, org_id="default", api_base=base) as client:
+            for each in (client, registry):
+                _, names = await run("Rollouts", given=model.id, client=each)
 
-        assert names["rollout"].id.startswith("rol_")
-        assert registry.rollouts.list(model.id) == []
+                assert names["rollout"].id.startswith("rol_")
+                assert registry.rollouts.list(model.id) == []
 
 
 def real_model_file() -> Path:

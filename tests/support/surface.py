@@ -142,8 +142,8 @@ def resolve(home: str, path: list[str]) -> tuple[Any, Any]:
     """Return what a dotted name stands for, and the class it belongs to, if any."""
     owner, value = None, getattr(import_module(home), path[0])
     for name in path[1:]:
-        if isinstance(value, property):
-            value = get_type_hints(value.fget)["return"]
+        if isinstance(value, property | functools.cached_property):
+            value = get_type_hints(getattr(value, "fget", None) or value.func)["return"]
         owner, value = value, _member(value, name)
     return value, owner
 

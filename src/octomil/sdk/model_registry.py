@@ -1,25 +1,17 @@
 """`octomil.ModelRegistry`: models, their versions, their files, and their way to the devices."""
 
-from functools import cached_property
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from octomil.http.records import Record
-from octomil.sdk.connection import connect
+from octomil.sdk.connected import Connected
 from octomil.sdk.resources.aliases import AliasCalls
 from octomil.sdk.resources.files import FileCalls
 from octomil.sdk.resources.models import ModelCalls
-from octomil.sdk.resources.placement import Placement
-from octomil.sdk.resources.rollouts import Rollouts
 from octomil.sdk.resources.versions import VersionCalls
 
 
-class ModelRegistry(ModelCalls, VersionCalls, FileCalls, AliasCalls):
+class ModelRegistry(Connected, ModelCalls, VersionCalls, FileCalls, AliasCalls):
     """The control plane's model registry.
-
-    What it returns can be read in both ways, `model.id` and `model["id"]`. A call that fails for
-    now is tried again by itself; what then remains is an `OctomilClientError`, whose class says
-    what is wrong. An instance may be used by several threads.
 
     Args:
         api_key: else `OCTOMIL_API_KEY`.
@@ -39,23 +31,8 @@ class ModelRegistry(ModelCalls, VersionCalls, FileCalls, AliasCalls):
         *,
         show_progress: bool | None = None,
     ) -> None:
-        super().__init__(*connect(api_key, api_base, org_id))
+        super().__init__(api_key, org_id, api_base)
         self._show_progress = show_progress
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close every connection; closing twice is harmless."""
-        self._api.close()
 
     def resolve_version(self, model_id: str, reference: str | None = None) -> str:
         """Return the number of a version.
@@ -74,16 +51,6 @@ class ModelRegistry(ModelCalls, VersionCalls, FileCalls, AliasCalls):
         if reference.startswith("@"):
             return str(self.get_alias(model_id, reference[1:]).version)
         return reference
-
-    @cached_property
-    def rollouts(self) -> Rollouts:
-        """Rollouts, with all that can be done with them."""
-        return Rollouts(self._api, self.org_id)
-
-    @cached_property
-    def placement(self) -> Placement:
-        """The routing engine: where models run for devices."""
-        return Placement(self._api, self.org_id)
 
     def create_rollout(
         self,
