@@ -323,3 +323,8 @@ API_ERRORS: Mapping[str, type[ApiError]] = {
     )
 }
 """Error code to class, and so to HTTP status: the API renders it, clients rebuild the class."""
+
+API_STATUSES: Mapping[int, type[ApiError]] = {
+    kind.status: kind for kind in reversed(tuple(API_ERRORS.values()))
+}
+"""HTTP status to class; of two that share one, the more general, which is listed first."""

@@ -35,6 +35,7 @@ NOT_KEYED = {
     "PATCH /uploads/{upload_id}": "streamed; its offset says where it goes",
     "POST /uploads/{upload_id}/complete": "once more changes nothing",
     "POST /blobs/collect": "once more changes nothing",
+    "POST /route": "it only answers",
 }
 NOT_KEPT = (403, 501)
 SUCCEEDING = 12

@@ -8,7 +8,12 @@ import pytest
 from octomil.control.api import operations as module
 from octomil.control.api.operations import READY_S
 from octomil.control.plane import ControlPlane
-from octomil.errors import API_ERRORS
+from octomil.errors import (
+    API_ERRORS,
+    API_STATUSES,
+    IdempotencyKeyReusedError,
+    UnprocessableError,
+)
 from support.control import API, bearer, client_of, control_plane, key_of
 from support.postgres import fresh_database
 from support.prometheus import read_metrics
@@ -155,10 +160,11 @@ async def test_a_fault_of_ours_tells_the_client_nothing_but_whom_to_ask(
     assert "secret" not in answer.text
 
 
-def test_every_code_has_its_own_status_and_class():
-    statuses = [kind.status for kind in API_ERRORS.values()]
+def test_every_code_has_its_class_and_every_status_its_most_general_code():
+    shared = {kind for kind in API_ERRORS.values() if API_STATUSES[kind.status] is not kind}
 
-    assert len(set(statuses)) == len(statuses)
+    assert shared == {IdempotencyKeyReusedError}
+    assert API_STATUSES[422] is UnprocessableError
     assert {"bad_request": 400, "unauthorized": 401, "not_found": 404, "conflict": 409,
             "rate_limited": 429, "internal_error": 500}.items() <= {
         code: kind.status for code, kind in API_ERRORS.items()

@@ -90,6 +90,7 @@ def test_a_kill_on_the_way_back_ends_on_what_ran_before(
     second = released(fleet.registry, tmp_path, "2.0.0")
     assert once(fleet.place, fleet.state).returncode == 0
     assert active(fleet.state, second.model_id) == safetensors_file(w=[2.0])
+    settled(fleet.registry, second)  # else it may be rolled back meanwhile, and not be wanted
 
     killed = fleet.run_sick(second.digest, module, name, when)
     assert killed.returncode == -signal.SIGKILL, killed.stdout + killed.stderr

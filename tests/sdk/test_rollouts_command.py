@@ -59,8 +59,12 @@ def test_a_version_is_deployed_to_a_share_and_watched_to_its_end(
     times = ("--first", "100", "--dwell", "0", "--health-window", "0")
     begun = json.loads(run("deploy", "mnist@1.0.0", *times, "--detach", "--json"))
     assert (begun["status"], begun["rollout_percentage"]) == ("active", 100)
-    eventually(lambda: "100 %  100 %" in run("rollouts", "list", "mnist"))  # to nobody at first
-    device(place, tmp_path)
+
+    def has_taken_it() -> bool:
+        device(place, tmp_path)
+        return any((tmp_path / "device" / "active").iterdir())
+
+    eventually(has_taken_it)  # as soon as a wave reaches it
 
     watched = run("rollouts", "watch", "mnist")
 

@@ -68,6 +68,10 @@ class Children:
                 _kill(child)
 
 
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""Libraries reserve address space for each thread, which is limited here; cores are many."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What a child may use.
@@ -126,7 +130,7 @@ def run_in_sandbox(
         (children or Children()).run(
             [sys.executable, "-I", "-X", "utf8", *program, given, *arguments],
             cwd=folder,
-            env={"TMPDIR": str(folder), "HOME": str(folder)},
+            env={"TMPDIR": str(folder), "HOME": str(folder), **_ONE_THREAD},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from octomil.errors import (
     API_ERRORS,
+    API_STATUSES,
     ApiError,
     BadRequestError,
     InternalError,
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     import httpx
 
 _SHOWN_CHARS = 200
-_BY_STATUS: Mapping[int, type[ApiError]] = {kind.status: kind for kind in API_ERRORS.values()}
 
 
 def error_of_answer(answer: "httpx.Response") -> OctomilClientError:
@@ -54,7 +54,7 @@ def unreachable(url: str, reason: str) -> ServerUnreachableError:
 def _kind(code: str, status: int) -> type[ApiError]:
     """Return the class of a code; of a newer server's code, the class of its status."""
     general = BadRequestError if status < InternalError.status else InternalError
-    return API_ERRORS.get(code) or _BY_STATUS.get(status, general)
+    return API_ERRORS.get(code) or API_STATUSES.get(status, general)
 
 
 def _details(problem: Mapping[str, Any]) -> Mapping[str, Any]:

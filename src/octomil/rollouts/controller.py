@@ -111,7 +111,8 @@ class _Look:
         """Widen the offer up to the step's share; then take the next step, or end."""
         plan, progress = self.plan, self.progress
         if progress.offered_percentage < progress.percentage:
-            wave_at = self._after(0 if self.reaches_nobody else plan.pacing.interval_s)
+            adds_nobody = self.reaches_nobody or self.observation.joining == 0
+            wave_at = self._after(0 if adds_nobody else plan.pacing.interval_s)
             if self.now < wave_at:
                 return Wait("the next wave", wave_at, judgement)
             return self.transition(Action.WIDEN, judgement)

@@ -17,7 +17,7 @@ from octomil.control.api.allowed import allowed_methods
 from octomil.control.api.requests import request_id_of_scope
 from octomil.control.disk_faults import FULL
 from octomil.errors import (
-    API_ERRORS,
+    API_STATUSES,
     ApiError,
     BadRequestError,
     InsufficientSpaceError,
@@ -31,7 +31,6 @@ from octomil.errors import (
 from octomil.wire.problems import Problem
 
 _SHOWN_COMPLAINTS = 10
-_STATUSES = {kind.status: kind for kind in API_ERRORS.values()}
 
 _log = logging.getLogger("octomil.control")
 _encode = msgspec.json.Encoder().encode
@@ -64,7 +63,7 @@ async def send_problem(scope: Scope, send: Send, error: ApiError, *, close: bool
 
 def no_request_body(why: BadHead, message: str) -> bytes:
     """Return the body of an answer to what never became a request."""
-    return _body(_STATUSES[why](message), new_request_id())
+    return _body(API_STATUSES[why](message), new_request_id())
 
 
 async def on_error(request: Request, error: Exception) -> Response:
@@ -89,7 +88,7 @@ def as_api_error(request: Request, error: Exception) -> ApiError:
         case HTTPException(status_code=405):
             return MethodNotAllowedError(f"{request.method} is not allowed on {request.url.path}")
         case HTTPException():
-            return _STATUSES.get(error.status_code, BadRequestError)(str(error.detail))
+            return API_STATUSES.get(error.status_code, BadRequestError)(str(error.detail))
         case InsufficientSpaceError():
             return ServiceUnavailableError(f"{error}: {FULL}")
         case _:

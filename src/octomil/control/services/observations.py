@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypedDict
 
 from epochly.inference.statistics import Moments
 from octomil.control.ports import Transaction
@@ -10,6 +10,7 @@ from octomil.control.records import ArmUsage, Rollout, Spread
 from octomil.rollouts.buckets import is_included
 from octomil.rollouts.device_states import SILENCE, Outcome
 from octomil.rollouts.evidence import Arm, Observation
+from octomil.rollouts.pacing import next_offer
 
 _COUNTED: Final = 1_000
 """Devices of a fleet up to which those of a step are counted, one by one."""
@@ -33,17 +34,29 @@ def observed(tx: Transaction, rollout: Rollout, now: datetime) -> Observation:
         fleet=fleet,
         candidate=_with_usage(_candidate(tx, rollout, began_at), new),
         baseline=_with_usage(Arm(devices=devices, failed=failed), old),
-        reached=_reached(tx, rollout) if fleet <= _COUNTED else None,
+        **(_counted(tx, rollout) if fleet <= _COUNTED else {}),
     )
 
 
-def _reached(tx: Transaction, rollout: Rollout) -> int:
-    """Return how many devices a rollout's step was offered to; small fleets differ from shares."""
-    step = rollout.progress
-    ids = tx.devices.ids()
-    offered = sum(is_included(rollout.id, each, step.offered_percentage) for each in ids)
-    before = sum(is_included(rollout.id, each, step.base_percentage) for each in ids)
-    return max(0, offered - before)
+class _Counted(TypedDict, total=False):
+    """What `Observation` says of a step's devices, where they are counted."""
+
+    reached: int
+    joining: int
+
+
+def _counted(tx: Transaction, rollout: Rollout) -> _Counted:
+    """Count the devices of a rollout's step; in small fleets they differ from its shares."""
+    step, ids = rollout.progress, tx.devices.ids()
+    shares = (
+        step.base_percentage,
+        step.offered_percentage,
+        next_offer(rollout.plan.pacing, step),
+    )
+    before, offered, following = (
+        sum(is_included(rollout.id, each, share) for each in ids) for share in shares
+    )
+    return _Counted(reached=max(0, offered - before), joining=max(0, following - offered))
 
 
 def _candidate(tx: Transaction, rollout: Rollout, began_at: datetime) -> Arm:

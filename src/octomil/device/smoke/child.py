@@ -29,6 +29,8 @@ def main() -> None:
         answer = {"failed": str(error)}
     except NotTriedError as error:
         answer = {"not_tried": str(error)}
+    except ImportError as error:  # it is installed, and does not fit this machine
+        answer = {"not_tried": f"its runtime cannot be imported: {error}"}
     except MemoryError:
         answer = {"failed": "it takes more memory than this device has"}
     print(json.dumps(answer))  # noqa: T201 - read by the parent

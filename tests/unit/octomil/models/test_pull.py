@@ -204,7 +204,7 @@ def test_a_file_is_a_model_as_it_lies(store, tmp_path):
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
-        ("registry:churn@1.0.0", "name the path of its file"),
+        ("registry:churn@1.0.0", "octomil registry pull churn@1.0.0"),
         ("ollama:llama3.2", "ollama pull llama3.2"),
         ("openai:gpt-x", "OPENAI_API_ENDPOINT"),
         ("echo", "built in"),

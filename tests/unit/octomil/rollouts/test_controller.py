@@ -40,8 +40,11 @@ def after(
     plan: Plan = PLAN,
     fleet: int = 100_000,
     reached: int | None = None,
+    joining: int | None = None,
 ) -> Transition | Wait:
-    observation = Observation(fleet=fleet, candidate=candidate, baseline=OLD, reached=reached)
+    observation = Observation(
+        fleet=fleet, candidate=candidate, baseline=OLD, reached=reached, joining=joining
+    )
     return decide(plan, progress, observation, BEGIN + timedelta(seconds=seconds))
 
 
@@ -186,6 +189,18 @@ def test_its_waves_are_not_waited_for_either():
     assert isinstance(nobody, Transition)
     assert nobody.action is Action.WIDEN
     assert isinstance(after(0, Arm(), active(offered=1), fleet=500, reached=1), Wait)
+
+
+def test_after_a_pass_a_wave_that_adds_nobody_is_not_waited_for():
+    plan = Plan(dwell_s=0)
+    well, waves = Arm(devices=1), active(offered=3)
+
+    found = after(0, well, waves, plan=plan, fleet=5, reached=1, joining=0)
+    assert isinstance(found, Transition)
+    assert found.action is Action.WIDEN
+    assert isinstance(after(0, well, waves, plan=plan, fleet=5, reached=1, joining=1), Wait)
+    under_way = Arm(under_way=1)
+    assert isinstance(after(0, under_way, waves, plan=plan, fleet=5, reached=1, joining=0), Wait)
 
 
 def test_nothing_passes_in_a_fleet_of_nobody():
