@@ -96,7 +96,7 @@ def test_who_registers_or_attests_was_seen_once_that_is_committed(plane: Control
         model_id=model.id, version="1.0.0", digest=f"sha256:{'d' * 64}", status="active"
     )
     with plane.store.group():
-        plane.rollouts.attest(replace(caller, device_id=device.id), device.id, attestation)
+        plane.attestations.attest(replace(caller, device_id=device.id), device.id, attestation)
         assert len(plane.last_seen) == 0
     assert set(plane.last_seen.take()) == {device.id}
 
