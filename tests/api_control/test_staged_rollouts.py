@@ -204,6 +204,54 @@ async def test_who_falls_silent_while_it_runs_the_version_speaks_against_it(
     assert (device_["device_id"], device_["state"]) == (who[0], DeviceState.TIMED_OUT)
 
 
+async def test_who_a_smaller_share_leaves_out_says_nothing_any_more(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
+):
+    await everywhere(admin, plane, model, fleet)
+    (before,) = (await admin.get(f"{API}/models/{model}/rollouts")).json()
+    rollout = await staged(admin, model, fleet, 10, 60, version="2.0.0", rollout_percentage=60)
+    await act(admin, rollout, "start")
+    stays, (spoke, *silent) = those(rollout, fleet, 0, 10), those(rollout, fleet, 10, 60)
+    await take(admin, rollout, [*stays, spoke, *silent])
+    await act(admin, rollout, "update-percentage", percentage=10)
+    await attest(admin, spoke, before)  # as it was told; the others were switched off meanwhile
+    plane.clock.advance(seconds=30)
+    await take(admin, rollout, stays)
+
+    plane.clock.advance(hours=2)
+    await steer(plane)
+
+    assert (await shown(admin, rollout))["status"] != "rolled_back"
+    affected = (await admin.get(path_of(rollout, "affected-devices"))).json()
+    assert {each["device_id"]: each["state"] for each in affected} == {
+        **{who[0]: DeviceState.SUCCEEDED for who in stays},
+        **{who[0]: DeviceState.SUPERSEDED for who in (spoke, *silent)},
+    }
+
+
+async def test_who_was_left_out_may_be_offered_it_again(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
+):
+    await everywhere(admin, plane, model, fleet)
+    (before,) = (await admin.get(f"{API}/models/{model}/rollouts")).json()
+    rollout = await staged(admin, model, fleet, 10, 60, version="2.0.0", rollout_percentage=60)
+    await act(admin, rollout, "start")
+    who = those(rollout, fleet, 10, 60)[0]
+    await take(admin, rollout, [who])
+    await act(admin, rollout, "update-percentage", percentage=10)
+    await attest(admin, who, before)
+    await act(admin, rollout, "resume")
+    await act(admin, rollout, "update-percentage", percentage=60)
+
+    await attest(admin, who, before)  # it has not looked yet
+    await take(admin, rollout, [who])
+    plane.clock.advance(seconds=30)
+    await take(admin, rollout, [who])
+
+    (stands,) = (await admin.get(path_of(rollout, "affected-devices"))).json()
+    assert (stands["device_id"], stands["state"]) == (who[0], DeviceState.SUCCEEDED)
+
+
 async def test_a_breach_rolls_back_and_blocks_until_somebody_lifts_it(
     admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
 ):

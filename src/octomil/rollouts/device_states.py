@@ -169,6 +169,13 @@ def overdue(
     return _moved(progress, DeviceState.TIMED_OUT, now, f"{progress.state}_took_too_long")
 
 
+def let_go(progress: DeviceProgress, now: datetime) -> DeviceProgress:
+    """Return where a device stands that is offered the version no more; what has ended stays so."""
+    if progress.state.has_ended:
+        return progress
+    return _moved(progress, DeviceState.SUPERSEDED, now, "")
+
+
 def offered_again(progress: DeviceProgress, digest: str, now: datetime) -> DeviceProgress:
     """Return where a device stands with another offer; reports on earlier ones say nothing now."""
     generation = progress.generation + 1
