@@ -398,8 +398,12 @@ async def test_people_go_beyond_the_gates(
     assert await told(admin, top) == ["1.0.0"]
     assert share(await act(admin, rollout, "update-percentage", percentage=20)) == (200, 20)
     assert await told(admin, top) == []
+    assert (await act(admin, rollout, "resume")).json()["status"] == "active"
+    assert await told(admin, top) == []
     assert await told(admin, those(rollout, fleet, 0, 20)[0]) == ["1.0.0"]
-    assert (await history(admin, rollout))[-2]["reason"] == "it is well"
+    last = [(each["action"], each["status"]) for each in await history(admin, rollout)][-2:]
+    assert last == [("lower", "paused"), ("resume", "active")]
+    assert (await history(admin, rollout))[-3]["reason"] == "it is well"
     assert share(await act(admin, rollout, "advance", custom_increment=100)) == (200, 100)
     assert (await act(admin, rollout, "advance")).json()["status"] == "completed"
 

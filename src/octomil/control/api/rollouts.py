@@ -192,7 +192,7 @@ def _add_changes_of_share(router: APIRouter, plane: ControlPlane) -> None:
         body: PercentageRequest,
         caller: Annotated[Caller, writer],
     ) -> RolloutView:
-        """Let the rollout go up to another share of the devices; less takes it from some."""
+        """Let it go up to another share of the devices; less takes it from some, and pauses."""
         return await _done(plane, service.set_percentage, caller, model_id, rollout_id, body)
 
 
