@@ -57,7 +57,13 @@ def decide(
     if progress.state not in _GUARDED or progress.widened_at is None:
         return Wait(f"the rollout is {progress.state.replace('_', ' ')}")
     look = _Look(plan, progress, observation, now, progress.widened_at)
-    judgement = judge(plan.limits, observation, step=progress.step, is_settled=look.is_settled)
+    judgement = judge(
+        plan.limits,
+        observation,
+        step=progress.step,
+        is_settled=look.is_settled,
+        reached=look.reached,
+    )
     if judgement.verdict is Verdict.BREACH:
         return look.transition(Action.ROLL_BACK, judgement)
     if progress.state is RolloutState.PAUSED:

@@ -241,6 +241,25 @@ def test_in_a_small_fleet_half_of_those_that_tried_stop_it_once_all_had_their_ti
     assert found.action is Action.ROLL_BACK
 
 
+@pytest.mark.parametrize(
+    ("reached", "few", "stops"),
+    [
+        (9, Arm(devices=1, failed=1), False),
+        (9, Arm(devices=2, failed=1), False),
+        (9, Arm(devices=2, failed=2), True),
+        (3, Arm(devices=1, failed=1), False),
+        (2, Arm(devices=1, failed=1), True),
+        (1, Arm(devices=1, failed=1), True),
+    ],
+)
+def test_one_broken_device_stops_only_a_step_that_has_hardly_another(
+    reached: int, few: Arm, stops: bool
+):
+    for known, fleet in ((reached, 900), (None, 100 * reached)):
+        found = after(901, few, active(offered=1), fleet=fleet, reached=known)
+        assert (isinstance(found, Transition) and found.action is Action.ROLL_BACK) is stops
+
+
 def test_the_first_step_is_the_plan_s():
     first = next_step(PLAN, Progress(), BEGIN)
 
