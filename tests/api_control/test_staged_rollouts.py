@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from octomil.control.jobs.catalog import write_last_seen
-from octomil.control.jobs.rollouts import RESTS, steer, steer_sparingly
+from octomil.control.jobs.rollouts import AT_ONCE, RESTS, steer, steer_sparingly
 from octomil.control.plane import ControlPlane
 from octomil.control.services.observations import observed
 from octomil.rollouts.device_states import DeviceState
@@ -156,6 +156,32 @@ async def test_waves_that_reach_nobody_are_not_waited_for(
     offered = (await shown(admin, rollout))["offered_percentage"]
     assert placed(rollout["id"], [who[0]], 0, offered) == [who[0]], "it is not kept waiting"
     assert await told(admin, who) == ["1.0.0"]
+
+
+async def test_no_rollout_takes_all_of_a_run_for_itself(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str
+):
+    who = await device(admin)
+    steps: dict[str, Any] = {"rollout_percentage": 1, "increment_step": 1, "dwell_s": 0}
+    rollout = await staged(admin, model, [], **steps)
+    while not placed(rollout["id"], [who[0]], 50, 100):
+        await admin.delete(path_of(rollout))
+        rollout = await staged(admin, model, [], **steps)
+    await act(admin, rollout, "start")
+
+    for run in (1, 2):
+        await steer(plane)
+        assert (await shown(admin, rollout))["step"] == 1 + run * AT_ONCE
+
+
+async def test_a_plan_without_an_end_is_refused(admin: httpx.AsyncClient, model: str):
+    body = {
+        "version": "1.0.0", "rollout_percentage": 10,
+        "pacing": {"first_percentage": 0.001, "growth": 1},
+    }  # fmt: skip
+    answer = await admin.post(f"{API}/models/{model}/rollouts", json=body)
+
+    assert (answer.status_code, "more than 1,000 waves" in answer.json()["message"]) == (400, True)
 
 
 async def test_who_looks_for_long_rests_for_longer(
