@@ -308,6 +308,34 @@ async def test_a_breach_rolls_back_and_blocks_until_somebody_lifts_it(
     assert (await admin.post(f"{API}/models/{model}/rollouts", json=body)).status_code == 201
 
 
+async def test_a_blocked_version_is_offered_by_no_earlier_rollout_either(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
+):
+    await everywhere(admin, plane, model, fleet)
+    at_once = {"health_window_s": 0, "dwell_s": 0, "version": "2.0.0"}
+    half = await staged(admin, model, fleet, 20, **at_once, target_percentage=20)
+    await act(admin, half, "start")
+    took_it = those(half, fleet, 0, 20)
+    await take(admin, half, took_it)
+    await steer(plane)
+    assert (await shown(admin, half))["status"] == "completed"
+    rest = await begun(admin, model, **at_once)
+    for each in fleet.values():
+        await attest(admin, each, rest, status="failed", message="no", code="crashed")
+
+    await steer(plane)
+
+    assert (await shown(admin, rest))["status"] == "rolled_back"
+    *_, last = await history(admin, half)
+    assert (last["action"], last["actor"]) == ("roll_back", "controller")
+    assert last["reason"] == (await history(admin, rest))[-1]["reason"]
+    assert await told(admin, took_it[0]) == ["1.0.0"]
+    acts = (await admin.get(f"{API}/audit", params={"limit": 500})).json()
+    assert {half["id"], rest["id"]} <= {
+        each["target"] for each in acts["entries"] if each["operation"] == "rollout.roll_back"
+    }
+
+
 @pytest.mark.parametrize("code", ["disk_full", "network_lost"])
 async def test_what_is_not_the_versions_fault_does_not_speak_against_it(
     admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who], code: str
