@@ -350,6 +350,24 @@ async def test_what_is_not_the_versions_fault_does_not_speak_against_it(
     assert (await shown(admin, rollout))["status"] == "active"
 
 
+async def test_who_failed_by_circumstance_may_run_the_version_later(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
+):
+    rollout = await staged(admin, model, fleet, 20)
+    await act(admin, rollout, "start")
+    took_it = those(rollout, fleet, 0, 20)
+    for each in took_it:
+        await attest(admin, each, rollout, status="failed", message="no", code="disk_full")
+    await take(admin, rollout, took_it)
+    plane.clock.advance(seconds=60)
+    await take(admin, rollout, took_it)
+    await steer(plane)
+
+    assert (await shown(admin, rollout))["rollout_percentage"] == 60
+    affected = (await admin.get(path_of(rollout, "affected-devices"))).json()
+    assert {each["state"] for each in affected} == {DeviceState.SUCCEEDED}
+
+
 async def test_a_device_that_goes_back_by_itself_speaks_against_the_version(
     admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
 ):

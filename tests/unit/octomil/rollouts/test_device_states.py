@@ -138,3 +138,21 @@ def test_who_is_offered_it_no_more_is_let_go_unless_it_came_to_an_end():
     )
     ill = heard(device(), report(DeviceState.FAILED), LATER)
     assert let_go(ill, LATER + timedelta(hours=1)) is ill
+
+
+@pytest.mark.parametrize("code", sorted(CIRCUMSTANCES))
+def test_a_failure_by_circumstance_is_not_the_end(code: str):
+    lacking = heard(device(), report(DeviceState.FAILED, code=code), LATER)
+
+    for ignored in (
+        report(DeviceState.FAILED, code=code),
+        report(DeviceState.ROLLED_BACK),
+        report(DeviceState.SUCCEEDED, digest="new"),
+        report(DeviceState.STAGED),
+    ):
+        assert heard(lacking, ignored, LATER) is lacking
+    again = heard(lacking, report(DeviceState.CONFIRMING), LATER)
+    assert (again.state, again.code, again.outcome) == (DeviceState.CONFIRMING, "", None)
+    broken = heard(lacking, report(DeviceState.FAILED, code="crashed"), LATER)
+    assert broken.outcome is Outcome.BROKEN
+    assert heard(broken, report(DeviceState.CONFIRMING), LATER) is broken
