@@ -441,6 +441,8 @@ async def test_a_pause_reaches_the_next_poll_and_takes_nothing_away(
         paused = await act(admin, rollout, "pause", reason="let me look")
         assert (paused.status_code, paused.json()["status"]) == (200, "paused")
 
+    under_way = (await admin.get(f"{API}/models/{model}/rollouts/active")).json()
+    assert [(each["id"], each["status"]) for each in under_way] == [(rollout["id"], "paused")]
     held = await assigned(admin, inside, known)
     assert (held["updated"], held["assignments"]) == (True, [])
     assert await told(admin, outside) == ["1.0.0"]

@@ -60,7 +60,7 @@ class Rollouts(Resource):
         return found
 
     def list_active(self, model_id: str) -> Sequence[Record]:
-        """Return a model's rollouts under way. Raises as :meth:`create` does."""
+        """Return a model's rollouts under way, active or paused. Raises as :meth:`create` does."""
         found: Sequence[Record] = self._api.get(_path(model_id, "active"))
         return found
 
