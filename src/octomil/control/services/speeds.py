@@ -63,9 +63,8 @@ class Speeds:
             )
         found = samples.typical()
         with self._lock:
-            if (
-                changes == self._changes[query.organisation]
-            ):  # else what was read may be what was there before
+            # else what was read may be what was there before
+            if changes == self._changes[query.organisation]:
                 if len(self._remembered) >= _MAX_REMEMBERED:
                     self._remembered = {}
                 self._remembered[query] = found, self._clock_s() + REMEMBERED_S
