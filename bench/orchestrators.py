@@ -195,7 +195,7 @@ def _wrong_alone(entry: Transition) -> list[str]:
     before, after = entry.before, entry.after
     if after.step not in {before.step, before.step + 1}:
         found.append(f"{entry.action} takes {after.step - before.step} steps at once")
-    is_lowered = entry.action is Action.SET_PERCENTAGE
+    is_lowered = entry.action is Action.LOWER
     if after.offered_percentage < before.offered_percentage and not is_lowered:
         found.append(f"{entry.action} takes the version from devices")
     if after.offered_percentage > max(after.percentage, before.offered_percentage):

@@ -205,6 +205,29 @@ async def test_a_replica_that_was_not_told_looks_again_after_a_moment(
     assert plane.speeds.remembered(query) is None
 
 
+async def test_a_profile_makes_nobody_elses_speeds_be_looked_up_again(
+    admin: httpx.AsyncClient, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(plane.speeds, "_clock_s", lambda: 0.0)
+    device = await registered(admin)
+    own, other = (
+        SpeedQuery(
+            organisation=owner,
+            kind=Device(platform="linux", total_memory_mb=8192).kind,
+            model_id="smollm2-135m",
+            device_id=None,
+        )
+        for owner in ("default", "acme")
+    )
+    for query in (own, other):
+        assert plane.speeds.look_up(query) == Measured()
+
+    await put(admin, device, profile(measured(50)))
+
+    assert plane.speeds.remembered(own) is None
+    assert plane.speeds.remembered(other) == Measured()
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [

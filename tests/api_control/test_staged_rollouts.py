@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from octomil.control.jobs.catalog import write_last_seen
-from octomil.control.jobs.rollouts import RESTS, steer, steer_sparingly
+from octomil.control.jobs.rollouts import AT_ONCE, RESTS, steer, steer_sparingly
 from octomil.control.plane import ControlPlane
 from octomil.control.services.observations import observed
 from octomil.rollouts.device_states import DeviceState
@@ -158,6 +158,32 @@ async def test_waves_that_reach_nobody_are_not_waited_for(
     assert await told(admin, who) == ["1.0.0"]
 
 
+async def test_no_rollout_takes_all_of_a_run_for_itself(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str
+):
+    who = await device(admin)
+    steps: dict[str, Any] = {"rollout_percentage": 1, "increment_step": 1, "dwell_s": 0}
+    rollout = await staged(admin, model, [], **steps)
+    while not placed(rollout["id"], [who[0]], 50, 100):
+        await admin.delete(path_of(rollout))
+        rollout = await staged(admin, model, [], **steps)
+    await act(admin, rollout, "start")
+
+    for run in (1, 2):
+        await steer(plane)
+        assert (await shown(admin, rollout))["step"] == 1 + run * AT_ONCE
+
+
+async def test_a_plan_without_an_end_is_refused(admin: httpx.AsyncClient, model: str):
+    body = {
+        "version": "1.0.0", "rollout_percentage": 10,
+        "pacing": {"first_percentage": 0.001, "growth": 1},
+    }  # fmt: skip
+    answer = await admin.post(f"{API}/models/{model}/rollouts", json=body)
+
+    assert (answer.status_code, "more than 1,000 waves" in answer.json()["message"]) == (400, True)
+
+
 async def test_who_looks_for_long_rests_for_longer(
     admin: httpx.AsyncClient, plane: ControlPlane, model: str
 ):
@@ -193,15 +219,64 @@ async def test_who_falls_silent_while_it_runs_the_version_speaks_against_it(
 ):
     rollout = await staged(admin, model, fleet, 20)
     await act(admin, rollout, "start")
-    who = those(rollout, fleet, 0, 20)[0]
-    await attest(admin, who, rollout)
+    took_it = those(rollout, fleet, 0, 20)
+    await take(admin, rollout, took_it)
 
     plane.clock.advance(hours=2)
     await steer(plane)
 
     assert (await shown(admin, rollout))["status"] == "rolled_back"
-    (device_,) = (await admin.get(path_of(rollout, "affected-devices"))).json()
-    assert (device_["device_id"], device_["state"]) == (who[0], DeviceState.TIMED_OUT)
+    affected = (await admin.get(path_of(rollout, "affected-devices"))).json()
+    states = {each["device_id"]: each["state"] for each in affected}
+    assert states == {who[0]: DeviceState.TIMED_OUT for who in took_it}
+
+
+async def test_who_a_smaller_share_leaves_out_says_nothing_any_more(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
+):
+    await everywhere(admin, plane, model, fleet)
+    (before,) = (await admin.get(f"{API}/models/{model}/rollouts")).json()
+    rollout = await staged(admin, model, fleet, 10, 60, version="2.0.0", rollout_percentage=60)
+    await act(admin, rollout, "start")
+    stays, (spoke, *silent) = those(rollout, fleet, 0, 10), those(rollout, fleet, 10, 60)
+    await take(admin, rollout, [*stays, spoke, *silent])
+    await act(admin, rollout, "update-percentage", percentage=10)
+    await attest(admin, spoke, before)  # as it was told; the others were switched off meanwhile
+    plane.clock.advance(seconds=30)
+    await take(admin, rollout, stays)
+
+    plane.clock.advance(hours=2)
+    await steer(plane)
+
+    assert (await shown(admin, rollout))["status"] != "rolled_back"
+    affected = (await admin.get(path_of(rollout, "affected-devices"))).json()
+    assert {each["device_id"]: each["state"] for each in affected} == {
+        **{who[0]: DeviceState.SUCCEEDED for who in stays},
+        **{who[0]: DeviceState.SUPERSEDED for who in (spoke, *silent)},
+    }
+
+
+async def test_who_was_left_out_may_be_offered_it_again(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
+):
+    await everywhere(admin, plane, model, fleet)
+    (before,) = (await admin.get(f"{API}/models/{model}/rollouts")).json()
+    rollout = await staged(admin, model, fleet, 10, 60, version="2.0.0", rollout_percentage=60)
+    await act(admin, rollout, "start")
+    who = those(rollout, fleet, 10, 60)[0]
+    await take(admin, rollout, [who])
+    await act(admin, rollout, "update-percentage", percentage=10)
+    await attest(admin, who, before)
+    await act(admin, rollout, "resume")
+    await act(admin, rollout, "update-percentage", percentage=60)
+
+    await attest(admin, who, before)  # it has not looked yet
+    await take(admin, rollout, [who])
+    plane.clock.advance(seconds=30)
+    await take(admin, rollout, [who])
+
+    (stands,) = (await admin.get(path_of(rollout, "affected-devices"))).json()
+    assert (stands["device_id"], stands["state"]) == (who[0], DeviceState.SUCCEEDED)
 
 
 async def test_a_breach_rolls_back_and_blocks_until_somebody_lifts_it(
@@ -233,6 +308,34 @@ async def test_a_breach_rolls_back_and_blocks_until_somebody_lifts_it(
     assert (await admin.post(f"{API}/models/{model}/rollouts", json=body)).status_code == 201
 
 
+async def test_a_blocked_version_is_offered_by_no_earlier_rollout_either(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
+):
+    await everywhere(admin, plane, model, fleet)
+    at_once = {"health_window_s": 0, "dwell_s": 0, "version": "2.0.0"}
+    half = await staged(admin, model, fleet, 20, **at_once, target_percentage=20)
+    await act(admin, half, "start")
+    took_it = those(half, fleet, 0, 20)
+    await take(admin, half, took_it)
+    await steer(plane)
+    assert (await shown(admin, half))["status"] == "completed"
+    rest = await begun(admin, model, **at_once)
+    for each in fleet.values():
+        await attest(admin, each, rest, status="failed", message="no", code="crashed")
+
+    await steer(plane)
+
+    assert (await shown(admin, rest))["status"] == "rolled_back"
+    *_, last = await history(admin, half)
+    assert (last["action"], last["actor"]) == ("roll_back", "controller")
+    assert last["reason"] == (await history(admin, rest))[-1]["reason"]
+    assert await told(admin, took_it[0]) == ["1.0.0"]
+    acts = (await admin.get(f"{API}/audit", params={"limit": 500})).json()
+    assert {half["id"], rest["id"]} <= {
+        each["target"] for each in acts["entries"] if each["operation"] == "rollout.roll_back"
+    }
+
+
 @pytest.mark.parametrize("code", ["disk_full", "network_lost"])
 async def test_what_is_not_the_versions_fault_does_not_speak_against_it(
     admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who], code: str
@@ -247,6 +350,24 @@ async def test_what_is_not_the_versions_fault_does_not_speak_against_it(
     assert (await shown(admin, rollout))["status"] == "active"
 
 
+async def test_who_failed_by_circumstance_may_run_the_version_later(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
+):
+    rollout = await staged(admin, model, fleet, 20)
+    await act(admin, rollout, "start")
+    took_it = those(rollout, fleet, 0, 20)
+    for each in took_it:
+        await attest(admin, each, rollout, status="failed", message="no", code="disk_full")
+    await take(admin, rollout, took_it)
+    plane.clock.advance(seconds=60)
+    await take(admin, rollout, took_it)
+    await steer(plane)
+
+    assert (await shown(admin, rollout))["rollout_percentage"] == 60
+    affected = (await admin.get(path_of(rollout, "affected-devices"))).json()
+    assert {each["state"] for each in affected} == {DeviceState.SUCCEEDED}
+
+
 async def test_a_device_that_goes_back_by_itself_speaks_against_the_version(
     admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
 ):
@@ -254,15 +375,16 @@ async def test_a_device_that_goes_back_by_itself_speaks_against_the_version(
     (before,) = (await admin.get(f"{API}/models/{model}/rollouts")).json()
     rollout = await staged(admin, model, fleet, 20, version="2.0.0")
     await act(admin, rollout, "start")
-    who = those(rollout, fleet, 0, 20)[0]
-    await attest(admin, who, rollout)
-    await attest(admin, who, before)
+    took_it = those(rollout, fleet, 0, 20)
+    await take(admin, rollout, took_it)
+    await take(admin, before, took_it)
     plane.clock.advance(seconds=60)
     await steer(plane)
 
     assert (await shown(admin, rollout))["status"] == "rolled_back"
-    (device_,) = (await admin.get(path_of(rollout, "affected-devices"))).json()
-    assert (device_["state"], device_["version"]) == (DeviceState.ROLLED_BACK, "1.0.0")
+    affected = (await admin.get(path_of(rollout, "affected-devices"))).json()
+    states = [(each["state"], each["version"]) for each in affected]
+    assert states == [(DeviceState.ROLLED_BACK, "1.0.0")] * len(took_it)
 
 
 async def test_devices_that_were_broken_before_and_others_say_nothing(
@@ -319,6 +441,8 @@ async def test_a_pause_reaches_the_next_poll_and_takes_nothing_away(
         paused = await act(admin, rollout, "pause", reason="let me look")
         assert (paused.status_code, paused.json()["status"]) == (200, "paused")
 
+    under_way = (await admin.get(f"{API}/models/{model}/rollouts/active")).json()
+    assert [(each["id"], each["status"]) for each in under_way] == [(rollout["id"], "paused")]
     held = await assigned(admin, inside, known)
     assert (held["updated"], held["assignments"]) == (True, [])
     assert await told(admin, outside) == ["1.0.0"]
@@ -350,8 +474,12 @@ async def test_people_go_beyond_the_gates(
     assert await told(admin, top) == ["1.0.0"]
     assert share(await act(admin, rollout, "update-percentage", percentage=20)) == (200, 20)
     assert await told(admin, top) == []
+    assert (await act(admin, rollout, "resume")).json()["status"] == "active"
+    assert await told(admin, top) == []
     assert await told(admin, those(rollout, fleet, 0, 20)[0]) == ["1.0.0"]
-    assert (await history(admin, rollout))[-2]["reason"] == "it is well"
+    last = [(each["action"], each["status"]) for each in await history(admin, rollout)][-2:]
+    assert last == [("lower", "paused"), ("resume", "active")]
+    assert (await history(admin, rollout))[-3]["reason"] == "it is well"
     assert share(await act(admin, rollout, "advance", custom_increment=100)) == (200, 100)
     assert (await act(admin, rollout, "advance")).json()["status"] == "completed"
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from octomil.control.records import EMPTY_PROFILE, Device, DeviceProfile, RouteTally
+from octomil.control.stores import placement
 from octomil.control.stores.sql import SqlStore
 from octomil.placement.devices import HardwareKind
 from octomil.placement.speeds import ModelSpeed, Samples
@@ -77,6 +78,22 @@ def test_decisions_are_an_organisation_s_own(store: SqlStore):
     assert tallies(store) == [TALLY]
     assert tallies(store, "globex") == [replace(TALLY, decisions=1)]
     assert tallies(store, model_id="another") == []
+
+
+def test_of_models_beyond_the_most_nothing_is_counted(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(placement, "MAX_COUNTED_MODELS", 2)
+    models = [replace(TALLY, model_id=name) for name in ("a", "b", "c")]
+    for _ in range(2):
+        with store.system() as tx:
+            tx.add_route_tallies([("acme", each) for each in models])
+            tx.add_route_tallies([("acme", replace(models[0], target="cloud"))])
+            tx.add_route_tallies([("globex", models[2])])
+
+    assert [len(tallies(store, model_id=name)) for name in "abc"] == [2, 1, 0]
+    assert [each.decisions for each in tallies(store, model_id="b")] == [2 * TALLY.decisions]
+    assert len(tallies(store, "globex", "c")) == 1
 
 
 def test_counts_of_many_writers_at_once_are_all_there(store: SqlStore):

@@ -19,6 +19,7 @@ from octomil.control.records import (
     Spread,
 )
 from octomil.control.stores.sql import SqlStore
+from octomil.rollouts import commands
 from octomil.rollouts.device_states import DeviceProgress, DeviceState
 from octomil.rollouts.states import Progress, RolloutState
 
@@ -161,3 +162,23 @@ def test_a_step_begins_with_nothing(fleet: SqlStore):
     with fleet.snapshot("acme") as tx:
         assert tx.usage.tally(later)[0].error_shares.total == 0.1
         assert tx.usage.tally(ROLLOUT)[0].error_shares == NOTHING
+
+
+def test_what_was_reported_goes_when_the_rollout_is_over(fleet: SqlStore):
+    with fleet.transaction("acme") as tx:
+        for number in range(3):
+            tx.rollout_devices.put(took(number))
+            tx.usage.add(ROLLOUT, did(number, NEW))
+    with fleet.system() as tx:
+        assert tx.leftovers.drop_usage(2) == 0
+    with fleet.transaction("acme") as tx:
+        over = commands.roll_back(ROLLOUT.progress, now=LATER, actor="ann")
+        assert over is not None
+        assert tx.rollouts.take(ROLLOUT.id, over)
+
+    with fleet.system() as tx:
+        assert [tx.leftovers.drop_usage(2) for _ in range(3)] == [2, 1, 0]
+    with fleet.snapshot("acme") as tx:
+        new, _ = tx.usage.tally(ROLLOUT)
+        assert new.error_shares == NOTHING
+        assert len(tx.rollout_devices.list(ROLLOUT.id, limit=9)) == 3

@@ -109,9 +109,23 @@ def test_watching_a_version_that_fails_ends_with_an_error(registry: ModelRegistr
     assert "Traceback" not in done.stderr
 
 
+def test_watching_ends_where_the_gates_leave_it_to_people(registry: ModelRegistry, place: Place):
+    model = registry.resolve_model_id("mnist")
+    registry.create_rollout(
+        model, "2.0.0", rollout_percentage=100, dwell_s=0, patience_s=0, health_window_s=0
+    )  # the device does not look any more, so that nobody can tell anything
+
+    done = octomil("rollouts", "watch", "mnist", **place.env)
+
+    assert done.returncode == 1
+    assert "the rollout paused by itself: 0 of 0 devices failed" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
+        (("deploy", "mnist@1.0.0", "--to", "0%"), "--to"),
         (("deploy", "mnist@1.0.0", "--to", "a lot"), "write 10%"),
         (("deploy", "mnist@1.0.0", "--to", "101%"), "write 10%"),
         (("deploy", "mnits@1.0.0"), "mnist"),

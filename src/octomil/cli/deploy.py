@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 ParamsT = TypeVar("ParamsT", bound=Callable[..., Any])
 
 
+_FLAGS = {"target_percentage": "--to", "rollout_percentage": "--first"}
+
+
 def _share(flag: str, name: str, default: str, text: str) -> Callable[[ParamsT], ParamsT]:
     """Return an option that is a share of the devices."""
     return click.option(flag, name, type=SHARE, default=default, show_default=True, help=text)
@@ -51,6 +54,11 @@ def command(
     It begins with one percent of them, and is rolled back by itself if they do not stay healthy.
     Ctrl-C ends the watching alone.
     """
+    for name, flag in _FLAGS.items():
+        if plan[name] == 0:
+            raise click.BadParameter(
+                "a rollout to nobody has no end; write more than 0%", param_hint=flag
+            )
     model, number = named_version(registry, version)
     rollout = registry.create_rollout(model.id, number, **_options(plan), automatic=not by_hand)
     if as_json:

@@ -10,6 +10,7 @@ import click
 
 from octomil.cli.percentages import shown
 from octomil.errors import OctomilError
+from octomil.rollouts.states import CONTROLLER, Action
 
 if TYPE_CHECKING:
     from octomil.http.records import Record
@@ -24,26 +25,42 @@ class RolledBackError(OctomilError):
     """A rollout that was watched did not end well."""
 
 
+class NoVerdictError(OctomilError):
+    """A rollout that was watched waits for somebody to look: its gates came to no verdict."""
+
+
 def follow(registry: "ModelRegistry", rollout: "Record", *, every_s: float = _EVERY_S) -> None:
     """Show what happens to a rollout until it is over.
 
+    One that a person paused is watched on: who paused it will resume it.
+
     Raises:
         RolledBackError: it was rolled back, or failed.
+        NoVerdictError: it paused by itself.
         OctomilClientError: the control plane does not answer any more.
     """
-    seen = 0
+    seen, last = 0, None
     with _bar(rollout.target_percentage) as advance:
         while True:
             present = registry.rollouts.get(rollout.model_id, rollout.id)
-            for entry in history_of(registry, rollout, seen):
-                click.echo(line_of(entry))
+            for last in history_of(registry, rollout, seen):
+                click.echo(line_of(last))
                 seen += 1
             advance(present)
             if present.status in _OVER:
                 break
+            if last is not None and _is_left_to_people(last):
+                raise NoVerdictError(
+                    f"the rollout paused by itself: {last.reason}; look at "
+                    "`octomil rollouts devices`, then resume it or roll it back"
+                )
             time.sleep(every_s)
     if present.status != "completed":
         raise RolledBackError(f"the rollout is {present.status.replace('_', ' ')}")
+
+
+def _is_left_to_people(entry: "Record") -> bool:
+    return bool(entry.action == Action.PAUSE and entry.actor == CONTROLLER)
 
 
 def history_of(registry: "ModelRegistry", rollout: "Record", offset: int = 0) -> "Iterator[Record]":

@@ -180,7 +180,7 @@ def set_share(
     rollout_id: str | None,
     reason: str | None,
 ) -> None:
-    """Let the rollout go up to SHARE; less than now takes the version from some devices."""
+    """Let the rollout go up to SHARE; less takes the version from some devices, and pauses."""
     rollout = _found(registry, model, rollout_id)
     _print(registry.rollouts.update_percentage(rollout.model_id, rollout.id, share, reason))
 

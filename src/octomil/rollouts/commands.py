@@ -72,7 +72,7 @@ def set_percentage(
     """Let the rollout go up to another share of the fleet.
 
     More than now is a step, paced like any other. Less takes the version from the devices above
-    it, and from no others; those below keep it.
+    it, and from no others; those below keep it, and the rollout pauses until somebody resumes it.
 
     Raises:
         TransitionError: the rollout has not been started, or is over.
@@ -81,10 +81,11 @@ def set_percentage(
     check_percentage("percentage", percentage)
     if percentage > plan.target_percentage:
         raise PlanError(f"{percentage} is above the target, {plan.target_percentage} %")
-    after = _in_state(progress, Action.SET_PERCENTAGE)
+    action = Action.LOWER if percentage < progress.percentage else Action.SET_PERCENTAGE
+    after = _in_state(progress, action)
     if percentage == progress.percentage:
         return None
-    if percentage > progress.percentage:
+    if action is Action.SET_PERCENTAGE:
         after = next_step(plan, after, now, percentage)
     else:
         after = replace(
@@ -94,7 +95,7 @@ def set_percentage(
             offered_percentage=min(progress.offered_percentage, percentage),
             widened_at=now,
         )
-    return _by_hand(Action.SET_PERCENTAGE, progress, after, now, actor, reason)
+    return _by_hand(action, progress, after, now, actor, reason)
 
 
 def pause(progress: Progress, *, now: datetime, actor: str, reason: str = "") -> Transition | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from octomil.rollouts.buckets import threshold
 from octomil.rollouts.evidence import Observation
 from octomil.rollouts.findings import Judgement, Verdict
 from octomil.rollouts.gates import judge
@@ -57,7 +58,13 @@ def decide(
     if progress.state not in _GUARDED or progress.widened_at is None:
         return Wait(f"the rollout is {progress.state.replace('_', ' ')}")
     look = _Look(plan, progress, observation, now, progress.widened_at)
-    judgement = judge(plan.limits, observation, step=progress.step, is_settled=look.is_settled)
+    judgement = judge(
+        plan.limits,
+        observation,
+        step=progress.step,
+        is_settled=look.is_settled,
+        reached=look.reached,
+    )
     if judgement.verdict is Verdict.BREACH:
         return look.transition(Action.ROLL_BACK, judgement)
     if progress.state is RolloutState.PAUSED:
@@ -111,7 +118,7 @@ class _Look:
         """Widen the offer up to the step's share; then take the next step, or end."""
         plan, progress = self.plan, self.progress
         if progress.offered_percentage < progress.percentage:
-            adds_nobody = self.reaches_nobody or self.observation.joining == 0
+            adds_nobody = self.reaches_nobody or self._reaches_nobody_new(self._next_offer())
             wave_at = self._after(0 if adds_nobody else plan.pacing.interval_s)
             if self.now < wave_at:
                 return Wait("the next wave", wave_at, judgement)
@@ -150,8 +157,7 @@ class _Look:
             revision=self.progress.revision + 1,
         )
         if action is Action.WIDEN:
-            offered = next_offer(self.plan.pacing, self.progress)
-            changed = replace(changed, offered_percentage=offered, widened_at=self.now)
+            changed = replace(changed, offered_percentage=self._next_share(), widened_at=self.now)
         elif action is Action.ADVANCE:
             changed = next_step(self.plan, changed, self.now)
         return Transition(
@@ -163,6 +169,25 @@ class _Look:
             reason=judgement.reason,
             judgement=judgement,
         )
+
+    def _next_share(self) -> float:
+        """Return what the next wave goes up to; of waves that add nobody, all are taken at once."""
+        offered = self._next_offer()
+        while offered < self.progress.percentage and self._reaches_nobody_new(offered):
+            offered = self._next_offer(offered)
+        return offered
+
+    def _next_offer(self, offered: float | None = None) -> float:
+        present = self.progress.offered_percentage if offered is None else offered
+        return next_offer(self.plan.pacing, replace(self.progress, offered_percentage=present))
+
+    def _reaches_nobody_new(self, offered: float) -> bool:
+        """Whether a wave up to a share would add no device; without a count, none to nobody."""
+        next_place = self.observation.next_place
+        if next_place is not None:
+            return threshold(offered) <= next_place
+        widened = replace(self.progress, offered_percentage=offered)
+        return offered_devices(widened, self.observation.fleet) == 0
 
     def _after(self, wait_s: float) -> datetime:
         return self.widened_at + timedelta(seconds=wait_s)

@@ -7,7 +7,8 @@ pending ─► offered ─► downloading ─► verifying ─► staged ─► 
 
 Reports come late, twice, out of order and not at all. A device may pass over stages, never go back
 to one; a report about an earlier offer, by its generation, says nothing. What has ended has ended,
-but for a success: its device may still go back to the slot before.
+but for a success, whose device may still go back to the slot before, and for a failure by
+circumstance: the device tries again, and may run the version then, or fail by its fault.
 
 A device has succeeded when it attests the digest that it was offered, after it activated it and
 was healthy for the whole window. Anything else is no success.
@@ -142,7 +143,7 @@ class Report:
 
 def heard(progress: DeviceProgress, report: Report, now: datetime) -> DeviceProgress:
     """Return where a device stands after a report; the same if the report says nothing new."""
-    if report.generation != progress.generation or not _may_follow(progress.state, report.state):
+    if report.generation != progress.generation or not _may_follow(progress, report):
         return progress
     state, code = report.state, report.code
     if state is DeviceState.SUCCEEDED and report.digest != progress.digest:
@@ -169,6 +170,13 @@ def overdue(
     return _moved(progress, DeviceState.TIMED_OUT, now, f"{progress.state}_took_too_long")
 
 
+def let_go(progress: DeviceProgress, now: datetime) -> DeviceProgress:
+    """Return where a device stands that is offered the version no more; what has ended stays so."""
+    if progress.state.has_ended:
+        return progress
+    return _moved(progress, DeviceState.SUPERSEDED, now, "")
+
+
 def offered_again(progress: DeviceProgress, digest: str, now: datetime) -> DeviceProgress:
     """Return where a device stands with another offer; reports on earlier ones say nothing now."""
     generation = progress.generation + 1
@@ -178,7 +186,11 @@ def offered_again(progress: DeviceProgress, digest: str, now: datetime) -> Devic
     )  # fmt: skip
 
 
-def _may_follow(present: DeviceState, wanted: DeviceState) -> bool:
+def _may_follow(progress: DeviceProgress, report: Report) -> bool:
+    present, wanted = progress.state, report.state
+    if present is DeviceState.FAILED and progress.code in CIRCUMSTANCES:
+        is_fault = wanted is DeviceState.FAILED and report.code not in CIRCUMSTANCES
+        return is_fault or wanted is DeviceState.CONFIRMING
     if present.has_ended:
         return present is DeviceState.SUCCEEDED and wanted in _AFTER_SUCCESS
     return wanted.has_ended or _RANKS[wanted] > _RANKS[present]

@@ -50,14 +50,15 @@ class Observation:
         baseline: those that were not offered it, and their health in the same time.
         reached: devices that the step has been offered to so far, where somebody counted them; else
             it is taken for its share of the fleet.
-        joining: devices that its next wave would add, likewise.
+        next_place: the lowest place of a device that is not offered the version yet, likewise;
+            `PLACES` if there is none.
     """
 
     fleet: int
     candidate: Arm = Arm()
     baseline: Arm = Arm()
     reached: int | None = None
-    joining: int | None = None
+    next_place: int | None = None
 
     @property
     def reaches_nobody(self) -> bool:

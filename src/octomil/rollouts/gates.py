@@ -15,7 +15,14 @@ from octomil.rollouts.findings import Finding, Judgement, Verdict
 from octomil.rollouts.limits import Excess, Limits, spent_in
 
 
-def judge(limits: Limits, observation: Observation, *, step: int, is_settled: bool) -> Judgement:
+def judge(
+    limits: Limits,
+    observation: Observation,
+    *,
+    step: int,
+    is_settled: bool,
+    reached: int | None = None,
+) -> Judgement:
     """Weigh what was seen since a step began.
 
     Args:
@@ -23,9 +30,10 @@ def judge(limits: Limits, observation: Observation, *, step: int, is_settled: bo
         observation: what was seen.
         step: 1 for the first.
         is_settled: whether every device that was offered the version has had its time.
+        reached: devices that the step was offered to so far; by default those that were heard of.
     """
     findings = (
-        _device_finding(limits, observation, step, is_settled=is_settled),
+        _device_finding(limits, observation, step, is_settled=is_settled, reached=reached or 0),
         _error_finding(limits, observation, step),
         _latency_finding(limits, observation, step),
     )
@@ -40,13 +48,14 @@ def _together(findings: Sequence[Finding]) -> Verdict:
 
 
 def _device_finding(
-    limits: Limits, observation: Observation, step: int, *, is_settled: bool
+    limits: Limits, observation: Observation, step: int, *, is_settled: bool, reached: int
 ) -> Finding:
     candidate, baseline = observation.candidate, observation.baseline
     has_baseline = baseline.devices >= limits.minimum_sample
     verdict = _rate_verdict(limits, candidate, baseline if has_baseline else None, step)
     if candidate.devices < limits.minimum_sample and verdict is not Verdict.BREACH:
-        verdict = _few_verdict(candidate) if is_settled else Verdict.INCONCLUSIVE
+        wanted = min(reached, limits.minimum_sample)
+        verdict = _few_verdict(candidate, wanted) if is_settled else Verdict.INCONCLUSIVE
     if observation.reaches_nobody and not candidate.devices:
         return _nobody_finding()
     compared = (
@@ -76,13 +85,18 @@ def _nobody_finding() -> Finding:
     )
 
 
-def _few_verdict(arm: Arm) -> Verdict:
-    """Below the minimum sample: all healthy, or hold; half of them failed, or more, stops it."""
+def _few_verdict(arm: Arm, wanted: int) -> Verdict:
+    """Below the minimum sample: all healthy, or hold; half of them failed, or more, stops it.
+
+    One device that failed alone stops it only if it is half of those that are `wanted`, too: it
+    may be the first that spoke, as failures are heard at once, and every fleet has a broken one.
+    """
     if arm.devices == 0:
         return Verdict.INCONCLUSIVE
     if arm.failed == 0:
         return Verdict.PASS
-    return Verdict.BREACH if 2 * arm.failed >= arm.devices else Verdict.INCONCLUSIVE
+    is_half, is_alone = 2 * arm.failed >= arm.devices, arm.failed == 1 and wanted > 2
+    return Verdict.BREACH if is_half and not is_alone else Verdict.INCONCLUSIVE
 
 
 def _rate_verdict(limits: Limits, new: Arm, old: Arm | None, step: int) -> Verdict:

@@ -12,6 +12,7 @@ pending ──► active ◄──► paused
 
 An active rollout stays active while its step, its share or what is offered of it changes. It fails
 if it cannot be carried out whatever the devices say: its version was withdrawn, its files are lost.
+A share that is lowered pauses it, or the next pass of the gates would raise the share again.
 Each change is one `Transition`; it is stored only if the progress that it starts from is still the
 one in the store, by its revision, so that of two that act at once one has no effect.
 """
@@ -54,6 +55,7 @@ class Action(StrEnum):
     WIDEN = "widen"
     ADVANCE = "advance"
     SET_PERCENTAGE = "set_percentage"
+    LOWER = "lower"
     PAUSE = "pause"
     RESUME = "resume"
     COMPLETE = "complete"
@@ -68,6 +70,7 @@ TRANSITIONS: Final[Mapping[Action, Mapping[RolloutState, RolloutState]]] = {
     Action.WIDEN: {_ACTIVE: _ACTIVE},
     Action.ADVANCE: {_PENDING: _ACTIVE, _ACTIVE: _ACTIVE},
     Action.SET_PERCENTAGE: {_ACTIVE: _ACTIVE, _PAUSED: _PAUSED},
+    Action.LOWER: dict.fromkeys((_ACTIVE, _PAUSED), _PAUSED),
     Action.PAUSE: {_ACTIVE: _PAUSED},
     Action.RESUME: {_PAUSED: _ACTIVE},
     Action.COMPLETE: {_ACTIVE: RolloutState.COMPLETED},
@@ -151,6 +154,7 @@ def follow(present: RolloutState, action: Action) -> RolloutState:
 _HINTS: Final = {
     (_PAUSED, Action.ADVANCE): "; resume it first",
     (_PENDING, Action.SET_PERCENTAGE): "; start it first",
+    (_PENDING, Action.LOWER): "; start it first",
     (_PENDING, Action.PAUSE): "; it offers nothing yet",
     (RolloutState.ROLLED_BACK, Action.RESUME): "; begin another",
     (RolloutState.ROLLED_BACK, Action.START): "; begin another",

@@ -207,7 +207,8 @@ class TransitionView:
     """One change of a rollout.
 
     Attributes:
-        action: start, widen, advance, set_percentage, pause, resume, complete, roll_back or fail.
+        action: start, widen, advance, set_percentage, lower, pause, resume, complete, roll_back or
+            fail.
         from_status: where it stood.
         status: where it stood then.
         percentage: share that its step went up to then.

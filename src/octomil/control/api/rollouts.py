@@ -60,8 +60,8 @@ def _add_reading(router: APIRouter, plane: ControlPlane) -> None:
     async def list_active(
         model_id: PathText, caller: Annotated[Caller, reader]
     ) -> Sequence[RolloutView]:
-        """Return a model's rollouts under way."""
-        found = await threads.read(service.list, caller, model_id, RolloutState.ACTIVE, limit=1)
+        """Return a model's rollouts under way: active or paused."""
+        found = await threads.read(service.under_way, caller, model_id)
         return [rollout_view(*each) for each in found]
 
     @router.get(_ONE)
@@ -192,7 +192,7 @@ def _add_changes_of_share(router: APIRouter, plane: ControlPlane) -> None:
         body: PercentageRequest,
         caller: Annotated[Caller, writer],
     ) -> RolloutView:
-        """Let the rollout go up to another share of the devices; less takes it from some."""
+        """Let it go up to another share of the devices; less takes it from some, and pauses."""
         return await _done(plane, service.set_percentage, caller, model_id, rollout_id, body)
 
 

@@ -12,6 +12,9 @@ from octomil.control.records import Rollout
 RESTS: Final = 4.0
 """So many times as long as it looked it rests: all rollouts together take a fifth of a reader."""
 
+AT_ONCE: Final = 20
+"""So many steps a rollout takes in a run; then it is another one's turn."""
+
 _log = logging.getLogger("octomil.control")
 
 
@@ -45,15 +48,18 @@ async def steer(plane: ControlPlane) -> None:
 
 
 async def _steer(plane: ControlPlane, rollout: Rollout) -> bool:
-    """Take all the steps that a rollout may take now; return whether there was one."""
+    """Take the steps that a rollout may take now, a few at most; return whether there was one."""
     orchestrator, threads = plane.orchestrator, plane.threads
-    while await threads.read(orchestrator.has_silent, rollout):
+    for _ in range(AT_ONCE):
+        if not await threads.read(orchestrator.has_silent, rollout):
+            break
         await threads.write(orchestrator.give_up_on_silent, rollout)
     has_changed = False
-    while True:
+    for _ in range(AT_ONCE):
         decided = await threads.read(orchestrator.look, rollout)
         if decided is None:
-            return has_changed
+            break
         if not await threads.write(orchestrator.take, rollout, decided):
-            return has_changed  # somebody else was first, and will look again, as this one will
+            break  # somebody else was first, and will look again, as this one will
         has_changed = True
+    return has_changed

@@ -23,6 +23,9 @@ class Leftovers(Protocol):
     def drop_bootstrap_tokens(self, before: datetime, limit: int) -> int:
         """Drop bootstrap tokens that ended before a moment."""
 
+    def drop_usage(self, limit: int) -> int:
+        """Drop what devices reported for rollouts that are over: no gate asks for it any more."""
+
     def drop_api_keys(self, before: datetime, limit: int) -> int:
         """Drop API keys that ended before a moment; an organisation's youngest key stays.
 

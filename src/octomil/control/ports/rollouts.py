@@ -43,6 +43,9 @@ class Rollouts(Protocol):
         it to all devices is none of them, nor what offers a version that was removed.
         """
 
+    def standing(self, model_id: str, digest: str) -> Sequence[Rollout]:
+        """Return the rollouts that offer a version, or would if those above were rolled back."""
+
     def take(self, rollout_id: str, transition: Transition) -> bool:
         """Store a transition, and its entry in the history; tell whether it took effect.
 

@@ -202,7 +202,10 @@ class SystemTransaction(Protocol):
         """Note when keys were last used, by id; an earlier moment than the known is ignored."""
 
     def add_route_tallies(self, tallies: Iterable[tuple[str, RouteTally]]) -> None:
-        """Add to what was decided before about models, by organisation."""
+        """Add to what was decided before about models, by organisation.
+
+        An organisation has room for so many different models; of others nothing is counted.
+        """
 
     def setting(self, name: str) -> str | None:
         """Return a value that all replicas share."""

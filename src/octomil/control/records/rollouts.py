@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from octomil.rollouts.buckets import is_included
 from octomil.rollouts.device_states import DeviceProgress
 from octomil.rollouts.plan import Plan
 from octomil.rollouts.states import Progress, RolloutState
@@ -39,6 +40,10 @@ class Rollout:
     def state(self) -> RolloutState:
         """Where it stands, in one word."""
         return self.progress.state
+
+    def offers(self, device_id: str) -> bool:
+        """Tell whether a device is in the share that is offered its version."""
+        return is_included(self.id, device_id, self.progress.offered_percentage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,14 @@ from octomil.control.services.devices import require_itself
 from octomil.control.services.last_seen import LastSeen
 from octomil.control.services.lookup import require_model
 from octomil.registry.manifest import hex_of
-from octomil.rollouts.buckets import is_included
-from octomil.rollouts.device_states import DeviceProgress, DeviceState, Report, heard
+from octomil.rollouts.device_states import (
+    DeviceProgress,
+    DeviceState,
+    Report,
+    heard,
+    let_go,
+    offered_again,
+)
 from octomil.wire.rollouts import AttestationRequest
 
 
@@ -88,45 +94,59 @@ def _follow(
         The seconds until its health window is over, if it is in one.
     """
     layers = tx.rollouts.layers(said.model_id)
-    offering = (number for number, each in enumerate(layers) if _offers(each, said.device_id))
-    number = next(offering, None)
-    if number is None:
+    offering = (n for n, each in enumerate(layers) if each.offers(said.device_id))
+    number = next(offering, len(layers))
+    for each in layers[:number]:
+        _let_go(tx, each, said)
+    if number == len(layers):
         return None
-    rollout, has_older = layers[number], number + 1 < len(layers)
-    known = tx.rollout_devices.get(rollout.id, said.device_id)
-    if known is None and said.digest != rollout.digest:
-        return None
-    before = known or _first_word(rollout, said, last, has_older=has_older)
+    rollout, known = layers[number], tx.rollout_devices.get(layers[number].id, said.device_id)
+    before = known
+    if before is None or before.progress.state is DeviceState.SUPERSEDED:
+        if said.digest != rollout.digest:
+            return None
+        before = _first_word(rollout, said, last, known, has_older=number + 1 < len(layers))
     progress = _heard(rollout, before.progress, said, code)
-    if progress is not before.progress or known is None:
+    if before is not known or progress is not before.progress:
         tx.rollout_devices.put(replace(before, progress=progress))
     if progress.state is not DeviceState.CONFIRMING:
         return None
     return max(0.0, (_confirmed_at(rollout, progress) - said.attested_at).total_seconds())
 
 
-def _offers(rollout: Rollout, device_id: str) -> bool:
-    return is_included(rollout.id, device_id, rollout.progress.offered_percentage)
+def _let_go(tx: Transaction, rollout: Rollout, said: Attestation) -> None:
+    """Expect nothing more of a device that a smaller share took a rollout's version from."""
+    known = tx.rollout_devices.get(rollout.id, said.device_id)
+    if known is not None and not known.progress.state.has_ended:
+        tx.rollout_devices.put(replace(known, progress=let_go(known.progress, said.attested_at)))
 
 
 def _first_word(
-    rollout: Rollout, said: Attestation, last: Attestation | None, *, has_older: bool
+    rollout: Rollout,
+    said: Attestation,
+    last: Attestation | None,
+    let_go_of: RolloutDevice | None,
+    *,
+    has_older: bool,
 ) -> RolloutDevice:
     """Return where a device stands that took a version and was not heard of since.
 
     It is evidence if it attested before that it ran another version, or there was none to run.
     """
+    progress = DeviceProgress(
+        digest=rollout.digest,
+        generation=1,
+        state=DeviceState.OFFERED,
+        reached=DeviceState.OFFERED,
+        since=said.attested_at,
+    )
+    if let_go_of is not None:
+        progress = offered_again(let_go_of.progress, rollout.digest, said.attested_at)
     return RolloutDevice(
         organisation=said.organisation,
         rollout_id=rollout.id,
         device_id=said.device_id,
-        progress=DeviceProgress(
-            digest=rollout.digest,
-            generation=1,
-            state=DeviceState.OFFERED,
-            reached=DeviceState.OFFERED,
-            since=said.attested_at,
-        ),
+        progress=progress,
         taken_at=said.attested_at,
         is_counted=not has_older if last is None else last.is_active,
     )

@@ -36,5 +36,6 @@ class LeftoverService:
                 rows.drop_token_families(credentials, _AT_ONCE),
                 rows.drop_bootstrap_tokens(credentials, _AT_ONCE),
                 rows.drop_api_keys(credentials, _AT_ONCE),
+                rows.drop_usage(_AT_ONCE),
             )
         return max(dropped) == _AT_ONCE

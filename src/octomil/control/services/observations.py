@@ -7,10 +7,9 @@ from typing import Final, TypedDict
 from epochly.inference.statistics import Moments
 from octomil.control.ports import Transaction
 from octomil.control.records import ArmUsage, Rollout, Spread
-from octomil.rollouts.buckets import is_included
+from octomil.rollouts.buckets import PLACES, place_of, threshold
 from octomil.rollouts.device_states import SILENCE, Outcome
 from octomil.rollouts.evidence import Arm, Observation
-from octomil.rollouts.pacing import next_offer
 
 _COUNTED: Final = 1_000
 """Devices of a fleet up to which those of a step are counted, one by one."""
@@ -42,21 +41,18 @@ class _Counted(TypedDict, total=False):
     """What `Observation` says of a step's devices, where they are counted."""
 
     reached: int
-    joining: int
+    next_place: int
 
 
 def _counted(tx: Transaction, rollout: Rollout) -> _Counted:
     """Count the devices of a rollout's step; in small fleets they differ from its shares."""
-    step, ids = rollout.progress, tx.devices.ids()
-    shares = (
-        step.base_percentage,
-        step.offered_percentage,
-        next_offer(rollout.plan.pacing, step),
+    step = rollout.progress
+    places = [place_of(rollout.id, each) for each in tx.devices.ids()]
+    before, offered = threshold(step.base_percentage), threshold(step.offered_percentage)
+    return _Counted(
+        reached=sum(before <= each < offered for each in places),
+        next_place=min((each for each in places if each >= offered), default=PLACES),
     )
-    before, offered, following = (
-        sum(is_included(rollout.id, each, share) for each in ids) for share in shares
-    )
-    return _Counted(reached=max(0, offered - before), joining=max(0, following - offered))
 
 
 def _candidate(tx: Transaction, rollout: Rollout, began_at: datetime) -> Arm:

@@ -8,7 +8,7 @@ from typing import Final
 from octomil.control.ports import Clock, Store
 from octomil.control.records import Rollout
 from octomil.control.services.rollout_changes import take
-from octomil.rollouts.device_states import RUNS_IT, SILENCE, overdue
+from octomil.rollouts.device_states import RUNS_IT, SILENCE, let_go, overdue
 from octomil.rollouts.states import Transition
 
 STEERED_S: Final = 1.0
@@ -63,15 +63,20 @@ class Orchestrator:
     def give_up_on_silent(self, rollout: Rollout) -> int:
         """Note that devices took too long to say that they are healthy; return how many, of some.
 
-        Of devices that have moved meanwhile nothing is noted: they are read again.
+        Of devices that have moved meanwhile nothing is noted: they are read again. Those that a
+        smaller share took the version from are let go: they were told to run another one.
         """
         latest, now = self._latest(rollout), self._clock()
         limit_s = (now - latest).total_seconds()
         limits_s = dict.fromkeys(RUNS_IT, limit_s)
         with self._store.transaction(rollout.organisation) as tx:
+            present = tx.rollouts.get(rollout.model_id, rollout.id) or rollout
             silent = tx.rollout_devices.silent(rollout.id, latest, limit=_SILENT_AT_ONCE)
             for each in silent:
-                progress = overdue(each.progress, limits_s, now)
+                if present.offers(each.device_id):
+                    progress = overdue(each.progress, limits_s, now)
+                else:
+                    progress = let_go(each.progress, now)
                 tx.rollout_devices.put(replace(each, progress=progress))
         return len(silent)
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import asdict
+from functools import partial
 
 from octomil.control.moments import shown
 from octomil.control.ports import Clock, Store
@@ -50,7 +51,7 @@ class ProfileService:
                 actor=caller.actor, operation="device.profile", target=device_id, details=details
             )
             tx.audit.append(act, profile.measured_at)
-            tx.after_commit(self._speeds.forget)
+            tx.after_commit(partial(self._speeds.forget, caller.organisation))
         return profile
 
     def get(self, caller: Caller, device_id: str) -> DeviceProfile:

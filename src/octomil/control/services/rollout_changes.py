@@ -1,11 +1,13 @@
 """Storing a rollout's transitions: people and the orchestrator do it in the same way."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from octomil.control.ports import Transaction
 from octomil.control.records import Act, Rollout
 from octomil.errors import ConflictError
+from octomil.rollouts import commands
 from octomil.rollouts.blocks import Ruling
 from octomil.rollouts.states import Transition
 
@@ -13,17 +15,23 @@ from octomil.rollouts.states import Transition
 def take(tx: Transaction, rollout: Rollout, transition: Transition) -> Rollout | None:
     """Store a transition with all that follows from it; None if another one came before it.
 
-    A rollback for the version's health blocks the version. The act is in the audit.
+    A rollback for the version's health blocks the version, and rolls back whatever else offers it:
+    an earlier rollout to a part of the devices would go on. The acts are in the audit.
 
     Raises:
-        ConflictError: somebody ruled on the version at the same moment; nothing is stored.
+        ConflictError: somebody ruled on the version, or changed another rollout of it, at the same
+            moment; nothing is stored.
     """
     if not tx.rollouts.take(rollout.id, transition):
         return None
-    if transition.blocks and not tx.rulings.add(_block(rollout, transition)):
-        raise ConflictError("the version was ruled on at the same moment; look again")
-    changed = {"percentage": transition.after.percentage, "reason": transition.reason}
-    note(tx, transition.actor, transition.action, rollout, transition.at, **changed)
+    withdrawn: Sequence[tuple[Rollout, Transition]] = ()
+    if transition.blocks:
+        if not tx.rulings.add(_block(rollout, transition)):
+            raise ConflictError("the version was ruled on at the same moment; look again")
+        withdrawn = _withdrawn(tx, rollout, transition)
+    for each, done in ((rollout, transition), *withdrawn):
+        changed = {"percentage": done.after.percentage, "reason": done.reason}
+        note(tx, done.actor, done.action, each, done.at, **changed)
     return replace(rollout, progress=transition.after)
 
 
@@ -34,6 +42,21 @@ def note(
     details = {"model_id": rollout.model_id, "version": rollout.number, **more}
     act = Act(actor=actor, operation=f"rollout.{operation}", target=rollout.id, details=details)
     tx.audit.append(act, at)
+
+
+def _withdrawn(
+    tx: Transaction, rollout: Rollout, blocked: Transition
+) -> Sequence[tuple[Rollout, Transition]]:
+    """Roll back the other rollouts that offer a version that was blocked."""
+    done = []
+    for each in tx.rollouts.standing(rollout.model_id, rollout.digest):
+        transition = commands.roll_back(
+            each.progress, now=blocked.at, actor=blocked.actor, reason=blocked.reason
+        )
+        if transition is None or not tx.rollouts.take(each.id, transition):
+            raise ConflictError("another rollout of the version was changed; look again")
+        done.append((each, transition))
+    return done
 
 
 def _block(rollout: Rollout, transition: Transition) -> Ruling:

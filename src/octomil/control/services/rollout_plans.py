@@ -5,6 +5,7 @@ from typing import Any
 
 from octomil.errors import BadRequestError
 from octomil.rollouts.limits import Excess, Limits, LimitsError
+from octomil.rollouts.pacing import refuse_too_many_waves
 from octomil.rollouts.plan import Pacing, Plan, PlanError
 from octomil.wire.rollouts import GateRequest, GatesRequest, PacingRequest, RolloutRequest
 
@@ -18,7 +19,7 @@ def plan_of(request: RolloutRequest) -> Plan:
         BadRequestError: it makes no sense; the message names the field at fault.
     """
     try:
-        return Plan(
+        plan = Plan(
             rollout_percentage=request.rollout_percentage,
             target_percentage=request.target_percentage,
             increment_step=request.increment_step,
@@ -27,8 +28,10 @@ def plan_of(request: RolloutRequest) -> Plan:
             limits=_limits(request.gates),
             **_given(request, "health_window_s", "dwell_s", "patience_s"),
         )
+        refuse_too_many_waves(plan)
     except (PlanError, LimitsError) as error:
         raise BadRequestError(str(error)) from error
+    return plan
 
 
 def _pacing(request: PacingRequest | None) -> Pacing:

@@ -156,6 +156,21 @@ class RolloutService:
             counts = tx.attestations.counts(model_id, {each.digest for each in found})
         return [(each, counts[each.digest]) for each in found]
 
+    def under_way(self, caller: Caller, model_id: str) -> Sequence[tuple[Rollout, DeviceCounts]]:
+        """Return a model's rollouts that are active or paused, with counts as :meth:`list` does.
+
+        Raises:
+            NotFoundError: there is no such model.
+        """
+        states = RolloutState.ACTIVE, RolloutState.PAUSED
+        with self._store.snapshot(caller.organisation) as tx:
+            require_model(tx, model_id)
+            found = [
+                each for state in states for each in tx.rollouts.list(model_id, state, limit=1)
+            ]
+            counts = tx.attestations.counts(model_id, {each.digest for each in found})
+        return [(each, counts[each.digest]) for each in found]
+
     def get(self, caller: Caller, model_id: str, rollout_id: str) -> tuple[Rollout, DeviceCounts]:
         """Return a rollout, and how many devices run its version and cannot.
 

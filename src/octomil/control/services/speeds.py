@@ -1,5 +1,6 @@
 """How fast devices run models, as they measured it: looked up, and remembered for a moment."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
@@ -45,7 +46,7 @@ class Speeds:
         self._store = store
         self._clock_s = clock_s
         self._remembered: dict[SpeedQuery, tuple[Measured, float]] = {}
-        self._changes = 0
+        self._changes: Counter[str] = Counter()
         self._lock = Lock()
 
     def remembered(self, query: SpeedQuery) -> Measured | None:
@@ -55,21 +56,26 @@ class Speeds:
 
     def look_up(self, query: SpeedQuery) -> Measured:
         """Return what is known of how fast a model will be; nothing known is remembered, too."""
-        changes = self._changes
+        changes = self._changes[query.organisation]
         with self._store.snapshot(query.organisation) as tx:
             samples = tx.device_profiles.samples(
                 query.kind, query.model_id, query.device_id, SAMPLED_DEVICES
             )
         found = samples.typical()
         with self._lock:
-            if changes == self._changes:  # else what was read may be what was there before
+            # else what was read may be what was there before
+            if changes == self._changes[query.organisation]:
                 if len(self._remembered) >= _MAX_REMEMBERED:
                     self._remembered = {}
                 self._remembered[query] = found, self._clock_s() + REMEMBERED_S
         return found
 
-    def forget(self) -> None:
-        """Look everything up again: a profile has changed."""
+    def forget(self, organisation: str) -> None:
+        """Look an organisation's speeds up again: a profile of its devices has changed."""
         with self._lock:
-            self._changes += 1
-            self._remembered = {}
+            self._changes[organisation] += 1
+            self._remembered = {
+                query: found
+                for query, found in self._remembered.items()
+                if query.organisation != organisation
+            }

@@ -8,7 +8,9 @@ from octomil.control.stores.api_keys import api_keys
 from octomil.control.stores.bootstrap_tokens import bootstrap_tokens
 from octomil.control.stores.idempotency import idempotency_keys
 from octomil.control.stores.outbox import deliveries
+from octomil.control.stores.rollouts import rollouts
 from octomil.control.stores.tokens import token_families
+from octomil.control.stores.usage import rollout_usage
 
 _younger = api_keys.alias("younger")
 
@@ -34,6 +36,13 @@ class LeftoverRows:
     def drop_bootstrap_tokens(self, before: datetime, limit: int) -> int:
         """Drop bootstrap tokens that ended before a moment."""
         return self._drop(bootstrap_tokens, _ended(bootstrap_tokens, before), limit)
+
+    def drop_usage(self, limit: int) -> int:
+        """Drop what devices reported for rollouts that are over: no gate asks for it any more."""
+        is_over = ~rollouts.c.is_open | rollouts.c.deleted_at.is_not(None)
+        of_it = rollouts.c.id == rollout_usage.c.rollout_id
+        over = select(rollouts.c.id).where(of_it, is_over).correlate(rollout_usage)
+        return self._drop(rollout_usage, over.exists(), limit)
 
     def drop_api_keys(self, before: datetime, limit: int) -> int:
         """Drop API keys that ended before a moment; an organisation's youngest key stays."""

@@ -13,6 +13,7 @@ from sqlalchemy import (
     RowMapping,
     Table,
     delete,
+    func,
     insert,
     select,
 )
@@ -23,6 +24,9 @@ from octomil.control.stores.schema import insert_or_add, metadata, upsert
 from octomil.placement.devices import HardwareKind
 from octomil.placement.speeds import ModelSpeed, Samples
 from octomil.placement.table import DeviceClass
+
+MAX_COUNTED_MODELS = 10_000
+"""Of so many different models an organisation's decisions are counted."""
 
 route_tallies = Table(
     "route_tallies",
@@ -87,10 +91,42 @@ class RouteTallyRows:
 
 
 def add_route_tallies(connection: Connection, tallies: Iterable[tuple[str, RouteTally]]) -> None:
-    """Add to what was decided before, by organisation."""
+    """Add to what was decided before, by organisation; see the port."""
+    room = _Room(connection)
     for organisation, tally in tallies:
+        if not room.has(organisation, tally.model_id):
+            continue
         row = {name: getattr(tally, name) for name in _FIELDS}
         insert_or_add(connection, route_tallies, row | {"organisation": organisation})
+
+
+class _Room:
+    """Tells which models an organisation's decisions may be counted of: the known, and some more.
+
+    A request names its model as it likes, and each name makes rows that stay.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._left: dict[str, int] = {}
+        self._known: set[tuple[str, str]] = set()
+
+    def has(self, organisation: str, model_id: str) -> bool:
+        """Tell whether there is room for a model; there is from then on."""
+        if (organisation, model_id) in self._known:
+            return True
+        own, table = route_tallies.c.organisation == organisation, route_tallies.c
+        known = select(table.model_id).where(own, table.model_id == model_id).limit(1)
+        if self._connection.execute(known).first() is None:
+            if organisation not in self._left:
+                query = select(func.count(table.model_id.distinct())).where(own)
+                counted = self._connection.execute(query).scalar_one()
+                self._left[organisation] = MAX_COUNTED_MODELS - counted
+            if self._left[organisation] <= 0:
+                return False
+            self._left[organisation] -= 1
+        self._known.add((organisation, model_id))
+        return True
 
 
 class DeviceProfileRows:

@@ -60,7 +60,7 @@ class Rollouts(Resource):
         return found
 
     def list_active(self, model_id: str) -> Sequence[Record]:
-        """Return a model's rollouts under way. Raises as :meth:`create` does."""
+        """Return a model's rollouts under way, active or paused. Raises as :meth:`create` does."""
         found: Sequence[Record] = self._api.get(_path(model_id, "active"))
         return found
 
@@ -107,7 +107,7 @@ class Rollouts(Resource):
     def update_percentage(
         self, model_id: str, rollout_id: str, percentage: float, reason: str | None = None
     ) -> Record:
-        """Set the share of the devices, 0 to 100. Raises as :meth:`get` does."""
+        """Set the share of the devices, 0 to 100; less than now pauses. Raises as :meth:`get`."""
         given = {"percentage": percentage, "reason": reason}
         return self._act(model_id, rollout_id, "update-percentage", **given)
 

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from octomil.rollouts import commands
+from octomil.rollouts.controller import Wait, decide
+from octomil.rollouts.evidence import Arm, Observation
 from octomil.rollouts.plan import Plan, PlanError
-from octomil.rollouts.states import Action, Progress, RolloutState, TransitionError
+from octomil.rollouts.states import Action, Progress, RolloutState, Transition, TransitionError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -91,6 +93,20 @@ def test_fewer_devices_take_it_from_those_above_alone():
     )
     narrower = commands.set_percentage(PLAN, wide, 25, **BY).after
     assert (narrower.percentage, narrower.offered_percentage) == (25, 20)
+
+
+@pytest.mark.parametrize("share", [0, 5])
+def test_a_lowered_share_does_not_climb_again_by_itself(share: float):
+    wide = replace(STARTED, percentage=20.0, offered_percentage=20.0, base_percentage=10.0)
+    made = commands.set_percentage(PLAN, wide, share, **BY)
+    well = Observation(fleet=100, candidate=Arm(devices=9), reached=0)
+
+    assert (made.action, made.after.state) == (Action.LOWER, RolloutState.PAUSED)
+    assert isinstance(decide(PLAN, made.after, well, LATER + timedelta(days=9)), Wait)
+    resumed = commands.resume(made.after, **BY).after
+    after = decide(PLAN, resumed, well, LATER + timedelta(days=9))
+    assert isinstance(after, Transition)
+    assert after.action is Action.ADVANCE
 
 
 def test_a_paused_rollout_s_share_may_be_set_and_it_stays_paused():

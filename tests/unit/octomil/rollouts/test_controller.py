@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from octomil.rollouts.buckets import PLACES, threshold
 from octomil.rollouts.controller import Wait, decide
 from octomil.rollouts.evidence import Arm, Observation
 from octomil.rollouts.plan import Pacing, Plan
@@ -40,10 +41,10 @@ def after(
     plan: Plan = PLAN,
     fleet: int = 100_000,
     reached: int | None = None,
-    joining: int | None = None,
+    next_place: int | None = None,
 ) -> Transition | Wait:
     observation = Observation(
-        fleet=fleet, candidate=candidate, baseline=OLD, reached=reached, joining=joining
+        fleet=fleet, candidate=candidate, baseline=OLD, reached=reached, next_place=next_place
     )
     return decide(plan, progress, observation, BEGIN + timedelta(seconds=seconds))
 
@@ -195,12 +196,37 @@ def test_after_a_pass_a_wave_that_adds_nobody_is_not_waited_for():
     plan = Plan(dwell_s=0)
     well, waves = Arm(devices=1), active(offered=3)
 
-    found = after(0, well, waves, plan=plan, fleet=5, reached=1, joining=0)
+    def at_once(arm: Arm, next_place: int) -> Transition | Wait:
+        return after(0, arm, waves, plan=plan, fleet=5, reached=1, next_place=next_place)
+
+    found = at_once(well, threshold(7))
     assert isinstance(found, Transition)
     assert found.action is Action.WIDEN
-    assert isinstance(after(0, well, waves, plan=plan, fleet=5, reached=1, joining=1), Wait)
-    under_way = Arm(under_way=1)
-    assert isinstance(after(0, under_way, waves, plan=plan, fleet=5, reached=1, joining=0), Wait)
+    assert isinstance(at_once(well, threshold(7) - 1), Wait)
+    assert isinstance(at_once(Arm(under_way=1), PLACES), Wait)
+
+
+@pytest.mark.parametrize(
+    ("next_place", "share"),
+    [(threshold(5), 5.01), (threshold(5) - 1, 5), (threshold(0.01), 0.02), (PLACES, 10)],
+)
+def test_of_waves_that_reach_nobody_all_are_taken_at_once(next_place: int, share: float):
+    plan = Plan(pacing=Pacing(first_percentage=0.01, growth=1))
+    begun = active(offered=0.01)
+
+    counted = after(0, Arm(), begun, plan=plan, fleet=5, reached=0, next_place=next_place)
+
+    assert isinstance(counted, Transition)
+    assert (counted.action, counted.after.offered_percentage) == (Action.WIDEN, share)
+
+
+def test_without_a_count_waves_are_taken_up_to_the_first_whole_device():
+    plan = Plan(pacing=Pacing(first_percentage=0.01, growth=1))
+
+    found = after(0, Arm(), active(offered=0.01), plan=plan, fleet=2_000)
+
+    assert isinstance(found, Transition)
+    assert found.after.offered_percentage == 0.05
 
 
 def test_nothing_passes_in_a_fleet_of_nobody():
@@ -239,6 +265,25 @@ def test_in_a_small_fleet_half_of_those_that_tried_stop_it_once_all_had_their_ti
     found = after(900, half, active(), fleet=100)
     assert isinstance(found, Transition)
     assert found.action is Action.ROLL_BACK
+
+
+@pytest.mark.parametrize(
+    ("reached", "few", "stops"),
+    [
+        (9, Arm(devices=1, failed=1), False),
+        (9, Arm(devices=2, failed=1), False),
+        (9, Arm(devices=2, failed=2), True),
+        (3, Arm(devices=1, failed=1), False),
+        (2, Arm(devices=1, failed=1), True),
+        (1, Arm(devices=1, failed=1), True),
+    ],
+)
+def test_one_broken_device_stops_only_a_step_that_has_hardly_another(
+    reached: int, few: Arm, stops: bool
+):
+    for known, fleet in ((reached, 900), (None, 100 * reached)):
+        found = after(901, few, active(offered=1), fleet=fleet, reached=known)
+        assert (isinstance(found, Transition) and found.action is Action.ROLL_BACK) is stops
 
 
 def test_the_first_step_is_the_plan_s():

@@ -12,6 +12,7 @@ from octomil.rollouts.device_states import (
     Outcome,
     Report,
     heard,
+    let_go,
     offered_again,
     overdue,
 )
@@ -125,3 +126,33 @@ def test_another_offer_makes_reports_on_the_one_before_say_nothing():
     assert (again.generation, again.digest, again.state) == (4, "newer", DeviceState.OFFERED)
     late = report(DeviceState.SUCCEEDED, generation=3, digest="new")
     assert heard(again, late, LATER) is again
+
+
+def test_who_is_offered_it_no_more_is_let_go_unless_it_came_to_an_end():
+    gone = let_go(device(DeviceState.CONFIRMING), LATER)
+
+    assert (gone.state, gone.since, gone.outcome) == (
+        DeviceState.SUPERSEDED,
+        LATER,
+        Outcome.NOTHING,
+    )
+    ill = heard(device(), report(DeviceState.FAILED), LATER)
+    assert let_go(ill, LATER + timedelta(hours=1)) is ill
+
+
+@pytest.mark.parametrize("code", sorted(CIRCUMSTANCES))
+def test_a_failure_by_circumstance_is_not_the_end(code: str):
+    lacking = heard(device(), report(DeviceState.FAILED, code=code), LATER)
+
+    for ignored in (
+        report(DeviceState.FAILED, code=code),
+        report(DeviceState.ROLLED_BACK),
+        report(DeviceState.SUCCEEDED, digest="new"),
+        report(DeviceState.STAGED),
+    ):
+        assert heard(lacking, ignored, LATER) is lacking
+    again = heard(lacking, report(DeviceState.CONFIRMING), LATER)
+    assert (again.state, again.code, again.outcome) == (DeviceState.CONFIRMING, "", None)
+    broken = heard(lacking, report(DeviceState.FAILED, code="crashed"), LATER)
+    assert broken.outcome is Outcome.BROKEN
+    assert heard(broken, report(DeviceState.CONFIRMING), LATER) is broken

@@ -1,7 +1,16 @@
 """How offers are spread inside a step."""
 
-from octomil.rollouts.pacing import first_offer, next_offer, offered_devices
-from octomil.rollouts.plan import Pacing
+from itertools import pairwise
+
+import pytest
+
+from octomil.rollouts.pacing import (
+    first_offer,
+    next_offer,
+    offered_devices,
+    refuse_too_many_waves,
+)
+from octomil.rollouts.plan import Pacing, Plan, PlanError
 from octomil.rollouts.states import Progress
 
 PACING = Pacing()
@@ -22,6 +31,26 @@ def test_a_step_begins_with_one_percent_of_the_fleet_and_doubles():
     assert offers(PACING, 0, 10) == [1, 3, 7, 10]
     assert offers(PACING, 10, 20) == [11, 13, 17, 20]
     assert offers(PACING, 0, 100) == [1, 3, 7, 15, 31, 63, 100]
+
+
+@pytest.mark.parametrize(
+    ("plan", "waves"),
+    [
+        (Plan(pacing=Pacing(first_percentage=0.1, growth=1)), 1_000),
+        (Plan(pacing=Pacing(first_percentage=0.099, growth=1)), 1_020),
+        (Plan(rollout_percentage=0.1, increment_step=0.1), 1_000),
+        (Plan(rollout_percentage=0.1, increment_step=0.09), 1_111),
+    ],
+)
+def test_a_plan_of_more_than_a_thousand_waves_is_refused(plan: Plan, waves: int):
+    bounds = [0.0, *plan.steps()]
+    steps = pairwise(bounds)
+    assert sum(len(offers(plan.pacing, *step)) for step in steps) == waves
+    if waves <= 1_000:
+        refuse_too_many_waves(plan)
+        return
+    with pytest.raises(PlanError, match="more than 1,000 waves"):
+        refuse_too_many_waves(plan)
 
 
 def test_a_small_step_is_one_wave():
