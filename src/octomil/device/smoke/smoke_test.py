@@ -41,7 +41,7 @@ class SmokeTest:
         self._needs = needs
 
     def __call__(self, release: Release) -> list[str]:
-        """Try a release; return what of it was not tried and why, in words for people.
+        """Try a release; return what people should know: what was not tried and why, for one.
 
         Raises:
             EngineError: it failed.
@@ -50,9 +50,12 @@ class SmokeTest:
         """
         notes = []
         for format_, path in sorted(release.files.items()):
-            note = self._missing(format_) or self._try(format_, path)
-            if note:
-                notes.append(f"{format_} was not tried: {note}")
+            missing = self._missing(format_)
+            answer = {"not_tried": missing} if missing else self._try(format_, path)
+            if "not_tried" in answer:
+                notes.append(f"{format_} was not tried: {answer['not_tried']}")
+            if "note" in answer:
+                notes.append(f"{format_} passed its smoke test: {answer['note']}")
         return notes
 
     def _missing(self, format_: str) -> str:
@@ -61,8 +64,8 @@ class SmokeTest:
         missing = [name for name in self._needs[format_] if find_spec(name) is None]
         return f"it takes `pip install {' '.join(missing)}`" if missing else ""
 
-    def _try(self, format_: str, path: Path) -> str:
-        """Return why a file could not be tried, if it was not."""
+    def _try(self, format_: str, path: Path) -> dict[str, str]:
+        """Return what was found of a file that did not fail (`smoke.child`)."""
         with sandbox() as folder:
             try:
                 answer: dict[str, Any] = run_in_sandbox(
@@ -70,10 +73,10 @@ class SmokeTest:
                 )
             except SandboxError as error:
                 answer = {"failed": str(error)}
-        if "failed" in answer:
-            why = str(answer["failed"])[:_MESSAGE_CHARS]
-            raise EngineError(f"{format_} failed its smoke test: {why}")
-        return str(answer.get("not_tried", ""))
+        said = {name: str(value)[:_MESSAGE_CHARS] for name, value in answer.items()}
+        if "failed" in said:
+            raise EngineError(f"{format_} failed its smoke test: {said['failed']}")
+        return said
 
 
 def _memory_bytes() -> int:

@@ -1,5 +1,6 @@
 """Releases are tried by the runtimes themselves, in processes of their own."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def test_what_runs_passes(tmp_path: Path):
     [("onnx", b"weights", "cannot load it"),
      ("onnx", runnable_onnx("Nonsense"), "cannot load it"),
      ("onnx", runnable_onnx()[:-4], "cannot load it"),
-     ("safetensors", safetensors_file(w=[1.0, float("nan")]), "'w' has numbers that are not"),
+     ("safetensors", safetensors_file(w=[1.0, float("nan")]), "'w' has values that are not"),
      ("safetensors", safetensors_file(w=[1.0, 2.0])[:-1], "cut short"),
      ("safetensors", b"weights", "no file of safetensors"),
      ("gguf", make_gguf(), "llama.cpp cannot run it"),
@@ -50,8 +51,17 @@ def test_what_does_not_run_fails(tmp_path: Path, format_: str, content: bytes, w
 
 def test_what_gives_no_numbers_fails(tmp_path: Path):
     """A half has no inverse hyperbolic cosine."""
-    with pytest.raises(EngineError, match="output 'y' has numbers that are not finite"):
+    with pytest.raises(EngineError, match="output 'y' has values that are not numbers"):
         SmokeTest()(release(tmp_path, onnx=runnable_onnx("Acosh")))
+
+
+def test_infinite_values_are_told_with_what_passes(tmp_path: Path):
+    files = {"onnx": runnable_onnx("Floor Log"), "safetensors": safetensors_file(w=[-math.inf])}
+
+    assert SmokeTest()(release(tmp_path, **files)) == [
+        "onnx passed its smoke test: infinite values in y",
+        "safetensors passed its smoke test: infinite values in w",
+    ]
 
 
 @pytest.mark.parametrize(
