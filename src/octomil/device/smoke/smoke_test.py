@@ -6,9 +6,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from octomil.convert.sandbox import Limits, SandboxError, run_in_sandbox, sandbox
+from octomil.convert.sandbox import (
+    Limits,
+    SandboxError,
+    SandboxFaultError,
+    run_in_sandbox,
+    sandbox,
+)
 from octomil.device.releases import Release
-from octomil.errors import EngineError
+from octomil.errors import EngineError, EngineUnavailableError
 
 _NEEDS: Final[Mapping[str, Sequence[str]]] = {
     "onnx": ("numpy", "onnxruntime"),
@@ -45,6 +51,7 @@ class SmokeTest:
 
         Raises:
             EngineError: it failed.
+            EngineUnavailableError: this device cannot try anything now, which is no fault of it.
             InsufficientSpaceError: there is no room to try it.
             OSError: no process can be started.
         """
@@ -71,6 +78,8 @@ class SmokeTest:
                 answer: dict[str, Any] = run_in_sandbox(
                     *_CHILD, arguments=(format_, str(path)), folder=folder, limits=self._limits
                 )
+            except SandboxFaultError as error:
+                raise EngineUnavailableError(f"{format_} cannot be tried here: {error}") from error
             except SandboxError as error:
                 answer = {"failed": str(error)}
         said = {name: str(value)[:_MESSAGE_CHARS] for name, value in answer.items()}
