@@ -260,15 +260,25 @@ class Agent:
         """
         if self._activator.running(wanted.model_id) == wanted.digest:
             return
-        if self._clock() - self._asked_at_s > _FRESH_S:
-            answer = self._asked()
-            if answer.updated and not any(_is_same(each, wanted) for each in answer.assignments):
-                raise ModelUnavailableError("it is not assigned any more, so it is not fetched")
+        news = self._news()
+        if news is not None and not any(_is_same(each, wanted) for each in news):
+            raise ModelUnavailableError("it is not assigned any more, so it is not fetched")
         self._say(f"{what}: fetching")
-        self._probation.activate(wanted, self._obtain(wanted))
+        release = self._obtain(wanted)
+        instead = [each for each in self._news() or () if each.model_id == wanted.model_id]
+        if any(not _is_same(each, wanted) for each in instead):  # a pause keeps from nothing here
+            raise ModelUnavailableError("another one is assigned by now, so it is not activated")
+        self._probation.activate(wanted, release)
         found = self._activator.running(wanted.model_id)
         if found != wanted.digest:
             raise DigestMismatchError(f"{wanted.digest} was activated, and {found} runs")
+
+    def _news(self) -> Sequence[Assignment] | None:
+        """Return what is assigned where that may have changed meanwhile; None if it did not."""
+        if self._clock() - self._asked_at_s <= _FRESH_S:
+            return None
+        answer = self._asked()
+        return answer.assignments if answer.updated else None
 
     def _obtain(self, wanted: Assignment) -> Release:
         """Return a release; where there is no room for it, in place of what ran before."""

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from octomil.device.activation import LinkActivator
-from octomil.device.releases import Release
+from octomil.device.releases import Release, Releases
 from octomil.device.slots import SlotBook
 from octomil.device.state import StateFolder
 from octomil.errors import EngineError, EngineUnavailableError
@@ -266,3 +267,30 @@ def test_a_pause_keeps_it_from_what_was_assigned_a_while_ago(state: StateFolder)
 
     assert kept(state) == {OLD}
     assert attested(script) == [(OLD, "active")]
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [(plan(offer(sequence=5), version=5), OLD), (plan(version=5), NEW),
+     (plan(offer(BETTER, sequence=5), version=5), NEW), (plan(version=4, updated=False), NEW)],
+    ids=["rolled back", "paused", "another number", "no news"],
+)  # fmt: skip
+def test_what_was_replaced_while_it_was_fetched_is_not_activated(
+    state: StateFolder, monkeypatch: pytest.MonkeyPatch, now: Answer, expected: str
+):
+    """A pause ends nothing that was begun."""
+    obtain = Releases.obtain
+
+    def obtain_slowly(self: Releases, *args: Any, **more: Any) -> Release:
+        release = obtain(self, *args, **more)
+        device.now_s += 100
+        return release
+
+    answers = *FIRST, *SECOND[:-1], now, HEARD
+    with scripted(*answers) as script, Device(script, state) as device:
+        device.agent.turn()
+        monkeypatch.setattr(Releases, "obtain", obtain_slowly)
+        assert device.agent.turn() == (expected == NEW)
+
+    assert running(state) == expected
+    assert attested(script)[1:] == ([(NEW, "active")] if expected == NEW else [])
