@@ -1,5 +1,6 @@
 """What a device does by itself when a release that it activated fails, against a real server."""
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from octomil.device.activation import LinkActivator
 from octomil.device.releases import Release, Releases
-from octomil.device.slots import SlotBook
+from octomil.device.slots import SlotBook, Slots
 from octomil.device.state import StateFolder
 from octomil.errors import EngineError, EngineUnavailableError
 from octomil.registry.manifest import Manifest, digest_of, hex_of
@@ -122,6 +123,50 @@ def test_a_device_that_is_offline_goes_back_and_tells_it_after_a_restart(
         assert not device.agent.turn()
 
     assert attested(script) == [(NEW, "failed"), (OLD, "active")]
+
+
+@pytest.mark.parametrize("waited_s", [0, 601])
+def test_what_ran_before_and_is_assigned_again_does_not_go_back_to_what_was_withdrawn(
+    state: StateFolder, sick: Callable, waited_s: int
+):
+    """Whether or not that was on probation still."""
+    back = plan(offer(sequence=5), version=5), HEARD
+    beat = () if waited_s == 0 else (HEARD,)
+    with (
+        scripted(*FIRST, *SECOND, *beat, *back, plan(version=5, updated=False)) as script,
+        Device(script, state, Sick) as device,
+    ):
+        device.agent.turn()
+        device.agent.turn()
+        device.now_s = waited_s
+        assert device.agent.turn()
+        assert SlotBook(state).of("m") == Slots()
+        sick(OLD)
+        assert device.agent.turn()
+
+    assert running(state) == OLD
+    assert attested(script) == [(OLD, "active"), (NEW, "active"), (OLD, "active")]
+
+
+def test_a_return_that_does_not_work_out_leaves_the_way_back_open(state: StateFolder):
+    class Stuck(LinkActivator):
+        def activate(self, release: Release) -> None:
+            if device.is_stuck:
+                raise OSError(errno.EIO, "the disk is broken")
+            super().activate(release)
+
+    back = plan(offer(sequence=5), version=5)
+    with scripted(*FIRST, *SECOND, back) as script, Device(script, state, Stuck) as device:
+        device.is_stuck = False
+        device.agent.turn()
+        device.agent.turn()
+        device.is_stuck = True
+        assert not device.agent.turn()
+
+    slots = SlotBook(state).of("m")
+    assert running(state) == NEW
+    assert slots.previous == OLD
+    assert slots.trial is not None
 
 
 def test_what_got_through_its_probation_is_not_taken_back(state: StateFolder, sick: Callable):
