@@ -335,8 +335,10 @@ class Agent:
                 now = None if running is None else self._releases.here(model_id, running)
                 if now is not None and now.digest != rejection.candidate.digest:
                     self._attestations.post(now)
-                if slots.previous is None:  # else it is still on its way back
+                if slots.previous is None:
                     self._book.told(model_id)
+                else:  # it is still on its way back
+                    self._failures.note(key, _LONGEST_OUTSIDE_S)
             except UnauthorizedError:
                 raise
             except (OctomilError, OSError) as refusal:

@@ -169,6 +169,27 @@ def test_a_return_that_does_not_work_out_leaves_the_way_back_open(state: StateFo
     assert slots.trial is not None
 
 
+def test_what_was_taken_back_and_has_no_way_back_now_is_told_once_in_a_while(
+    state: StateFolder, sick: Callable
+):
+    class Stuck(Sick):
+        def activate(self, release: Release) -> None:
+            if self.sick == NEW:
+                raise OSError(errno.EIO, "the disk is broken")
+            super().activate(release)
+
+    answers = *FIRST, *SECOND, HEARD, SAME
+    with scripted(*answers) as script, Device(script, state, Stuck) as device:
+        device.agent.turn()
+        device.agent.turn()
+        sick(NEW)
+        for _ in range(4):
+            assert not device.agent.turn()
+
+    assert running(state) == NEW
+    assert attested(script)[2:] == [(NEW, "failed")]
+
+
 def test_what_got_through_its_probation_is_not_taken_back(state: StateFolder, sick: Callable):
     with (
         scripted(*FIRST, *SECOND, HEARD, NO_NEWS, NO_NEWS) as script,
