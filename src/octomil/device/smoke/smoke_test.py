@@ -1,18 +1,20 @@
 """Trying a release, and telling its faults from what this device lacks."""
 
-import os
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 from octomil.convert.sandbox import (
+    Children,
     Limits,
+    SandboxEndedError,
     SandboxError,
     SandboxFaultError,
     run_in_sandbox,
     sandbox,
 )
+from octomil.device.hardware import memory_bytes
 from octomil.device.releases import Release
 from octomil.errors import EngineError, EngineUnavailableError
 
@@ -36,15 +38,22 @@ class SmokeTest:
     that no runtime is here for does not: programs that open the release may bring their own.
 
     Args:
-        limits: what a trial may use.
+        limits: what a trial may use; by default the memory that there is, within the container's.
+        children: the trials under way, for whoever is to end them.
         needs: the packages that it takes to try a format, by format.
     """
 
     def __init__(
-        self, limits: Limits | None = None, needs: Mapping[str, Sequence[str]] = _NEEDS
+        self,
+        limits: Limits | None = None,
+        needs: Mapping[str, Sequence[str]] = _NEEDS,
+        children: Children | None = None,
     ) -> None:
-        self._limits = limits or Limits(memory_bytes=_memory_bytes(), file_bytes=_FILE_BYTES)
+        self._limits = limits or Limits(
+            memory_bytes=memory_bytes() + _RESERVED_BYTES, file_bytes=_FILE_BYTES
+        )
         self._needs = needs
+        self._children = children or Children()
 
     def __call__(self, release: Release) -> list[str]:
         """Try a release; return what people should know: what was not tried and why, for one.
@@ -76,8 +85,14 @@ class SmokeTest:
         with sandbox() as folder:
             try:
                 answer: dict[str, Any] = run_in_sandbox(
-                    *_CHILD, arguments=(format_, str(path)), folder=folder, limits=self._limits
+                    *_CHILD,
+                    arguments=(format_, str(path)),
+                    folder=folder,
+                    limits=self._limits,
+                    children=self._children,
                 )
+            except SandboxEndedError as error:
+                raise EngineUnavailableError(f"the trial of {format_} was ended") from error
             except SandboxFaultError as error:
                 raise EngineUnavailableError(f"{format_} cannot be tried here: {error}") from error
             except SandboxError as error:
@@ -86,8 +101,3 @@ class SmokeTest:
         if "failed" in said:
             raise EngineError(f"{format_} failed its smoke test: {said['failed']}")
         return said
-
-
-def _memory_bytes() -> int:
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return physical + _RESERVED_BYTES

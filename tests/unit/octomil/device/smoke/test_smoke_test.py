@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from octomil.config import Settings
-from octomil.convert.sandbox import Limits
+from octomil.convert.sandbox import Children, Limits
 from octomil.device.releases import Release
 from octomil.device.smoke.smoke_test import SmokeTest
 from octomil.errors import EngineError, EngineUnavailableError
@@ -80,6 +80,14 @@ def test_what_takes_more_memory_than_there_is_has_failed(tmp_path: Path):
 
     with pytest.raises(EngineError, match="onnx failed its smoke test"):
         SmokeTest(limits)(release(tmp_path, onnx=heavier(runnable_onnx(), 8 * GIB)))
+
+
+def test_a_trial_that_is_ended_says_nothing_about_the_release(tmp_path: Path):
+    children = Children()
+    children.end()
+
+    with pytest.raises(EngineUnavailableError, match="was ended"):
+        SmokeTest(children=children)(release(tmp_path, onnx=runnable_onnx()))
 
 
 def test_an_error_of_the_trial_s_own_program_says_nothing_about_the_release(tmp_path: Path):
