@@ -8,19 +8,31 @@ _FLOAT = 1
 
 
 def runnable_onnx(
-    operator: str = "Abs", axes: Sequence[int | str] = ("batch", 3), *, element: int = _FLOAT
+    operator: str = "Abs",
+    axes: Sequence[int | str] = ("batch", 3),
+    *,
+    element: int = _FLOAT,
+    kernel: int | None = None,
 ) -> bytes:
-    """A model `y = operator(x)`.
+    """A model `y = operator(x)`, or what comes of several in a row.
 
     Args:
         operator: one of ONNX' operators that takes one tensor and gives one of the same shape, such
-            as `Abs`; `Acosh` gives no numbers for what is less than 1.
+            as `Abs`; `Acosh` gives no numbers for what is less than 1, and `Floor Log` infinite
+            ones. Several are told apart by spaces.
         axes: of x: a length, or a name for one that is known only when it runs.
         element: the type of x, as ONNX numbers them.
+        kernel: for `MaxPool`: its height and width, below which no image may be.
     """
-    node = _field(1, b"x") + _field(2, b"y") + _field(4, operator.encode())
+    operators = operator.split()
+    names = [b"x", *(b"y%d" % place for place in range(1, len(operators))), b"y"]
+    attribute = b"" if kernel is None else _field(5, _pair("kernel_shape", kernel))
+    nodes = b"".join(
+        _field(1, _field(1, before) + _field(2, after) + _field(4, each.encode()) + attribute)
+        for each, before, after in zip(operators, names[:-1], names[1:], strict=True)
+    )
     x, y = _value("x", axes, element), _value("y", axes, element)
-    graph = _field(1, node) + _field(2, b"g") + _field(11, x) + _field(12, y)
+    graph = nodes + _field(2, b"g") + _field(11, x) + _field(12, y)
     opset = _number(2, 17)
     return _number(1, 8) + _field(7, graph) + _field(8, opset)
 
@@ -57,6 +69,12 @@ def heavier(model: bytes, ballast_bytes: int) -> bytes:
     output = _field(1, b"ballast_most") + _field(2, _field(1, _number(1, int8)))
     graph = _field(1, fill) + _field(1, most) + _field(5, size) + _field(12, output)
     return model + _field(7, graph)
+
+
+def _pair(name: str, number: int) -> bytes:
+    """An attribute that is the same number twice."""
+    integers = 7
+    return _field(1, name.encode()) + _number(8, number) * 2 + _number(20, integers)
 
 
 def _value(name: str, axes: Sequence[int | str], element: int) -> bytes:

@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 from contextlib import closing
-from threading import Event
+from threading import Event, Thread
 
 import click
 
@@ -90,6 +90,7 @@ command.add_command(profile)
 
 
 def _run(device: DeviceOptions, *, once: bool) -> int:
+    from octomil.convert.sandbox import Children
     from octomil.device.activation import LinkActivator
     from octomil.device.agent import Agent, Pace
     from octomil.device.releases import Releases
@@ -105,12 +106,19 @@ def _run(device: DeviceOptions, *, once: bool) -> int:
         releases = Releases(state, session.api, Downloader(session.api, progress.advance))
         pace = Pace(poll_s=device.poll_s)
         links = LinkActivator(state)
-        agent = Agent(session, releases, links, say=_say, pace=pace, trial=SmokeTest())
+        trials = Children()
+        smoke_test = SmokeTest(children=trials)
+        agent = Agent(session, releases, links, say=_say, pace=pace, trial=smoke_test)
         if once:
             return 0 if agent.turn() else 1
         stop = Event()
+
+        def end(*_: object) -> None:
+            stop.set()
+            Thread(target=trials.end, name="ends trials").start()  # its lock may be held here
+
         for ending in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(ending, lambda *_: stop.set())
+            signal.signal(ending, end)
         agent.run(stop)
     return 0
 

@@ -21,10 +21,15 @@ from octomil.errors import InsufficientSpaceError
 
 _MAX_ANSWER_BYTES = 1 << 20
 _SHOWN_CHARS = 300
+_UNCAUGHT = 1  # what Python ends with after an error that nobody caught
 
 
 class SandboxError(Exception):
     """The child gave no answer: it ran out of what it was given, or died."""
+
+
+class SandboxFaultError(SandboxError):
+    """The child's own program failed: an error that nobody foresaw, or it could not be imported."""
 
 
 class SandboxEndedError(Exception):
@@ -118,7 +123,7 @@ def run_in_sandbox(
         children: those that are ended together.
 
     Raises:
-        SandboxError: it did not answer.
+        SandboxError: it did not answer; `SandboxFaultError` where that is its program's fault.
         SandboxEndedError: all of `children` were ended.
         InsufficientSpaceError: nor could it have, on a disk that is full.
     """
@@ -176,7 +181,8 @@ def _answer(path: Path, status: int, complaint: Path) -> dict[str, Any]:
         return answer
     require_room(path.parent)
     how = f"signal {-status}" if status < 0 else f"status {status}"
-    raise SandboxError(f"its reader ended with {how}: {_last_line(complaint) or 'no word'}")
+    kind = SandboxFaultError if status == _UNCAUGHT else SandboxError
+    raise kind(f"its reader ended with {how}: {_last_line(complaint) or 'no word'}")
 
 
 def _last_line(path: Path) -> str:

@@ -93,7 +93,7 @@ class Agent:
         self._beaten_s = clock()
         self._known_version: int | None = None
         self._asked_at_s = 0.0
-        self._settled: set[Assignment] = set()
+        self._settled: dict[str, Assignment] = {}
         self._failures = Failures(self._pace.poll_s, clock)
         self._attestations = Attestations(session, clock)
         self._check_at_s = clock() + self._jittered(self._pace.check_s)
@@ -186,7 +186,8 @@ class Agent:
         return is_there
 
     def _follow_all(self, wanted: Sequence[Assignment]) -> bool:
-        self._settled.intersection_update(wanted)
+        told_of = {each.model_id for each in wanted}
+        self._settled = {key: one for key, one in self._settled.items() if key in told_of}
         settled = [self._follow(each) for each in wanted]
         self._releases.keep_only(self._activator.in_use())
         if settled and all(settled):  # the number of the whole answer is not signed; these are
@@ -205,19 +206,21 @@ class Agent:
 
     def _follow(self, wanted: Assignment) -> bool:
         """Run one assignment and attest it, unless that was done; return whether it worked out."""
-        if self._probation.refuses(wanted):
-            if wanted.digest not in self._refused:
-                self._refused.add(wanted.digest)
-                self._say(f"{wanted.model_id} {wanted.version}: was taken back, and is not tried")
+        if self._is_refused(wanted):
             return False
-        if wanted in self._settled:
+        settled = self._settled.get(wanted.model_id)
+        if settled == wanted:
             return True
         if not (self._failures.is_due(wanted) and self._failures.is_due(wanted.digest)):
             return False
         what = f"{wanted.model_id} {wanted.version}"
         at_fault: Assignment | str = wanted  # what nobody signed says nothing about its digest
+        self._settled.pop(wanted.model_id, None)
         try:
             self._releases.accept(wanted, self._session.device_id)
+            if settled is not None and _is_same(settled, wanted):  # the plan changed elsewhere
+                self._settled[wanted.model_id] = wanted
+                return True
             self._attestations.supersede(wanted)
             self._book.forgive(wanted.model_id)
             at_fault = wanted.digest
@@ -235,10 +238,18 @@ class Agent:
             self._failures.note(wanted.digest, _LONGEST_OUTSIDE_S)
             return False
         self._failures.forget(wanted, wanted.digest)
-        self._settled.add(wanted)
+        self._settled[wanted.model_id] = wanted
         if self._told.get(wanted.model_id) != wanted.digest:
             self._told[wanted.model_id] = wanted.digest
             self._say(f"{what}: runs, {wanted.digest}")
+        return True
+
+    def _is_refused(self, wanted: Assignment) -> bool:
+        if not self._probation.refuses(wanted):
+            return False
+        if wanted.digest not in self._refused:
+            self._refused.add(wanted.digest)
+            self._say(f"{wanted.model_id} {wanted.version}: was taken back, and is not tried")
         return True
 
     def _activate(self, wanted: Assignment, what: str) -> None:
@@ -249,15 +260,25 @@ class Agent:
         """
         if self._activator.running(wanted.model_id) == wanted.digest:
             return
-        if self._clock() - self._asked_at_s > _FRESH_S:
-            answer = self._asked()
-            if answer.updated and wanted not in answer.assignments:
-                raise ModelUnavailableError("it is not assigned any more, so it is not fetched")
+        news = self._news()
+        if news is not None and not any(_is_same(each, wanted) for each in news):
+            raise ModelUnavailableError("it is not assigned any more, so it is not fetched")
         self._say(f"{what}: fetching")
-        self._probation.activate(wanted, self._obtain(wanted))
+        release = self._obtain(wanted)
+        instead = [each for each in self._news() or () if each.model_id == wanted.model_id]
+        if any(not _is_same(each, wanted) for each in instead):  # a pause keeps from nothing here
+            raise ModelUnavailableError("another one is assigned by now, so it is not activated")
+        self._probation.activate(wanted, release)
         found = self._activator.running(wanted.model_id)
         if found != wanted.digest:
             raise DigestMismatchError(f"{wanted.digest} was activated, and {found} runs")
+
+    def _news(self) -> Sequence[Assignment] | None:
+        """Return what is assigned where that may have changed meanwhile; None if it did not."""
+        if self._clock() - self._asked_at_s <= _FRESH_S:
+            return None
+        answer = self._asked()
+        return answer.assignments if answer.updated else None
 
     def _obtain(self, wanted: Assignment) -> Release:
         """Return a release; where there is no room for it, in place of what ran before."""
@@ -292,7 +313,7 @@ class Agent:
         what = f"{wanted.digest} was activated, and {found} runs"
         self._attest(wanted, DigestMismatchError(what))
         self._failures.note(wanted.digest, _LONGEST_S)
-        self._settled.discard(wanted)  # it is fetched again where it is damaged
+        self._settled.pop(wanted.model_id, None)  # it is fetched again where it is damaged
         self._known_version = None
 
     def _tell_rejections(self) -> None:
@@ -314,8 +335,10 @@ class Agent:
                 now = None if running is None else self._releases.here(model_id, running)
                 if now is not None and now.digest != rejection.candidate.digest:
                     self._attestations.post(now)
-                if slots.previous is None:  # else it is still on its way back
+                if slots.previous is None:
                     self._book.told(model_id)
+                else:  # it is still on its way back
+                    self._failures.note(key, _LONGEST_OUTSIDE_S)
             except UnauthorizedError:
                 raise
             except (OctomilError, OSError) as refusal:
@@ -348,6 +371,15 @@ class Agent:
 
     def _path(self, *more: str) -> str:
         return path_to("devices", self._session.device_id, *more)
+
+
+def _is_same(one: Assignment, other: Assignment) -> bool:
+    """Tell whether two assignments say the same, whatever their numbers are.
+
+    The number grows with every change of the organisation's plan.
+    """
+    parts = ((each.model_id, each.version, each.digest) for each in (one, other))
+    return next(parts) == next(parts)
 
 
 def _is_fault_of_release(error: Exception) -> bool:

@@ -76,7 +76,7 @@ class Probation:
         return rejection is not None and rejection.candidate.digest == wanted.digest
 
     def activate(self, wanted: Assignment, release: Release) -> None:
-        """Try a release, put it on probation, and run it.
+        """Try a release, put it on probation, and run it; on none if it is what ran before.
 
         Raises:
             EngineError: it failed its smoke test; what ran before still does.
@@ -86,6 +86,10 @@ class Probation:
         if self._trial is not None:
             for note in self._trial(release):
                 self._say(f"{wanted.model_id} {wanted.version}: {note}")
+        if self._book.of(wanted.model_id).previous == wanted.digest:
+            self._activator.activate(release)
+            self._book.end_return(wanted.model_id)
+            return
         candidate = Candidate(
             model_id=wanted.model_id, version=wanted.version, digest=wanted.digest
         )

@@ -101,7 +101,7 @@ class Releases:
     def running(self, name: str) -> Release | None:
         """Return the release that ran last of the model of that name, if it is here whole."""
         for model_id, link in self._state.links():
-            if damaged_part(link) is None and _read_manifest(link).name == name:
+            if _name_in(link) == name and damaged_part(link) is None:
                 return self._release(model_id, link.resolve())
         return None
 
@@ -242,6 +242,14 @@ def digest_of_folder(folder: Path) -> str:
 def _read_manifest(folder: Path) -> Manifest:
     payload = read_json(folder / _MANIFEST).get("payload", "")
     return Manifest.parse(str(payload).encode())
+
+
+def _name_in(folder: Path) -> str | None:
+    """Return the name of the model whose release this is; None if there is no telling."""
+    try:
+        return _read_manifest(folder).name
+    except (OSError, ValueError):
+        return None
 
 
 def _sha256(path: Path) -> str | None:

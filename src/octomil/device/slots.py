@@ -6,6 +6,7 @@ done by it, so that a device that dies between any two steps knows where it stoo
 ```
 begin ─► activate ─► (healthy for the whole probation) ─► end_trial
                   └► (a problem) ─► reject ─► activate what ran before ─► told
+activate what ran before, where that is assigned again ─► end_return
 ```
 """
 
@@ -111,13 +112,18 @@ class SlotBook:
         rejected = None if before.rejection is None else before.rejection.candidate.digest
         stays = running in (None, candidate.digest, rejected)
         previous = before.previous if stays else running
-        if previous == candidate.digest:
-            previous = None
         self._keep(candidate.model_id, Slots(previous=previous, trial=candidate))
 
     def end_trial(self, model_id: str) -> None:
         """Note that nothing is on probation: it got through, or never came to run."""
         self._keep(model_id, replace(self.of(model_id), trial=None))
+
+    def end_return(self, model_id: str) -> None:
+        """Note that what ran before runs again, as it was assigned: on no probation.
+
+        What it took the place of was withdrawn, and is not gone back to.
+        """
+        self._keep(model_id, Slots())
 
     def reject(self, candidate: Candidate, failure: Failure) -> None:
         """Note that what is on probation failed, and why."""

@@ -1,6 +1,8 @@
 """Telling the control plane how releases fare here, each stretch of time counted once."""
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -9,14 +11,23 @@ from octomil.errors import ApiError, RateLimitedError, UnauthorizedError, Unexpe
 from octomil.http.api import path_to
 
 _MOST_ROWS = 64
+_KEPT_S = 3600.0
+_SUMS = ("requests", "errors", "log_latency_ms_sum")
 _SERVERS_FAULT = HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    row: Mapping[str, Any]
+    since_s: float
 
 
 class UsageReports:
     """Sends what was counted, under numbers by which the control plane tells a second try.
 
     A report goes on being sent, under the same number, until it is answered; what comes meanwhile
-    goes into the next.
+    goes into the next: one row of each version, however long nobody answers. What began to wait
+    more than an hour ago is left out: the rollouts that it tells of have gone on.
 
     Args:
         session: the device's.
@@ -24,6 +35,7 @@ class UsageReports:
         say: called with one line for people when a report is given up.
         began: below the number of the first report, and above all before a restart: seconds since
             the epoch will do, for a clock that went back is put right by the first answer.
+        clock: tells monotonic seconds.
     """
 
     def __init__(
@@ -33,12 +45,14 @@ class UsageReports:
         *,
         say: Callable[[str], None],
         began: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._session = session
         self._take = take
         self._say = say
         self._window = began
-        self._waiting: list[Mapping[str, Any]] = []
+        self._clock = clock
+        self._waiting: dict[Hashable, _Waiting] = {}
         self._unanswered: Sequence[Mapping[str, Any]] = ()
         self._is_second_try = False
 
@@ -49,11 +63,11 @@ class UsageReports:
             OctomilClientError: the control plane does not answer, or not now; what was to be sent
                 is sent the next time.
         """
-        self._waiting += self._take()
+        self._gather()
         while self._unanswered or self._waiting:
             if not self._unanswered:
-                self._unanswered = self._waiting[:_MOST_ROWS]
-                self._waiting = self._waiting[_MOST_ROWS:]
+                first = list(self._waiting)[:_MOST_ROWS]
+                self._unanswered = [self._waiting.pop(key).row for key in first]
                 self._window += 1
             try:
                 self._send_once()
@@ -65,6 +79,19 @@ class UsageReports:
                     raise
                 self._say(f"how releases fare was told in vain: {error}")
                 self._settle()
+
+    def _gather(self) -> None:
+        now_s = self._clock()
+        self._waiting = {
+            key: each for key, each in self._waiting.items() if now_s - each.since_s <= _KEPT_S
+        }
+        for row in self._take():
+            key = tuple(sorted((name, row[name]) for name in row.keys() - _SUMS))
+            waiting = self._waiting.get(key)
+            if waiting is None:
+                self._waiting[key] = _Waiting(row, now_s)
+            else:
+                self._waiting[key] = _Waiting(_added(waiting.row, row), waiting.since_s)
 
     def _send_once(self) -> None:
         body = {"window": self._window, "usage": self._unanswered}
@@ -80,6 +107,11 @@ class UsageReports:
 
     def _settle(self) -> None:
         self._unanswered, self._is_second_try = (), False
+
+
+def _added(one: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:
+    sums = {name: one[name] + other[name] for name in one.keys() & _SUMS}
+    return {**one, **sums}
 
 
 def _read(answer: Any) -> tuple[int, bool]:

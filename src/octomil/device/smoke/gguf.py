@@ -16,8 +16,8 @@ _CONTEXT_TOKENS = 64
 _TEXT = "Hello"
 
 
-def try_gguf(path: Path) -> None:
-    """Have the model write a token; one that was made for vectors, a vector.
+def try_gguf(path: Path) -> str:
+    """Have the model write a token; one that was made for vectors, a vector; return no note.
 
     Raises:
         FailedTrialError: it cannot be loaded, or does neither.
@@ -27,6 +27,7 @@ def try_gguf(path: Path) -> None:
         asyncio.run(_run(path, makes_vectors=makes_vectors))
     except (EngineError, InvalidModelFileError) as error:
         raise FailedTrialError(f"llama.cpp cannot run it: {error}") from error
+    return ""
 
 
 async def _run(path: Path, *, makes_vectors: bool) -> None:

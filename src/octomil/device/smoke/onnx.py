@@ -25,14 +25,21 @@ _DTYPES: Final[Mapping[str, Any]] = {
 """Of the element types of tensors, those that onnxruntime takes from numpy."""
 _TENSOR = re.compile(r"tensor\((\w+)\)")
 _MOST_ELEMENTS = 1 << 28
+_MOST_TRIED_ELEMENTS = 1 << 22  # where a length was a guess, what takes all memory says nothing
 
 
-def try_onnx(path: Path) -> None:
-    """Run the model once.
+_LENGTHS: Final = (1, 32, 224)
+"""What axes without a length are tried with: one, what small filters take, and a photograph."""
+
+
+def try_onnx(path: Path) -> str:
+    """Run the model once; return what people should know of its outputs, if anything.
 
     Raises:
-        FailedTrialError: it cannot be loaded or run, or an output is missing or not finite.
-        NotTriedError: it takes an input that cannot be made up.
+        FailedTrialError: it cannot be loaded, nor run on inputs whose shapes it declares, or an
+            output is missing or not a number.
+        NotTriedError: it takes an input that cannot be made up, or no length that was tried for
+            the axes that have none.
     """
     forbid_telemetry()
     import onnxruntime
@@ -45,33 +52,54 @@ def try_onnx(path: Path) -> None:
         )
     except Exception as error:
         raise FailedTrialError(f"onnxruntime cannot load it: {error}") from error
-    feeds = {each.name: made_up(each.name, each.type, each.shape) for each in session.get_inputs()}
+    outputs = _run(session)
+    infinite = [name for name, output in outputs.items() if _is_infinite(name, output)]
+    return f"infinite values in {', '.join(infinite)}" if infinite else ""
+
+
+def _run(session: Any) -> dict[str, Any]:
+    """Return a model's outputs by their names. Raises as `try_onnx` does."""
+    inputs = [(each.name, each.type, each.shape) for each in session.get_inputs()]
     names = [each.name for each in session.get_outputs()]
-    try:
-        outputs = session.run(names, feeds)
-    except Exception as error:
+    error: Exception | None = None
+    fed: list[list[tuple[int, ...]]] = []
+    for length in _LENGTHS:
+        feeds = {name: made_up(name, kind, shape, length) for name, kind, shape in inputs}
+        shapes = [each.shape for each in feeds.values()]
+        if shapes in fed:
+            break
+        fed.append(shapes)
+        try:
+            return dict(zip(names, session.run(names, feeds), strict=True))
+        except Exception as refusal:  # noqa: BLE001 - onnxruntime's errors have no class in common
+            error = refusal
+    if len(fed) == 1:
         raise FailedTrialError(f"onnxruntime cannot run it: {error}") from error
-    for name, output in zip(names, outputs, strict=True):
-        _require_finite(name, output)
+    tried = ", ".join(map(str, _LENGTHS))
+    raise NotTriedError(
+        f"it runs with none of {tried} for the axes that have no length: {error}"
+    ) from error
 
 
-def made_up(name: str, kind: str, shape: list[Any]) -> Any:
+def made_up(name: str, kind: str, shape: list[Any], length: int = 1) -> Any:
     """Return an input: the same one every time.
 
     Args:
         name: of the input; one that is a mask is all ones, for it would hide everything else.
         kind: as onnxruntime names it, such as `tensor(float)`.
         shape: a number, or a name, or None for each axis; see `axis_length`.
+        length: of axes without one, but for the first, which is mostly the batch and stays 1.
 
     Raises:
         NotTriedError: it is no tensor of numbers or texts, or far too large to make up.
     """
     said = _TENSOR.fullmatch(kind)
     dtype = None if said is None else _DTYPES.get(said[1])
-    lengths = [axis_length(each) for each in shape]
+    lengths = [axis_length(each, length if place else 1) for place, each in enumerate(shape)]
     if dtype is None:
         raise NotTriedError(f"input {name!r} is a {kind}, which cannot be made up")
-    if np.prod(lengths, dtype=np.float64) > _MOST_ELEMENTS:
+    most = _MOST_ELEMENTS if length == 1 else _MOST_TRIED_ELEMENTS
+    if np.prod(lengths, dtype=np.float64) > most:
         raise NotTriedError(f"input {name!r} is too large to make up: {lengths}")
     if dtype is np.object_:
         return np.full(lengths, "a", dtype)
@@ -79,32 +107,40 @@ def made_up(name: str, kind: str, shape: list[Any]) -> Any:
     return np.full(lengths, 0.5 if is_floating else "mask" in name.lower(), dtype)
 
 
-def axis_length(axis: int | str | None) -> int:
+def axis_length(axis: int | str | None, length: int = 1) -> int:
     """Return how long an axis of an input is made.
 
-    Axes without a length are 1 long. What exporters of language models call `past…` is what was
-    said before, which is nothing; sums of names, such as for masks, follow from their parts.
+    Axes without a length are `length` long. What exporters of language models call `past…` is what
+    was said before, which is nothing; sums of names, such as for masks, follow from their parts.
 
     >>> [axis_length(axis) for axis in (28, "batch", None, "past_length", "past_length + 1")]
     [28, 1, 1, 0, 1]
+    >>> [axis_length(axis, 32) for axis in (28, "height", None, "past_length", "past_length + 1")]
+    [28, 32, 32, 0, 1]
     """
     if isinstance(axis, int):
-        return axis if axis >= 0 else 1
-    return sum(_part_length(part.strip()) for part in (axis or "").split("+"))
+        return axis if axis >= 0 else length
+    return sum(_part_length(part.strip(), length) for part in (axis or "").split("+"))
 
 
-def _part_length(part: str) -> int:
+def _part_length(part: str, length: int) -> int:
     if part.isascii() and part.isdigit():
         return int(part)
-    return 0 if part.startswith("past") else 1
+    return 0 if part.startswith("past") else length
 
 
-def _require_finite(name: str, output: Any) -> None:
+def _is_infinite(name: str, output: Any) -> bool:
+    """Tell whether an output has infinite values, which masks of scores have on purpose.
+
+    Raises:
+        FailedTrialError: it is missing, or has values that are not numbers.
+    """
     if output is None:
         raise FailedTrialError(f"output {name!r} is missing")
-    for array in _arrays(output):
-        if np.issubdtype(array.dtype, np.floating) and not bool(np.isfinite(array).all()):
-            raise FailedTrialError(f"output {name!r} has numbers that are not finite")
+    floats = [each for each in _arrays(output) if np.issubdtype(each.dtype, np.floating)]
+    if any(bool(np.isnan(each).any()) for each in floats):
+        raise FailedTrialError(f"output {name!r} has values that are not numbers")
+    return any(bool(np.isinf(each).any()) for each in floats)
 
 
 def _arrays(output: Any) -> Iterator[Any]:

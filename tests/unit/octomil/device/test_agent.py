@@ -1,6 +1,7 @@
 """What the agent does when something goes wrong, against a real server that answers as told."""
 
 import errno
+import json
 from datetime import timedelta
 
 import pytest
@@ -220,15 +221,36 @@ def test_what_runs_is_not_looked_at_again_because_of_another(
     assert [each["model_id"] for each in attested] == ["good", "bad", "bad", "good", "bad"]
 
 
-def test_what_is_assigned_anew_is_looked_at_again(state: StateFolder):
+@pytest.mark.parametrize("waits", [HEARD, Answer({"confirmed_after_s": 10_000})])
+def test_a_new_number_of_what_runs_is_taken_and_nothing_is_read_or_told_again(
+    state: StateFolder, monkeypatch: pytest.MonkeyPatch, waits: Answer
+):
+    """Numbers grow with every change of the fleet's plan, of other models' as well."""
+    monkeypatch.setattr(Looking, "looks", 0)
     answers = (
-        REGISTERED, told(), enveloped(), LINK, Answer(CONTENT), HEARD,
-        plan(offer(sequence=4), version=4), HEARD, plan(updated=False, version=4),
+        REGISTERED, told(), enveloped(), LINK, Answer(CONTENT), waits,
+        plan(offer(sequence=4), version=4), plan(updated=False, version=4),
     )  # fmt: skip
-    with scripted(*answers) as script, Device(script, state) as device:
-        assert [device.agent.turn() for _ in range(3)] == [True, True, True]
+    with scripted(*answers) as script, Device(script, state, Looking) as device:
+        assert device.agent.turn()
+        looks = Looking.looks
+        assert [device.agent.turn(), device.agent.turn()] == [True, True]
+        assert Looking.looks == looks
 
     assert questions(script) == ["", "config_version=3", "config_version=4"]
+    assert attested(script) == [(digest_of(PAYLOAD), "active")]
+    assert json.loads(state.assignments.read_bytes())["m"]["sequence"] == 4
+
+
+def test_a_number_of_what_runs_that_nobody_signed_is_told_and_put_right(state: StateFolder):
+    spoilt = plan({**offer(), "sequence": 9}, version=9)
+    answers = (
+        REGISTERED, told(), enveloped(), LINK, Answer(CONTENT), HEARD, spoilt, HEARD, told(), HEARD
+    )  # fmt: skip
+    with scripted(*answers) as script, Device(script, state) as device:
+        assert [device.agent.turn() for _ in range(3)] == [True, False, True]
+
+    assert [status for _, status in attested(script)] == ["active", "failed", "active"]
 
 
 FORGED = {**offer(BAD), "sequence": 2**52}

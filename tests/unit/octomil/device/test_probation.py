@@ -1,14 +1,16 @@
 """What a device does by itself when a release that it activated fails, against a real server."""
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from octomil.device.activation import LinkActivator
-from octomil.device.releases import Release
-from octomil.device.slots import SlotBook
+from octomil.device.releases import Release, Releases
+from octomil.device.slots import SlotBook, Slots
 from octomil.device.state import StateFolder
 from octomil.errors import EngineError, EngineUnavailableError
 from octomil.registry.manifest import Manifest, digest_of, hex_of
@@ -121,6 +123,71 @@ def test_a_device_that_is_offline_goes_back_and_tells_it_after_a_restart(
         assert not device.agent.turn()
 
     assert attested(script) == [(NEW, "failed"), (OLD, "active")]
+
+
+@pytest.mark.parametrize("waited_s", [0, 601])
+def test_what_ran_before_and_is_assigned_again_does_not_go_back_to_what_was_withdrawn(
+    state: StateFolder, sick: Callable, waited_s: int
+):
+    """Whether or not that was on probation still."""
+    back = plan(offer(sequence=5), version=5), HEARD
+    beat = () if waited_s == 0 else (HEARD,)
+    with (
+        scripted(*FIRST, *SECOND, *beat, *back, plan(version=5, updated=False)) as script,
+        Device(script, state, Sick) as device,
+    ):
+        device.agent.turn()
+        device.agent.turn()
+        device.now_s = waited_s
+        assert device.agent.turn()
+        assert SlotBook(state).of("m") == Slots()
+        sick(OLD)
+        assert device.agent.turn()
+
+    assert running(state) == OLD
+    assert attested(script) == [(OLD, "active"), (NEW, "active"), (OLD, "active")]
+
+
+def test_a_return_that_does_not_work_out_leaves_the_way_back_open(state: StateFolder):
+    class Stuck(LinkActivator):
+        def activate(self, release: Release) -> None:
+            if device.is_stuck:
+                raise OSError(errno.EIO, "the disk is broken")
+            super().activate(release)
+
+    back = plan(offer(sequence=5), version=5)
+    with scripted(*FIRST, *SECOND, back) as script, Device(script, state, Stuck) as device:
+        device.is_stuck = False
+        device.agent.turn()
+        device.agent.turn()
+        device.is_stuck = True
+        assert not device.agent.turn()
+
+    slots = SlotBook(state).of("m")
+    assert running(state) == NEW
+    assert slots.previous == OLD
+    assert slots.trial is not None
+
+
+def test_what_was_taken_back_and_has_no_way_back_now_is_told_once_in_a_while(
+    state: StateFolder, sick: Callable
+):
+    class Stuck(Sick):
+        def activate(self, release: Release) -> None:
+            if self.sick == NEW:
+                raise OSError(errno.EIO, "the disk is broken")
+            super().activate(release)
+
+    answers = *FIRST, *SECOND, HEARD, SAME
+    with scripted(*answers) as script, Device(script, state, Stuck) as device:
+        device.agent.turn()
+        device.agent.turn()
+        sick(NEW)
+        for _ in range(4):
+            assert not device.agent.turn()
+
+    assert running(state) == NEW
+    assert attested(script)[2:] == [(NEW, "failed")]
 
 
 def test_what_got_through_its_probation_is_not_taken_back(state: StateFolder, sick: Callable):
@@ -266,3 +333,30 @@ def test_a_pause_keeps_it_from_what_was_assigned_a_while_ago(state: StateFolder)
 
     assert kept(state) == {OLD}
     assert attested(script) == [(OLD, "active")]
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [(plan(offer(sequence=5), version=5), OLD), (plan(version=5), NEW),
+     (plan(offer(BETTER, sequence=5), version=5), NEW), (plan(version=4, updated=False), NEW)],
+    ids=["rolled back", "paused", "another number", "no news"],
+)  # fmt: skip
+def test_what_was_replaced_while_it_was_fetched_is_not_activated(
+    state: StateFolder, monkeypatch: pytest.MonkeyPatch, now: Answer, expected: str
+):
+    """A pause ends nothing that was begun."""
+    obtain = Releases.obtain
+
+    def obtain_slowly(self: Releases, *args: Any, **more: Any) -> Release:
+        release = obtain(self, *args, **more)
+        device.now_s += 100
+        return release
+
+    answers = *FIRST, *SECOND[:-1], now, HEARD
+    with scripted(*answers) as script, Device(script, state) as device:
+        device.agent.turn()
+        monkeypatch.setattr(Releases, "obtain", obtain_slowly)
+        assert device.agent.turn() == (expected == NEW)
+
+    assert running(state) == expected
+    assert attested(script)[1:] == ([(NEW, "active")] if expected == NEW else [])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from octomil.device.releases import Releases
+from octomil.device.releases import Releases, damaged_part
 from octomil.device.state import StateFolder
 from octomil.errors import (
     DataFolderError,
@@ -284,3 +284,27 @@ def test_what_a_retired_key_signed_comes_in_where_it_was_assigned_and_the_key_is
 
     assert (folder / "onnx").read_bytes() == CONTENT
     assert state.keys.read_bytes() == before
+
+
+def test_what_ran_last_is_found_without_reading_other_models(
+    server: Server, state: StateFolder, monkeypatch: pytest.MonkeyPatch
+):
+    folder = obtain(server, state, server.offers(OWNER))
+    for name in ("a", "m", "z"):
+        (state.active / name).symlink_to(folder)
+    (state.active / "gone").symlink_to(state.releases / ("0" * 64))
+    looked_at: list[Path] = []
+
+    def damaged(link: Path) -> str | None:
+        looked_at.append(link)
+        return damaged_part(link)
+
+    monkeypatch.setattr("octomil.device.releases.damaged_part", damaged)
+    with ApiClient(server.hub.url, None) as api:
+        releases = Releases(state, api, Downloader(api))
+        found = [releases.running("another"), releases.running("mnist")]
+
+    assert found[0] is None
+    assert found[1] is not None
+    assert found[1].folder == folder.resolve()
+    assert len(looked_at) == 1

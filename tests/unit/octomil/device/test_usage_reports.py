@@ -40,7 +40,11 @@ class Reporter:
         self.session = session
         self.lines: list[str] = []
         self.rows: list[dict[str, Any]] = []
-        self.reports = UsageReports(session, self._take, say=self.lines.append, began=BEGAN)
+        self.now_s = 0.0
+        self.reports = UsageReports(
+            session, self._take, say=self.lines.append, began=BEGAN,
+            clock=lambda: self.now_s,
+        )  # fmt: skip
 
     def _take(self) -> list[dict[str, Any]]:
         taken, self.rows = self.rows, []
@@ -144,3 +148,32 @@ def test_many_rows_come_in_several_reports(reporting):
         reporter.send(*(row(number) for number in range(130)))
 
         assert [len(digests) for _, digests in reporter.told] == [64, 64, 2]
+
+
+AWAY = problem("service_unavailable", 503, headers=LATER)
+
+
+def test_rows_of_one_version_are_one_however_long_nobody_answers(reporting):
+    with reporting(AWAY, AWAY, AWAY, counted(101), counted(102)) as reporter:
+        for _ in range(3):
+            with pytest.raises(ServiceUnavailableError):
+                reporter.send(row(1))
+
+        reporter.send(row(1), row(2))
+
+        first, last = (asked.json["usage"] for asked in reporter.script.asked[-2:])
+        assert first == [row(1)]
+        assert [each["digest"] for each in last] == ["sha256:1", "sha256:2"]
+        assert last[0]["requests"] == 3 * row(1)["requests"]
+
+
+def test_rows_that_waited_for_more_than_an_hour_are_left_out(reporting):
+    with reporting(AWAY, AWAY, counted(101), counted(102)) as reporter:
+        for reporter.now_s in (0.0, 1.0):
+            with pytest.raises(ServiceUnavailableError):
+                reporter.send(row(int(reporter.now_s)))
+
+        reporter.now_s = 3602.0
+        reporter.send(row(2))
+
+        assert reporter.told[-2:] == [(101, ["sha256:0"]), (102, ["sha256:2"])]

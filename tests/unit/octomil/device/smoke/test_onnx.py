@@ -1,10 +1,13 @@
 """The inputs that an ONNX model is tried with."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from octomil.device.smoke.onnx import made_up
-from octomil.device.smoke.trial import NotTriedError
+from octomil.device.smoke.onnx import made_up, try_onnx
+from octomil.device.smoke.trial import FailedTrialError, NotTriedError
+from support.onnx_models import runnable_onnx
 
 
 @pytest.mark.parametrize(
@@ -31,3 +34,41 @@ def test_inputs_are_made_from_what_is_declared(name: str, kind: str, shape: list
 def test_what_cannot_be_made_up_is_told(kind: str, shape: list):
     with pytest.raises(NotTriedError, match="'x'"):
         made_up("x", kind, shape)
+
+
+IMAGE = ("batch", 3, "height", "width")
+
+
+def model(folder: Path, *described: object, **more: int) -> Path:
+    path = folder / "onnx"
+    path.write_bytes(runnable_onnx(*described, **more))
+    return path
+
+
+@pytest.mark.parametrize("kernel", [1, 7, 200])
+def test_an_image_is_made_as_large_as_the_model_takes(tmp_path: Path, kernel: int):
+    assert try_onnx(model(tmp_path, "MaxPool", IMAGE, kernel=kernel)) == ""
+
+
+def test_lengths_that_nobody_declared_say_nothing_about_the_model(tmp_path: Path):
+    with pytest.raises(NotTriedError, match="none of 1, 32, 224"):
+        try_onnx(model(tmp_path, "MaxPool", IMAGE, kernel=300))
+
+
+def test_a_model_that_does_not_run_on_what_it_declares_fails(tmp_path: Path):
+    with pytest.raises(FailedTrialError, match="onnxruntime cannot"):
+        try_onnx(model(tmp_path, "MaxPool", (1, 3, 32, 32), kernel=300))
+
+
+def test_infinite_outputs_are_told_and_are_no_fault(tmp_path: Path):
+    assert try_onnx(model(tmp_path, "Floor Log")) == "infinite values in y"
+
+
+def test_outputs_that_are_no_numbers_are_a_fault(tmp_path: Path):
+    with pytest.raises(FailedTrialError, match="'y' has values that are not numbers"):
+        try_onnx(model(tmp_path, "Acosh"))
+
+
+def test_guessed_lengths_take_no_memory_to_speak_of():
+    with pytest.raises(NotTriedError, match="too large"):
+        made_up("x", "tensor(float)", ["batch", 3, "d", "h", "w"], 224)

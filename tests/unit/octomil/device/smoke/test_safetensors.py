@@ -18,20 +18,31 @@ def written(path: Path, dtype: str, data: bytes, shape: list[int]) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "finite", "infinite"),
-    [("F64", struct.pack("<d", -1.5e308), struct.pack("<d", float("inf"))),
+    ("dtype", "largest", "none"),
+    [("F64", struct.pack("<d", -1.5e308), struct.pack("<d", float("nan"))),
      ("F32", struct.pack("<f", 3.0e38), struct.pack("<f", float("nan"))),
-     ("F16", struct.pack("<e", 65504.0), struct.pack("<e", float("-inf"))),
-     ("BF16", b"\x7f\x7f", b"\x80\x7f"),
-     ("F8_E5M2", b"\x7b", b"\x7c"),
+     ("F16", struct.pack("<e", 65504.0), b"\x01\xfc"),
+     ("BF16", b"\x7f\x7f", b"\x81\x7f"),
+     ("F8_E5M2", b"\x7b", b"\x7d"),
      ("F8_E4M3", b"\x7e", b"\xff")],
 )  # fmt: skip
-def test_the_largest_number_passes_and_infinity_does_not(
-    tmp_path: Path, dtype: str, finite: bytes, infinite: bytes
+def test_the_largest_number_passes_and_what_is_none_does_not(
+    tmp_path: Path, dtype: str, largest: bytes, none: bytes
 ):
-    try_safetensors(written(tmp_path / "good", dtype, finite * 3, [3]))
-    with pytest.raises(FailedTrialError, match="'w' has numbers that are not finite"):
-        try_safetensors(written(tmp_path / "bad", dtype, finite * 2 + infinite, [3]))
+    assert try_safetensors(written(tmp_path / "good", dtype, largest * 3, [3])) == ""
+    with pytest.raises(FailedTrialError, match="'w' has values that are not numbers"):
+        try_safetensors(written(tmp_path / "bad", dtype, largest * 2 + none, [3]))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "infinite"),
+    [("F64", struct.pack("<d", float("-inf"))), ("F32", struct.pack("<f", float("inf"))),
+     ("F16", struct.pack("<e", float("-inf"))), ("BF16", b"\x80\xff"), ("F8_E5M2", b"\x7c")],
+)  # fmt: skip
+def test_infinity_as_in_a_mask_is_told_and_is_no_fault(tmp_path: Path, dtype: str, infinite: bytes):
+    path = written(tmp_path / "w", dtype, infinite + bytes(len(infinite)), [2])
+
+    assert try_safetensors(path) == "infinite values in w"
 
 
 def test_integers_are_read_and_are_all_finite(tmp_path: Path):
