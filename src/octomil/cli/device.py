@@ -4,7 +4,6 @@ import json
 import signal
 import sys
 from contextlib import closing
-from threading import Event
 
 import click
 
@@ -96,6 +95,7 @@ def _run(device: DeviceOptions, *, once: bool) -> int:
     from octomil.device.session import open_session
     from octomil.device.smoke.smoke_test import SmokeTest
     from octomil.device.state import open_state_folder
+    from octomil.device.stopping import Stop
     from octomil.models.progress import open_progress
     from octomil.sdk.downloads import Downloader
 
@@ -108,7 +108,7 @@ def _run(device: DeviceOptions, *, once: bool) -> int:
         agent = Agent(session, releases, links, say=_say, pace=pace, trial=SmokeTest())
         if once:
             return 0 if agent.turn() else 1
-        stop = Event()
+        stop = Stop()
         for ending in (signal.SIGTERM, signal.SIGINT):
             signal.signal(ending, lambda *_: stop.set())
         agent.run(stop)
