@@ -275,7 +275,8 @@ def metrics() -> str:
 
 def control_metrics() -> str:
     """What the control plane's `GET /metrics` shows."""
-    return _metric_table(ControlMetrics().shown({}, 0, {"refused": 0, "unshared": 0}))
+    limited, polls = {"refused": 0, "unshared": 0}, {"held": 0, "turned_away": 0}
+    return _metric_table(ControlMetrics().shown({}, 0, limited, polls))
 
 
 @cache

@@ -3,6 +3,7 @@
 Apart from `octomil.compose`, so that a serving node imports none of this.
 """
 
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -40,6 +41,7 @@ from octomil.control.services.intake import Intake
 from octomil.control.services.last_seen import LastSeen
 from octomil.control.services.leftovers import LeftoverService
 from octomil.control.services.lineage import LineageService
+from octomil.control.services.long_polls import MOST_HELD, LongPolls
 from octomil.control.services.models import ModelService
 from octomil.control.services.offers import Offers
 from octomil.control.services.orchestration import Orchestrator
@@ -183,6 +185,7 @@ class _Rollouts(TypedDict):
 
     plans: Plans
     offers: Offers
+    long_polls: LongPolls
     rollouts: RolloutService
     orchestrator: Orchestrator
     attestations: AttestationService
@@ -195,12 +198,20 @@ def _rollouts(store: Store, clock: Clock, last_seen: LastSeen) -> _Rollouts:
     return _Rollouts(
         plans=plans,
         offers=Offers(store, clock, plans),
+        long_polls=LongPolls(plans, _most_held()),
         rollouts=RolloutService(store, clock),
         orchestrator=Orchestrator(store, clock),
         attestations=AttestationService(store, clock, last_seen),
         usage=UsageService(store, clock, last_seen),
         blocks=BlockService(store, clock),
     )
+
+
+def _most_held() -> int:
+    """Return how many polls may wait: each has a connection, and others need some, too."""
+    open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    is_unbounded = open_files == resource.RLIM_INFINITY
+    return MOST_HELD if is_unbounded else min(MOST_HELD, open_files // 2)
 
 
 class _Placement(TypedDict):

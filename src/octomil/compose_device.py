@@ -17,6 +17,7 @@ from octomil.device.options import DeviceOptions
 from octomil.device.releases import Release, Releases, damaged_part
 from octomil.device.session import open_session
 from octomil.device.state import StateFolder, open_state_folder
+from octomil.device.stopping import Stop
 from octomil.device.usage_reports import UsageReports
 from octomil.engines.pooled import HeldRelease
 from octomil.errors import (
@@ -147,7 +148,7 @@ class NodeDevice:
             pace=self._pace,
             only=following.keys(),
         )
-        stop = Event()
+        stop = Stop()
         threads = [
             Thread(target=self._run, args=(agent, stop), name="device agent", daemon=True),
             Thread(target=self._report, args=(node, stop), name="usage reports", daemon=True),
@@ -162,7 +163,7 @@ class NodeDevice:
             for thread in threads:
                 await asyncio.to_thread(thread.join, _LEAVING_S)
 
-    def _run(self, agent: Agent, stop: Event) -> None:
+    def _run(self, agent: Agent, stop: Stop) -> None:
         try:
             for _, release in self._begun.values():
                 self._links.activate(release)

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from threading import Event
 from typing import Any, Self
 
 from octomil.device.activation import LinkActivator
@@ -12,6 +11,7 @@ from octomil.device.probation import Trial
 from octomil.device.releases import Releases
 from octomil.device.session import Session
 from octomil.device.state import Identity, StateFolder
+from octomil.device.stopping import Stop
 from octomil.registry.assignments import PAYLOAD_TYPE as ASSIGNMENT
 from octomil.registry.assignments import statement
 from octomil.registry.manifest import PAYLOAD_TYPE as MANIFEST
@@ -82,7 +82,7 @@ class Device:
         self.session = Session(state, base, None, None, lambda: NOW)
         releases = Releases(state, self.session.api, Downloader(self.session.api))
         self.lines: list[str] = []
-        self.stop = Event()
+        self.stop = Stop()
         self.now_s = 0.0
         self.pace = Pace(poll_s=0.001)
         self.agent = Agent(

@@ -68,6 +68,7 @@ class GracefulServer(uvicorn.Server):
         drain_s: seconds that running requests get to finish.
         certificate: for TLS; None for plain HTTP.
         when_ready: called once requests are answered.
+        when_leaving: called after a signal, before running requests are waited for.
     """
 
     def __init__(
@@ -78,8 +79,9 @@ class GracefulServer(uvicorn.Server):
         drain_s: float,
         certificate: Certificate | None = None,
         when_ready: Callable[[], None] = lambda: None,
+        when_leaving: Callable[[], None] = lambda: None,
     ) -> None:
-        self._when_ready = when_ready
+        self._when_ready, self._when_leaving = when_ready, when_leaving
         logging.basicConfig(format="[%(name)s] %(message)s", level=logging.WARNING)
         logging.getLogger("uvicorn.error").addFilter(_is_news)
         super().__init__(
@@ -105,6 +107,11 @@ class GracefulServer(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._when_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let the application know, then drain."""
+        self._when_leaving()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:

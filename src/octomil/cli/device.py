@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 from contextlib import closing
-from threading import Event, Thread
+from threading import Thread
 
 import click
 
@@ -97,6 +97,7 @@ def _run(device: DeviceOptions, *, once: bool) -> int:
     from octomil.device.session import open_session
     from octomil.device.smoke.smoke_test import SmokeTest
     from octomil.device.state import open_state_folder
+    from octomil.device.stopping import Stop
     from octomil.models.progress import open_progress
     from octomil.sdk.downloads import Downloader
 
@@ -111,7 +112,7 @@ def _run(device: DeviceOptions, *, once: bool) -> int:
         agent = Agent(session, releases, links, say=_say, pace=pace, trial=smoke_test)
         if once:
             return 0 if agent.turn() else 1
-        stop = Event()
+        stop = Stop()
 
         def end(*_: object) -> None:
             stop.set()

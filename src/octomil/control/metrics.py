@@ -44,6 +44,7 @@ class ControlMetrics:
         waiting: Mapping[str, int],
         unwritten_sightings: int,
         limited: Mapping[str, int],
+        polls: Mapping[str, int],
     ) -> Iterator[Metric]:
         """Yield everything, for `/metrics`.
 
@@ -52,6 +53,8 @@ class ControlMetrics:
             unwritten_sightings: devices whose last sighting is not written yet.
             limited: requests that the rate limits turned away, and those that were counted by this
                 replica alone, as `refused` and `unshared`.
+            polls: those that wait for news now, and those that were not let wait because too many
+                did, as `held` and `turned_away`.
         """
         yield from (self._requests, self._latency, self._refused)
         calls = {(kind,): number for kind, number in waiting.items()}
@@ -71,3 +74,15 @@ class ControlMetrics:
             count = Counter(f"octomil:control_rate_limit_{kind}_total", meaning)
             count.add(limited[kind])
             yield count
+        yield Reading(
+            "octomil:control_polls_held",
+            "Polls that wait for news.",
+            (),
+            {(): polls["held"]}.items,
+        )
+        hurried = Counter(
+            "octomil:control_polls_not_held_total",
+            "Polls that were answered at once because too many waited.",
+        )
+        hurried.add(polls["turned_away"])
+        yield hurried

@@ -27,6 +27,7 @@ from octomil.control.services.intake import Intake
 from octomil.control.services.last_seen import LastSeen
 from octomil.control.services.leftovers import LeftoverService
 from octomil.control.services.lineage import LineageService
+from octomil.control.services.long_polls import LongPolls
 from octomil.control.services.models import ModelService
 from octomil.control.services.offers import Offers
 from octomil.control.services.orchestration import Orchestrator
@@ -94,7 +95,9 @@ class ControlPlane:
     failures: FailedCredentials
     rollouts: RolloutService
     orchestrator: Orchestrator
+    plans: Plans
     offers: Offers
+    long_polls: LongPolls
     attestations: AttestationService
     usage: UsageService
     blocks: BlockService
@@ -114,7 +117,6 @@ class ControlPlane:
     webhooks: WebhookService
     deliveries: DeliveryService
     webhook_sender: WebhookSender
-    plans: Plans = field(default_factory=Plans)
     public_url: str | None = None
     metrics: ControlMetrics = field(default_factory=ControlMetrics)
 

@@ -44,5 +44,6 @@ def run(
         drain_s=options.drain_s,
         certificate=certificate,
         when_ready=when_ready,
+        when_leaving=plane.long_polls.close,
     )
     server.run(sockets=[listener])

@@ -5,16 +5,16 @@ import time
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from functools import partial
-from threading import Event
 
 from octomil.device.activation import Activator
-from octomil.device.answers import read_answer
 from octomil.device.attestations import Attestations, failure_of
 from octomil.device.failures import Failures
 from octomil.device.probation import Probation, Trial
 from octomil.device.profile import own_profile
+from octomil.device.questions import Questions, Wait
 from octomil.device.releases import Release, Releases
 from octomil.device.session import Session
+from octomil.device.stopping import Stop, StoppedError
 from octomil.errors import (
     DigestMismatchError,
     EngineError,
@@ -39,8 +39,9 @@ class Pace:
     """How often the agent does things.
 
     Attributes:
-        poll_s: seconds between two questions what to run; each differs by up to a fifth, so that
-            a fleet that was switched on together does not ask together.
+        poll_s: seconds between two questions what to run, which the control plane may spend
+            waiting for news; each differs by up to a fifth, so that a fleet that was switched on
+            together does not ask together.
         heartbeat_s: seconds between two signs of life.
         check_s: seconds between two looks at all that runs, byte by byte; differ likewise.
         probation_s: seconds that a release is watched after it was activated, or as long as the
@@ -95,6 +96,7 @@ class Agent:
         self._asked_at_s = 0.0
         self._settled: dict[str, Assignment] = {}
         self._failures = Failures(self._pace.poll_s, clock)
+        self._questions = Questions(session, clock)
         self._attestations = Attestations(session, clock)
         self._check_at_s = clock() + self._jittered(self._pace.check_s)
         self._book = releases.slots
@@ -111,38 +113,48 @@ class Agent:
             say=self._say,
         )
 
-    def run(self, stop: Event) -> None:
+    def run(self, stop: Stop) -> None:
         """Do what the control plane says until `stop` is set, whatever goes wrong meanwhile.
+
+        It never asks more often than its pace is, however early it is answered.
 
         Raises:
             UnauthorizedError: the control plane never knew this device, and does not now.
         """
         while not stop.is_set():
+            began_s, rest_s = self._clock(), self._jittered(self._pace.poll_s)
             try:
-                self.turn()
+                self.turn(Wait(seconds=rest_s, stop=stop))
+                rest_s -= self._clock() - began_s
+            except StoppedError:
+                return
             except UnauthorizedError as error:
                 if not self._is_registered:
                     raise
                 self._say(f"the control plane does not take this device's token: {error}")
             except (OctomilError, OSError) as error:
                 self._say(str(error))
-            stop.wait(self._jittered(self._pace.poll_s))
+            stop.wait(max(0.0, rest_s))
 
-    def turn(self) -> bool:
+    def turn(self, wait: Wait | None = None) -> bool:
         """Tell that the device is there, and run what is wanted; return whether it does.
 
         An access token that is not taken is renewed once: this machine's clock may be wrong.
 
+        Args:
+            wait: how long the control plane may wait for news; None for an answer at once.
+
         Raises:
             OctomilClientError: the control plane refuses, or does not answer.
             OSError: the device's folder cannot be read or written.
+            StoppedError: the device was told to stop while it waited.
         """
         self._look()
         try:
-            return self._turn()
+            return self._turn(wait)
         except UnauthorizedError:
             self._session.forget_access()
-            return self._turn()
+            return self._turn(wait)
 
     def _look(self) -> None:
         """See how what is on probation does, whether or not there is a control plane."""
@@ -156,7 +168,7 @@ class Agent:
                 else:
                     self._failures.forget(model_id)
 
-    def _turn(self) -> bool:
+    def _turn(self, wait: Wait | None) -> bool:
         if not self._is_registered:
             body = {"device_identifier": self._session.identifier, **own_profile()}
             self._session.api.post("/devices/register", body)
@@ -165,20 +177,16 @@ class Agent:
         elif self._clock() - self._beaten_s >= self._pace.heartbeat_s:
             self._session.api.post(self._path("heartbeat"), {})
             self._beaten_s = self._clock()
-        return self.converge()
+        return self._converge(wait)
 
-    def converge(self) -> bool:
-        """Bring what runs here to what is wanted; return whether it got there.
-
-        Raises:
-            OctomilClientError: the control plane refuses, or does not answer.
-        """
+    def _converge(self, wait: Wait | None) -> bool:
+        """Bring what runs here to what is wanted; return whether it got there. Raises as `turn`."""
         if self._clock() >= self._check_at_s:
             self._known_version = None
             self._settled.clear()
             self._check_at_s = self._clock() + self._jittered(self._pace.check_s)
         self._tell_rejections()
-        answer = self._asked()
+        answer = self._asked(wait)
         followed = [each for each in answer.assignments if self._is_followed(each.model_id)]
         is_there = not answer.updated or self._follow_all(followed)
         for each in self._attestations.due():
@@ -197,12 +205,9 @@ class Agent:
     def _is_followed(self, model_id: str) -> bool:
         return self._only is None or model_id in self._only
 
-    def _asked(self) -> AssignmentsAnswer:
+    def _asked(self, wait: Wait | None = None) -> AssignmentsAnswer:
         self._asked_at_s = self._clock()
-        answer = self._session.api.get(
-            self._path("assignments"), config_version=self._known_version
-        )
-        return read_answer(answer, AssignmentsAnswer, "what to run")
+        return self._questions.ask(self._known_version, wait)
 
     def _follow(self, wanted: Assignment) -> bool:
         """Run one assignment and attest it, unless that was done; return whether it worked out."""

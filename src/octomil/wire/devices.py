@@ -11,6 +11,9 @@ from octomil.wire.versions import SignatureView
 MAX_TAGS = 64
 """So many labels a device may have, and so many groups it may be in."""
 
+MAX_WAIT_S = 60.0
+"""So long a poll may wait for news."""
+
 LabelName = Annotated[str, Matches(r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")]
 LabelValue = Annotated[str, MaxLen(63), Plain]
 GroupName = Annotated[str, Matches(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]

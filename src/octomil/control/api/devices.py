@@ -14,6 +14,7 @@ from octomil.control.scopes import DEVICES_READ, DEVICES_REGISTER, DEVICES_WRITE
 from octomil.control.services.callers import Caller
 from octomil.control.services.devices import view_of
 from octomil.wire.devices import (
+    MAX_WAIT_S,
     AssignmentsAnswer,
     DeviceRegistration,
     DeviceView,
@@ -22,6 +23,11 @@ from octomil.wire.devices import (
 )
 
 MAX_VERSION = 2**63 - 1
+
+_WAIT = (
+    "Seconds that a device's own poll without news is held until there is some; it may be answered "
+    "earlier. A key's is answered at once."
+)
 
 
 def devices_router(plane: ControlPlane) -> APIRouter:
@@ -63,8 +69,11 @@ def devices_router(plane: ControlPlane) -> APIRouter:
         device_id: PathText,
         caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_READ, ITSELF])],
         config_version: Annotated[int | None, Query(ge=0, le=MAX_VERSION)] = None,
+        _wait_s: Annotated[
+            float, Query(alias="wait_s", ge=0, le=MAX_WAIT_S, description=_WAIT)
+        ] = 0.0,
     ) -> AssignmentsAnswer:
-        """Return what a device is to run."""
+        """Return what a device is to run; with `wait_s`, a device's token may wait for news."""
         await _require_device(plane, caller, device_id)
         plane.last_seen.note(device_id)
         return plane.plans.answer(caller.organisation, device_id, config_version)

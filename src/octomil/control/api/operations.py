@@ -58,7 +58,10 @@ def operations_router(plane: ControlPlane) -> APIRouter:
     async def metrics(request: Request) -> Response:
         """Return every metric, in Prometheus' text format or OpenMetrics."""
         shown = plane.metrics.shown(
-            plane.threads.waiting(), len(plane.last_seen), plane.rate_limits.counts()
+            plane.threads.waiting(),
+            len(plane.last_seen),
+            plane.rate_limits.counts(),
+            plane.long_polls.counts(),
         )
         openmetrics = wants_openmetrics(request.headers.get("accept", ""))
         text = exposition(shown, openmetrics=openmetrics)

@@ -20,6 +20,9 @@ ROUTE = "octomil.route"
 RATE_LIMIT = "octomil.rate_limit"
 """Where it says how much of the caller's limit is left."""
 
+HELD_S = "octomil.held_s"
+"""Where it says how long it waited for news, which is no part of how fast it was answered."""
+
 NO_ROUTE = "none"
 """The route of requests for paths that there are not."""
 
@@ -62,7 +65,8 @@ class Requests:
             await self._app(scope, receive, send_named)
         finally:
             route = _route(scope)
-            self._metrics.request(scope["method"], route, status, perf_counter() - started)
+            taken_s = perf_counter() - started - scope.get(HELD_S, 0.0)
+            self._metrics.request(scope["method"], route, status, taken_s)
 
 
 def _added(scope: Scope, message: Message, name: str) -> Iterator[tuple[bytes, bytes]]:

@@ -4,7 +4,8 @@ A poll asks no database: who is in a rollout is told by its share and the device
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 import msgspec
@@ -15,6 +16,9 @@ from octomil.registry.signatures import Signer
 from octomil.rollouts.buckets import PLACES, place_behind
 from octomil.wire.devices import Assignment, AssignmentsAnswer
 from octomil.wire.versions import SignatureView
+
+Gist = Sequence[tuple[str, ...]]
+"""What a device is told, without the number and the signatures: equal ones say the same."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -79,11 +83,25 @@ class FleetPlan:
 
     def assignments(self, device_id: str) -> list[Assignment]:
         """Return what a device is to run, signed for it alone."""
+        return [
+            self._signed(key, device_id, model, layer)
+            for key, model, layer in self._told(device_id)
+        ]
+
+    def gist(self, device_id: str) -> Gist:
+        """Return what a device is to run, and whose signature that bears."""
+        return tuple(
+            (key.id, model.model_id, model.name, layer.version, layer.digest)
+            for key, model, layer in self._told(device_id)
+        )
+
+    def _told(self, device_id: str) -> Iterator[tuple[PlanKey, ModelLayers, Layer]]:
         if self.key is None:
-            return []
+            return
         raw_id = device_id.encode()
-        told = ((each, each.of(raw_id)) for each in self.models)
-        return [self._signed(self.key, device_id, model, layer) for model, layer in told if layer]
+        for model in self.models:
+            if (layer := model.of(raw_id)) is not None:
+                yield self.key, model, layer
 
     def _signed(self, key: PlanKey, device_id: str, model: ModelLayers, layer: Layer) -> Assignment:
         said = {
@@ -107,14 +125,28 @@ class Plans:
     def __init__(self) -> None:
         self._plans: Mapping[str, FleetPlan] = {}
         self._epoch = 0
+        self._tell: Callable[[AbstractSet[str]], None] = lambda _: None
+
+    def on_change(self, tell: Callable[[AbstractSet[str]], None]) -> None:
+        """Have somebody told, in whichever thread, whose plans were replaced by others."""
+        self._tell = tell
 
     def replace(self, plans: Mapping[str, FleetPlan], epoch: int = 0) -> None:
         """Put other plans in place of all, whose numbers count within an epoch."""
-        self._plans, self._epoch = dict(plans), epoch
+        before, self._plans, self._epoch = self._plans, dict(plans), epoch
+        changed = {
+            who for who in plans.keys() | before.keys() if self.of(who) is not before.get(who)
+        }
+        if changed:
+            self._tell(changed)
 
     def of(self, organisation: str) -> FleetPlan:
         """Return what an organisation's devices are to run."""
         return self._plans.get(organisation, _NOTHING)
+
+    def is_news(self, organisation: str, known_number: int) -> bool:
+        """Tell whether a plan is news to a device that has another one, or none (0)."""
+        return is_news(self.of(organisation).number, known_number, self._epoch)
 
     def answer(
         self, organisation: str, device_id: str, known_number: int | None
@@ -127,7 +159,7 @@ class Plans:
             known_number: of the plan that the device says it has; None if it does not say.
         """
         plan = self.of(organisation)
-        changed = is_news(plan.number, known_number or 0, self._epoch)
+        changed = self.is_news(organisation, known_number or 0)
         return AssignmentsAnswer(
             updated=changed,
             config_version=plan.number,
