@@ -679,7 +679,7 @@ def test_port_that_is_taken_is_a_plain_error(capsys):
         (["serve", "echo", "--api-key", ""], 1, "an API key is empty"),
         (["serve", "echo", "--host", ""], 1, "write 0.0.0.0"),
         (["serve", "all-minilm", "--engine", "llama_cpp"], 1, "leave --engine out"),
-        (["serve", "registry:churn@1"], 1, "name the path of its file"),
+        (["serve", "registry:churn@1"], 1, "octomil registry pull churn@1"),
     ],
 )
 def test_slip_on_the_command_line_is_answered_with_the_way_out(arguments, status, hint, capsys):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from octomil.errors import ConfigurationError, EngineUnavailableError
+from octomil.write_ahead_log import write_ahead
 
 _BUSY_TIMEOUT_S = 5.0
 _SCHEMA = """
@@ -68,7 +69,7 @@ class SpendLedger:
             self._database = sqlite3.connect(
                 path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
             )
-            self._database.execute("PRAGMA journal_mode=WAL")
+            write_ahead(self._database, patience_s=busy_timeout_s)
             self._database.execute("PRAGMA synchronous=NORMAL")
             self._database.executescript(_SCHEMA)
         except (OSError, sqlite3.Error) as error:

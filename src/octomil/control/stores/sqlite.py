@@ -16,12 +16,12 @@ from sqlalchemy.pool import QueuePool
 
 from octomil.control.stores.engines import Engines
 from octomil.errors import ServiceUnavailableError
+from octomil.write_ahead_log import write_ahead
 
 READERS = 4
-_BUSY_MS = 10_000  # somebody else, such as a backup, may hold the file for a moment
+_PATIENCE_S = 10.0  # somebody else, such as a backup, may hold the file for a moment
 _SCRUB_WAIT_S = 1.0  # for readers of what is to go; meanwhile nobody can write
 _COMMON = (
-    f"PRAGMA busy_timeout={_BUSY_MS}",
     "PRAGMA foreign_keys=ON",
     "PRAGMA cache_size=-16384",  # KiB
     "PRAGMA temp_store=MEMORY",
@@ -30,10 +30,10 @@ _COMMON = (
 
 def open_engines(path: Path) -> Engines:
     """Connect to the file at `path`, made if need be."""
-    writing = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA secure_delete=ON")
+    writing = ("PRAGMA synchronous=FULL", "PRAGMA secure_delete=ON")
     return Engines(
-        writer=_engine(path, 1, "BEGIN IMMEDIATE", writing),
-        reader=_engine(path, READERS, "BEGIN", ("PRAGMA query_only=ON",)),
+        writer=_engine(path, 1, "BEGIN IMMEDIATE", writing, writes=True),
+        reader=_engine(path, READERS, "BEGIN", ("PRAGMA query_only=ON",), writes=False),
         is_undone=_is_undone,
         scrub=partial(_empty_log, path),
     )
@@ -66,22 +66,28 @@ def _is_undone(connection: Connection) -> bool:
     return not driver.in_transaction
 
 
-def _engine(path: Path, connections: int, begin: str, pragmas: tuple[str, ...]) -> Engine:
+def _engine(
+    path: Path, connections: int, begin: str, pragmas: tuple[str, ...], *, writes: bool
+) -> Engine:
     engine = create_engine(
         URL.create("sqlite+pysqlite", database=str(path)),
         poolclass=QueuePool,
         pool_size=connections,
         max_overflow=0,
         hide_parameters=True,
-        connect_args={"check_same_thread": False, "isolation_level": None},
+        connect_args={
+            "check_same_thread": False,
+            "isolation_level": None,
+            "timeout": _PATIENCE_S,
+        },
     )
 
     @event.listens_for(engine, "connect")
     def prepare(driver_connection: Any, _record: object) -> None:
-        cursor = driver_connection.cursor()
+        if writes:
+            write_ahead(driver_connection, patience_s=_PATIENCE_S)
         for statement in (*_COMMON, *pragmas):
-            cursor.execute(statement)
-        cursor.close()
+            driver_connection.execute(statement)
 
     @event.listens_for(engine, "begin")
     def start(connection: Connection) -> None:

@@ -12,7 +12,7 @@ from octomil.control.stores.catalog import open_store
 
 
 def test_what_cannot_be_begun_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sqlite, "_COMMON", ("PRAGMA busy_timeout=1",))
+    monkeypatch.setattr(sqlite, "_PATIENCE_S", 0.001)
     path = tmp_path / "octomil.sqlite3"
     store = open_store(f"sqlite:///{path}")
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
