@@ -18,6 +18,7 @@ from octomil.engines.echo import EchoEngine
 from octomil.models.pull import ModelStore
 from octomil.models.references import parse_reference
 from octomil.models.sources.base import Silent
+from octomil.sdk.resources.rollouts import Rollouts
 from support.documents import ROOT
 from support.model_files import safetensors_file
 from support.needs import skip_or_fail
@@ -141,13 +142,31 @@ async def test_rollouts_are_steered_as_the_document_says(run, place, tmp_path, m
         registry.upload_version_from_path(model.id, path, "2.0.0")
         registry.publish_version(model.id, "2.0.0")
         base = place.served.url
+        histories = recorded(monkeypatch, Rollouts, "get_status_history")
+        affected = recorded(monkeypatch, Rollouts, "get_affected_devices")
 
         with octomil.Client(api_key=place.key, org_id="default", api_base=base) as client:
             for each in (client, registry):
                 _, names = await run("Rollouts", given=model.id, client=each)
 
                 assert names["rollout"].id.startswith("rol_")
+                done = [change.action for change in histories.pop()]
+                assert done == ["advance", "pause", "resume", "set_percentage"]
+                assert affected.pop() == []
                 assert registry.rollouts.list(model.id) == []
+
+
+def recorded(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> list[Any]:
+    """Return what will hold every answer of a method, which goes on answering."""
+    answers: list[Any] = []
+    method = getattr(owner, name)
+
+    def call(*args: object, **given: object) -> Any:
+        answers.append(method(*args, **given))
+        return answers[-1]
+
+    monkeypatch.setattr(owner, name, call)
+    return answers
 
 
 def real_model_file() -> Path:
