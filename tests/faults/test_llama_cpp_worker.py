@@ -37,6 +37,7 @@ from support.processes import HeldBack, below, is_gone
 from support.prometheus import read_metrics
 from support.serving import serving
 from support.sse import read_events
+from support.stopped import stop
 from support.waiting import PATIENCE_S, eventually, url_while_loading
 
 WORKER = "octomil.engines.llama_cpp.worker"
@@ -332,7 +333,7 @@ def test_a_worker_that_hangs_or_dies_costs_a_scrape_its_own_sample_only(model_ca
     with serving("--models", "smollm2-135m,echo", "--ctx-size", "512") as served:
         (worker,) = worker_pids(served.process.pid)
         eventually(lambda: busy_samples(served.get("/metrics")) == 2)  # both in time
-        os.kill(worker, signal.SIGSTOP)
+        stop(worker)
 
         assert busy_samples(served.get("/metrics")) == 1
 
