@@ -15,7 +15,7 @@ import pytest
 from octomil.registry.signatures import key_id_of, new_private_key, public_key_of
 from octomil.sdk.model_registry import ModelRegistry
 from support.control import API, bearer
-from support.device_runs import active, affected, first_time, once, released, settled
+from support.device_runs import active, affected, first_time, killed_at, once, released, settled
 from support.model_files import safetensors_file, torch_file
 from support.round_robin import round_robin
 from support.sdk import Place, control_place, octomil
@@ -301,20 +301,6 @@ def test_a_device_outlives_its_control_plane(tmp_path: Path):
                 assert registry.rollouts.get(rollout.model_id, rollout.id).active_devices == 1
 
 
-KILLER = """
-import os, signal, sys
-import octomil.device.{module} as home
-real = home.{name}
-def killed(*words, **more):
-    os.kill(os.getpid(), signal.SIGKILL)
-def after(*words, **more):
-    real(*words, **more)
-    os.kill(os.getpid(), signal.SIGKILL)
-home.{name} = {when}
-from octomil.cli.main import main
-sys.exit(main(sys.argv[1:]))
-"""
-
 POINTS = [
     ("session", "Session._keep", "killed"),
     ("session", "Session._keep", "after"),
@@ -348,7 +334,7 @@ def test_a_kill_at_any_point_leaves_a_device_that_goes_on(
     state = tmp_path / "device"
     words = ["device", "run", "--server", place.served.url, "--state-dir", str(state), "--once",
              "--identifier", "box-1", "--bootstrap-token", place.key]  # fmt: skip
-    program = KILLER.format(module=module, name=name, when=when)
+    program = killed_at(f"octomil.device.{module}", name, when)
     done = subprocess.run(
         [sys.executable, "-c", program, *words], capture_output=True, timeout=120, check=False
     )
