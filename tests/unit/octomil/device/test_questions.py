@@ -49,6 +49,22 @@ def test_it_lets_the_server_wait_for_as_long_as_it_would(state: StateFolder):
     ]  # fmt: skip
 
 
+def test_an_answer_is_as_old_as_its_question_s_end(state: StateFolder):
+    """What was said after a long wait is news: nobody asks again before the fetch."""
+    answers = REGISTERED, told(), enveloped(), LINK, Answer(CONTENT), HEARD
+    with scripted(*answers) as script, Device(script, state) as device:
+        answer = script.next
+
+        def after_a_while() -> Answer:
+            device.now_s += 8.5 if "wait_s" in script.asked[-1].path else 0.0
+            return answer()
+
+        script.next = after_a_while
+        assert turn(device)
+
+    assert questions(script) == ["wait_s=8.5"]
+
+
 def test_a_single_turn_waits_for_nothing(state: StateFolder):
     with scripted(REGISTERED, NO_NEWS) as script, Device(script, state) as device:
         assert device.agent.turn()
