@@ -11,11 +11,13 @@ from typing import Any
 from octomil.compose import build_replacement
 from octomil.config import Settings
 from octomil.device.activation import LinkActivator
-from octomil.device.agent import Agent, Pace
+from octomil.device.agent import Agent
 from octomil.device.first_release import FirstReleases, is_pinned
 from octomil.device.options import DeviceOptions
+from octomil.device.pace import Pace
 from octomil.device.releases import Release, Releases, damaged_part
 from octomil.device.session import open_session
+from octomil.device.stage_reports import StageReports
 from octomil.device.state import StateFolder, open_state_folder
 from octomil.device.stopping import Stop
 from octomil.device.usage_reports import UsageReports
@@ -205,6 +207,7 @@ class NodeDevice:
             pace=self._pace,
             only=following.keys(),
         )
+        agent.tell_stages(StageReports(self._session))
         stop = Stop()
         threads = [
             Thread(target=self._run, args=(agent, stop), name="device agent", daemon=True),

@@ -301,6 +301,36 @@ def test_a_device_outlives_its_control_plane(tmp_path: Path):
                 assert registry.rollouts.get(rollout.model_id, rollout.id).active_devices == 1
 
 
+HELD = """
+import time
+def held(*words, **more):
+    time.sleep(3600)
+"""
+"""Lets an agent stop at a step, until it is killed."""
+
+
+def test_people_see_who_is_downloading(place: Place, registry: ModelRegistry, tmp_path: Path):
+    rollout = released(registry, tmp_path)
+    state = tmp_path / "device"
+    program = killed_at("octomil.sdk.downloads", "Downloader.fetch", "held", prelude=HELD)
+    words = ["device", "run", "--server", place.served.url, "--state-dir", str(state)]
+    named = ["--identifier", "box-1", "--bootstrap-token", place.key]
+    process = subprocess.Popen([sys.executable, "-c", program, *words, *named])
+    try:
+        eventually(lambda: affected(registry, rollout))
+        (device,) = affected(registry, rollout)
+        listed = octomil("rollouts", "devices", "mnist", **place.env)
+    finally:
+        process.kill()
+        process.wait(120)
+
+    assert (device.state, device.digest) == ("downloading", None)
+    assert [line.split()[1] for line in listed.stdout.splitlines()[1:]] == ["downloading"]
+    assert once(place, state).returncode == 0
+    (device,) = affected(registry, rollout)
+    assert (device.state, device.digest) == ("succeeded", rollout.digest)
+
+
 POINTS = [
     ("session", "Session._keep", "killed"),
     ("session", "Session._keep", "after"),

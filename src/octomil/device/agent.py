@@ -3,18 +3,19 @@
 import random
 import time
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
 
 from octomil.device.activation import Activator
 from octomil.device.assignments import is_same
 from octomil.device.attestations import Attestations, failure_of, is_fault_of_release
 from octomil.device.failures import Failures
 from octomil.device.installation import Installation
+from octomil.device.pace import Pace
 from octomil.device.probation import Probation, Trial
 from octomil.device.profile import own_profile
 from octomil.device.questions import Questions, Wait
 from octomil.device.releases import Releases
 from octomil.device.session import Session
+from octomil.device.stage_reports import StageReports
 from octomil.device.stopping import Stop, StoppedError
 from octomil.errors import (
     DigestMismatchError,
@@ -23,32 +24,11 @@ from octomil.errors import (
 )
 from octomil.http.api import path_to
 from octomil.wire.devices import Assignment
+from octomil.wire.rollouts import Stage
 from octomil.wire.texts import plain_text
 
 _LONGEST_S = 3600.0
 _LONGEST_OUTSIDE_S = 60.0  # where the cause lies outside of the release, and may be gone soon
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How often the agent does things.
-
-    Attributes:
-        poll_s: seconds between two questions what to run, which the control plane may spend
-            waiting for news; each differs by up to a fifth, so that a fleet that was switched on
-            together does not ask together.
-        heartbeat_s: seconds between two signs of life.
-        check_s: seconds between two looks at all that runs, byte by byte; differ likewise.
-        probation_s: seconds that a release is watched after it was activated, or as long as the
-            rollout's health window, if that is longer.
-        retry_s: seconds between two trials of it meanwhile.
-    """
-
-    poll_s: float = 10.0
-    heartbeat_s: float = 60.0
-    check_s: float = 3600.0
-    probation_s: float = 600.0
-    retry_s: float = 120.0
 
 
 class Agent:
@@ -83,6 +63,7 @@ class Agent:
         self._tell = say
         self._pace = pace or Pace()
         self._only = only
+        self._stages: StageReports | None = None
         self._clock = clock
         self._rng = random.Random()
         self._is_registered = False
@@ -112,7 +93,12 @@ class Agent:
             self._probation,
             news=lambda: self._questions.news(self._known_version),
             say=self._say,
+            tell=self._tell_stage,
         )
+
+    def tell_stages(self, stages: StageReports) -> None:
+        """Have the control plane told how far releases are, too, before they run."""
+        self._stages = stages
 
     def run(self, stop: Stop) -> None:
         """Do what the control plane says until `stop` is set, whatever goes wrong meanwhile.
@@ -188,6 +174,8 @@ class Agent:
             self._check_at_s = self._clock() + self._jittered(self._pace.check_s)
         self._tell_rejections()
         answer = self._questions.ask(self._known_version, wait)
+        if self._stages is not None:  # somebody answers: what was kept can be told now
+            self._stages.send()
         followed = [each for each in answer.assignments if self._is_followed(each.model_id)]
         is_there = not answer.updated or self._follow_all(followed)
         for each in self._attestations.due():
@@ -309,6 +297,8 @@ class Agent:
         Raises:
             UnauthorizedError: it does not take the access token.
         """
+        if self._stages is not None:
+            self._stages.forget(wanted.model_id)
         try:
             failure = None if error is None else failure_of(error)
             self._probation.extend(wanted.model_id, self._attestations.tell(wanted, failure))
@@ -320,6 +310,10 @@ class Agent:
             self._say(f"{what}: that it is {status} was not told: {refusal}")
             return False
         return True
+
+    def _tell_stage(self, wanted: Assignment, stage: Stage) -> None:
+        if self._stages is not None:
+            self._stages.tell(wanted, stage)
 
     def _jittered(self, seconds: float) -> float:
         return seconds * (0.8 + 0.4 * self._rng.random())

@@ -9,6 +9,7 @@ from octomil.device.probation import Probation
 from octomil.device.releases import Release, Releases
 from octomil.errors import DigestMismatchError, InsufficientSpaceError, ModelUnavailableError
 from octomil.wire.devices import Assignment
+from octomil.wire.rollouts import Stage
 
 
 class Installation:
@@ -20,6 +21,7 @@ class Installation:
         probation: tries and activates them.
         news: returns what is assigned where that may have changed lately; None if it did not.
         say: tells a person what happens, a line at a time.
+        tell: is told each stage that an assignment comes to.
     """
 
     def __init__(
@@ -30,12 +32,14 @@ class Installation:
         *,
         news: Callable[[], Sequence[Assignment] | None],
         say: Callable[[str], None],
+        tell: Callable[[Assignment, Stage], object],
     ) -> None:
         self._releases = releases
         self._activator = activator
         self._probation = probation
         self._news = news
         self._say = say
+        self._tell = tell
 
     def run(self, wanted: Assignment) -> None:
         """Return when an accepted assignment runs.
@@ -54,7 +58,7 @@ class Installation:
         instead = [each for each in self._news() or () if each.model_id == wanted.model_id]
         if any(not is_same(each, wanted) for each in instead):  # a pause keeps from nothing here
             raise ModelUnavailableError("another one is assigned by now, so it is not activated")
-        self._probation.activate(wanted, release)
+        self._probation.activate(wanted, release, partial(self._tell, wanted))
         found = self._activator.running(wanted.model_id)
         if found != wanted.digest:
             raise DigestMismatchError(f"{wanted.digest} was activated, and {found} runs")
@@ -67,6 +71,7 @@ class Installation:
             wanted.version,
             wanted.digest,
             name=wanted.name,
+            fetching=partial(self._tell, wanted, "downloading"),
         )
         try:
             return obtain()

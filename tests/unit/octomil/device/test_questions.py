@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from octomil.device.agent import Pace
+from octomil.device.pace import Pace
 from octomil.device.questions import PLAIN_S, Wait
 from octomil.device.state import StateFolder
 from octomil.device.stopping import Stop, StoppedError, unless_stopped
