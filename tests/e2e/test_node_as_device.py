@@ -17,6 +17,7 @@ from octomil.http.records import Record
 from octomil.models.pull import ModelStore
 from octomil.models.references import parse_reference
 from octomil.models.sources.base import Silent
+from octomil.rollouts.device_states import ON_THE_WAY
 from octomil.sdk.model_registry import ModelRegistry
 from support.device_runs import affected, killed_at
 from support.models import make_gguf, renamed_gguf
@@ -69,7 +70,7 @@ def release(served: ServeProcess) -> dict[str, str]:
 
 def attested(registry: ModelRegistry, rollout: Record) -> list[tuple[str, str]]:
     found = registry.rollouts.get_affected_devices(rollout.model_id, rollout.id)
-    return [(each.digest, each.status) for each in found]
+    return [(each.digest, each.status) for each in found if each.state not in ON_THE_WAY]
 
 
 def slots(state: Path, model_id: str) -> dict:
