@@ -54,6 +54,7 @@ from octomil.control.services.rollouts import RolloutService
 from octomil.control.services.route_counts import RouteCounts
 from octomil.control.services.signing_keys import SigningKeyService
 from octomil.control.services.speeds import Speeds
+from octomil.control.services.stages import Stages
 from octomil.control.services.uploads import UploadService
 from octomil.control.services.usage import UsageService
 from octomil.control.services.version_files import VersionFiles
@@ -189,6 +190,7 @@ class _Rollouts(TypedDict):
     rollouts: RolloutService
     orchestrator: Orchestrator
     attestations: AttestationService
+    stages: Stages
     usage: UsageService
     blocks: BlockService
 
@@ -202,6 +204,7 @@ def _rollouts(store: Store, clock: Clock, last_seen: LastSeen) -> _Rollouts:
         rollouts=RolloutService(store, clock),
         orchestrator=Orchestrator(store, clock),
         attestations=AttestationService(store, clock, last_seen),
+        stages=Stages(store, clock, plans, last_seen),
         usage=UsageService(store, clock, last_seen),
         blocks=BlockService(store, clock),
     )

@@ -11,18 +11,23 @@ from typing import Any
 from octomil.compose import build_replacement
 from octomil.config import Settings
 from octomil.device.activation import LinkActivator
-from octomil.device.agent import Agent, Pace
+from octomil.device.agent import Agent
 from octomil.device.first_release import FirstReleases, is_pinned
 from octomil.device.options import DeviceOptions
+from octomil.device.pace import Pace
 from octomil.device.releases import Release, Releases, damaged_part
 from octomil.device.session import open_session
+from octomil.device.stage_reports import StageReports
 from octomil.device.state import StateFolder, open_state_folder
 from octomil.device.stopping import Stop
 from octomil.device.usage_reports import UsageReports
+from octomil.device.way_back import before, take_back
 from octomil.engines.pooled import HeldRelease
 from octomil.errors import (
     ConfigurationError,
     DigestMismatchError,
+    EngineError,
+    InsufficientSpaceError,
     InvalidModelFileError,
     OctomilError,
 )
@@ -30,7 +35,7 @@ from octomil.models.local import LocalModel, describe_file
 from octomil.models.references import ModelRef
 from octomil.models.sources.base import ProgressSink, Silent
 from octomil.sdk.downloads import Downloader
-from octomil.serve.activation import NodeActivator, ReleasedFiles, Replacement
+from octomil.serve.activation import NodeActivator, ReleasedFiles, Replacement, load_instead
 from octomil.serve.node import Node
 from octomil.serve.options import ServeOptions
 
@@ -105,6 +110,67 @@ class NodeDevice:
         self._begun[ref.name] = ref, release
         return _describe(ref, release)
 
+    async def go_back(
+        self,
+        node: Node,
+        options: ServeOptions,
+        models: Sequence[tuple[ModelRef, LocalModel | None]],
+        name: str,
+        error: OctomilError,
+    ) -> None:
+        """Load what ran before in place of a release on probation that cannot be loaded.
+
+        Only once that answers is anything held against the release: where neither can be loaded,
+        the cause is more likely to be this machine.
+
+        Args:
+            node: what is to serve it.
+            options: as for the node.
+            models: as for the node.
+            name: the model's.
+            error: why it cannot be loaded.
+
+        Raises:
+            EngineError: there is no way back, or it cannot be loaded either; names both.
+            OctomilError: `error` itself, where it speaks of no release on probation.
+        """
+        ref, begun = self._begun.get(name, (None, None))
+        is_its_fault = isinstance(error, EngineError | InvalidModelFileError)
+        if ref is None or begun is None or is_pinned(ref.revision) or not is_its_fault:
+            raise error
+        release = await asyncio.to_thread(before, self._releases, begun, error)
+        prepare = self._preparing(options, models)
+        try:
+            await load_instead(node, await asyncio.to_thread(prepare, ref, release))
+        except OctomilError as second:
+            raise EngineError(
+                f"{name} {begun.version} is on probation and cannot be loaded: {error}; nor can "
+                f"{release.version}, which ran before it: {second}"
+            ) from second
+        self._begun[name] = ref, release
+        self._say(
+            f"{name} {begun.version} failed its probation, as it cannot be loaded: {error}; begins "
+            f"with {release.version}, which ran before"
+        )
+        try:
+            await asyncio.to_thread(take_back, self._releases, begun, error)
+        except InsufficientSpaceError as full:  # then the agent tries it once more, and tells that
+            self._say(f"{name} {begun.version}: that it failed could not be noted: {full}")
+
+    def _preparing(
+        self, options: ServeOptions, models: Sequence[tuple[ModelRef, LocalModel | None]]
+    ) -> Callable[[ModelRef, ReleasedFiles], Replacement]:
+        """Return what makes the replacement of a served model out of a release of it."""
+        local_models = sum(files is not None for _, files in models)
+
+        def prepare(ref: ModelRef, release: ReleasedFiles) -> Replacement:
+            files, held = _describe(ref, release), _held(release)
+            return build_replacement(
+                self._settings, options, ref, files, held, local_models=local_models
+            )
+
+        return prepare
+
     @asynccontextmanager
     async def following(
         self,
@@ -119,24 +185,17 @@ class NodeDevice:
             options: as for the node.
             models: as for the node.
         """
-        local_models = sum(files is not None for _, files in models)
         following = {
             release.model_id: ref
             for ref, release in self._begun.values()
             if not is_pinned(ref.revision)
         }
         refs = {ref.name: ref for ref in following.values()}
-
-        def prepare(name: str, release: ReleasedFiles) -> Replacement:
-            files, held = _describe(refs[name], release), _held(release)
-            return build_replacement(
-                self._settings, options, refs[name], files, held, local_models=local_models
-            )
-
+        prepare = self._preparing(options, models)
         serving = NodeActivator(
             node,
             {model_id: ref.name for model_id, ref in following.items()},
-            prepare,
+            lambda name, release: prepare(refs[name], release),
             loop=asyncio.get_running_loop(),
             say=self._say,
         )
@@ -148,6 +207,7 @@ class NodeDevice:
             pace=self._pace,
             only=following.keys(),
         )
+        agent.tell_stages(StageReports(self._session))
         stop = Stop()
         threads = [
             Thread(target=self._run, args=(agent, stop), name="device agent", daemon=True),

@@ -31,6 +31,7 @@ NOT_KEYED = {
     "POST /device-auth/refresh": "a refresh token is good once, and for a moment again",
     "POST /device-auth/revoke": "what has ended has ended",
     "POST /devices/{device_id}/heartbeat": "once more harms nothing, and writes nothing",
+    "POST /devices/{device_id}/stages": "once more changes nothing",
     "POST /models/{model_id}/versions/upload": "streamed; its content names it",
     "PATCH /uploads/{upload_id}": "streamed; its offset says where it goes",
     "POST /uploads/{upload_id}/complete": "once more changes nothing",

@@ -1,6 +1,7 @@
 """A serving node is a device: it serves what is released, and is swapped while it serves."""
 
 import json
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,9 @@ from octomil.http.records import Record
 from octomil.models.pull import ModelStore
 from octomil.models.references import parse_reference
 from octomil.models.sources.base import Silent
+from octomil.rollouts.device_states import ON_THE_WAY
 from octomil.sdk.model_registry import ModelRegistry
+from support.device_runs import affected, killed_at
 from support.models import make_gguf, renamed_gguf
 from support.sdk import Place, control_place
 from support.serving import ServeProcess, serving
@@ -67,7 +70,11 @@ def release(served: ServeProcess) -> dict[str, str]:
 
 def attested(registry: ModelRegistry, rollout: Record) -> list[tuple[str, str]]:
     found = registry.rollouts.get_affected_devices(rollout.model_id, rollout.id)
-    return [(each.digest, each.status) for each in found]
+    return [(each.digest, each.status) for each in found if each.state not in ON_THE_WAY]
+
+
+def slots(state: Path, model_id: str) -> dict:
+    return json.loads((state / "slots.json").read_text())[model_id]
 
 
 @dataclass
@@ -146,6 +153,62 @@ def test_rollout_swaps_a_node_under_load_and_no_request_fails(
         health = served.get("/health").json()["models"][NAME]
     assert load.failed == []
     assert (health["state"], health["restarts"]) == ("ready", 0)
+
+
+UNPROVED = """
+from octomil.serve.activation import NodeActivator
+NodeActivator.activate = lambda self, release: None
+"""
+"""Lets a node take what its engine cannot load."""
+
+WITHOUT_ENGINE = """
+from octomil.engines.llama_cpp.engine import LlamaCppEngine
+from octomil.errors import EngineError
+async def load(self, progress):
+    raise EngineError("no engine loads anything here")
+LlamaCppEngine.load = load
+"""
+
+
+@pytest.mark.model
+def test_node_that_is_restarted_goes_back_from_what_cannot_be_loaded(
+    place: Place, registry: ModelRegistry, weights: Path, tmp_path: Path
+):
+    first = published(registry, weights, "1.0.0")
+    registry.set_alias(first.model_id, "production", "1.0.0")
+    (tmp_path / "2.gguf").write_bytes(make_gguf({"llama.block_count": 1}))
+    second = published(registry, tmp_path / "2.gguf", "2.0.0")
+    state, reference = tmp_path / "device", f"registry:{NAME}@production"
+    step = ("octomil.compose_device", "_RememberingActivator.activate")
+
+    with node(place, state, reference, program=killed_at(*step, "after", UNPROVED)) as served:
+        assert release(served) == {"version": "1.0.0", "digest": first.digest}
+        rollout = registry.deploy_version(first.model_id, "2.0.0")
+        assert served.process.wait(120) == -signal.SIGKILL
+    on_trial = slots(state, first.model_id)
+    assert (on_trial["trial"]["digest"], on_trial["previous"]) == (second.digest, first.digest)
+
+    broken = killed_at(*step, "real", WITHOUT_ENGINE)
+    with node(place, state, reference, program=broken, wait_ready=False) as served:
+        assert served.process.wait(120) == 1
+    error = " ".join(served.errors)
+    assert f"{NAME} 2.0.0 is on probation and cannot be loaded: no engine loads" in error
+    assert "nor can 1.0.0, which ran before it: no engine loads" in error
+    assert slots(state, first.model_id) == on_trial  # it may be this machine's fault
+
+    with node(place, state, reference) as served:
+        assert release(served) == {"version": "1.0.0", "digest": first.digest}
+        (line,) = [line for line in served.lines if "cannot be loaded" in line]
+        assert f"{NAME} 2.0.0 failed its probation" in line
+        assert "begins with 1.0.0" in line
+        eventually(lambda: (slots(state, first.model_id)["rejection"] or {}).get("is_told"))
+        assert release(served) == {"version": "1.0.0", "digest": first.digest}
+
+    rejected = slots(state, first.model_id)["rejection"]
+    assert rejected["candidate"]["digest"] == second.digest
+    (device,) = affected(registry, rollout)
+    assert (device.state, device.code) == ("failed", "does_not_run")
+    assert (device.digest, device.status) == (first.digest, "active")
 
 
 @pytest.mark.model

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from octomil.sdk.model_registry import ModelRegistry
-from support.device_runs import active, affected, first_time, once, released, settled
+from support.device_runs import active, affected, first_time, killed_at, once, released, settled
 from support.disks import fill, small_disk
 from support.model_files import safetensors_file
 from support.onnx_models import runnable_onnx
@@ -21,23 +21,12 @@ from support.rollouts import AT_ONCE
 from support.sdk import Place, control_place
 
 SICK = """
-import os, signal, sys
 from octomil.device.activation import LinkActivator
-import octomil.device.{module} as home
 def problem(self, model_id):
     return "it answers nothing" if self.running(model_id) == "{digest}" else None
 LinkActivator.problem = problem
-real = home.{name}
-def killed(*words, **more):
-    os.kill(os.getpid(), signal.SIGKILL)
-def after(*words, **more):
-    real(*words, **more)
-    os.kill(os.getpid(), signal.SIGKILL)
-home.{name} = {when}
-from octomil.cli.main import main
-sys.exit(main(sys.argv[1:]))
 """
-"""An agent that finds a release sick, and is killed at one of its steps."""
+"""Lets an agent find a release sick."""
 
 POINTS = [
     ("slots", "SlotBook.reject", "killed"),
@@ -65,7 +54,8 @@ class Fleet:
     def run_sick(
         self, digest: str, module: str, name: str, when: str
     ) -> subprocess.CompletedProcess[str]:
-        program = SICK.format(module=module, name=name, when=when, digest=digest)
+        sick = SICK.format(digest=digest)
+        program = killed_at(f"octomil.device.{module}", name, when, prelude=sick)
         words = ["device", "run", "--server", self.place.served.url, "--state-dir", str(self.state)]
         return subprocess.run(
             [sys.executable, "-c", program, *words, "--once"],

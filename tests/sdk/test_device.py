@@ -15,7 +15,7 @@ import pytest
 from octomil.registry.signatures import key_id_of, new_private_key, public_key_of
 from octomil.sdk.model_registry import ModelRegistry
 from support.control import API, bearer
-from support.device_runs import active, affected, first_time, once, released, settled
+from support.device_runs import active, affected, first_time, killed_at, once, released, settled
 from support.model_files import safetensors_file, torch_file
 from support.round_robin import round_robin
 from support.sdk import Place, control_place, octomil
@@ -301,19 +301,35 @@ def test_a_device_outlives_its_control_plane(tmp_path: Path):
                 assert registry.rollouts.get(rollout.model_id, rollout.id).active_devices == 1
 
 
-KILLER = """
-import os, signal, sys
-import octomil.device.{module} as home
-real = home.{name}
-def killed(*words, **more):
-    os.kill(os.getpid(), signal.SIGKILL)
-def after(*words, **more):
-    real(*words, **more)
-    os.kill(os.getpid(), signal.SIGKILL)
-home.{name} = {when}
-from octomil.cli.main import main
-sys.exit(main(sys.argv[1:]))
+HELD = """
+import time
+def held(*words, **more):
+    time.sleep(3600)
 """
+"""Lets an agent stop at a step, until it is killed."""
+
+
+def test_people_see_who_is_downloading(place: Place, registry: ModelRegistry, tmp_path: Path):
+    rollout = released(registry, tmp_path)
+    state = tmp_path / "device"
+    program = killed_at("octomil.sdk.downloads", "Downloader.fetch", "held", prelude=HELD)
+    words = ["device", "run", "--server", place.served.url, "--state-dir", str(state)]
+    named = ["--identifier", "box-1", "--bootstrap-token", place.key]
+    process = subprocess.Popen([sys.executable, "-c", program, *words, *named])
+    try:
+        eventually(lambda: affected(registry, rollout))
+        (device,) = affected(registry, rollout)
+        listed = octomil("rollouts", "devices", "mnist", **place.env)
+    finally:
+        process.kill()
+        process.wait(120)
+
+    assert (device.state, device.digest) == ("downloading", None)
+    assert [line.split()[1] for line in listed.stdout.splitlines()[1:]] == ["downloading"]
+    assert once(place, state).returncode == 0
+    (device,) = affected(registry, rollout)
+    assert (device.state, device.digest) == ("succeeded", rollout.digest)
+
 
 POINTS = [
     ("session", "Session._keep", "killed"),
@@ -348,7 +364,7 @@ def test_a_kill_at_any_point_leaves_a_device_that_goes_on(
     state = tmp_path / "device"
     words = ["device", "run", "--server", place.served.url, "--state-dir", str(state), "--once",
              "--identifier", "box-1", "--bootstrap-token", place.key]  # fmt: skip
-    program = KILLER.format(module=module, name=name, when=when)
+    program = killed_at(f"octomil.device.{module}", name, when)
     done = subprocess.run(
         [sys.executable, "-c", program, *words], capture_output=True, timeout=120, check=False
     )

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from octomil.device.activation import LinkActivator
-from octomil.device.agent import Agent, Pace
+from octomil.device.agent import Agent
+from octomil.device.pace import Pace
 from octomil.device.probation import Trial
 from octomil.device.releases import Releases
 from octomil.device.session import Session

@@ -10,6 +10,33 @@ from support.rollouts import AT_ONCE
 from support.sdk import Place, octomil
 from support.waiting import eventually
 
+_PROGRAM = """
+import os, signal, sys
+{prelude}
+import {module} as home
+real = home.{name}
+def killed(*words, **more):
+    os.kill(os.getpid(), signal.SIGKILL)
+def after(*words, **more):
+    real(*words, **more)
+    os.kill(os.getpid(), signal.SIGKILL)
+home.{name} = {when}
+from octomil.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def killed_at(module: str, name: str, when: str, prelude: str = "") -> str:
+    """The program of an `octomil` that is killed at a named step.
+
+    Args:
+        module: the step's, whole.
+        name: the step's in there, such as `Agent.turn`.
+        when: `killed` before it, `after` it, or `real` for never.
+        prelude: what the program does first.
+    """
+    return _PROGRAM.format(module=module, name=name, when=when, prelude=prelude)
+
 
 def released(
     registry: ModelRegistry, folder: Path, number: str = "1.0.0", content: bytes = b""

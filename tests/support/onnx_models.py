@@ -1,5 +1,6 @@
 """Small ONNX models that run, written byte by byte: one node, float32 in and out."""
 
+import struct
 from collections.abc import Sequence
 
 from support.model_files import varint
@@ -43,6 +44,15 @@ def relabelled(model: bytes, label: str) -> bytes:
     Of a field that is there twice, protobuf takes the last.
     """
     return model + _field(3, label.encode())
+
+
+def numberless(model: bytes) -> bytes:
+    """The same model, which also answers with the root of a negative number."""
+    minus_one = struct.pack("<f", -1.0)
+    known = _number(1, 1) + _number(2, _FLOAT) + _field(8, b"negative") + _field(9, minus_one)
+    root = _field(1, b"negative") + _field(2, b"root") + _field(4, b"Sqrt")
+    output = _field(1, b"root") + _field(2, _field(1, _number(1, _FLOAT)))
+    return model + _field(7, _field(1, root) + _field(5, known) + _field(12, output))
 
 
 def heavier(model: bytes, ballast_bytes: int) -> bytes:

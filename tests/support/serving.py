@@ -52,23 +52,32 @@ class ServeProcess:
 
 @contextmanager
 def serving(
-    *arguments: str, env: Mapping[str, str] | None = None, wait_ready: bool = True
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    wait_ready: bool = True,
+    program: str | None = None,
 ) -> Iterator[ServeProcess]:
     """Run `octomil serve ARGUMENTS --port 0` until the block ends.
 
     Without `wait_ready` the block starts as soon as the process does, and `url` is empty.
     """
-    with running("serve", *arguments, env=env, wait_ready=wait_ready) as served:
+    options = {"env": env, "wait_ready": wait_ready, "program": program}
+    with running("serve", *arguments, **options) as served:
         yield served
 
 
 @contextmanager
 def running(
-    command: str, *arguments: str, env: Mapping[str, str] | None = None, wait_ready: bool = True
+    command: str,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    wait_ready: bool = True,
+    program: str | None = None,
 ) -> Iterator[ServeProcess]:
-    """Run `octomil COMMAND --port 0 ARGUMENTS` until the block ends."""
+    """Run `octomil COMMAND --port 0 ARGUMENTS` until the block ends; by a program of one's own."""
+    octomil = ("-m", "octomil.cli.main") if program is None else ("-c", program)
     process = subprocess.Popen(
-        [sys.executable, "-m", "octomil.cli.main", command, "--port", "0", *arguments],
+        [sys.executable, *octomil, command, "--port", "0", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

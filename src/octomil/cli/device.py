@@ -92,10 +92,12 @@ command.add_command(profile)
 def _run(device: DeviceOptions, *, once: bool) -> int:
     from octomil.convert.sandbox import Children
     from octomil.device.activation import LinkActivator
-    from octomil.device.agent import Agent, Pace
+    from octomil.device.agent import Agent
+    from octomil.device.pace import Pace
     from octomil.device.releases import Releases
     from octomil.device.session import open_session
     from octomil.device.smoke.smoke_test import SmokeTest
+    from octomil.device.stage_reports import StageReports
     from octomil.device.state import open_state_folder
     from octomil.device.stopping import Stop
     from octomil.models.progress import open_progress
@@ -110,6 +112,7 @@ def _run(device: DeviceOptions, *, once: bool) -> int:
         trials = Children()
         smoke_test = SmokeTest(children=trials)
         agent = Agent(session, releases, links, say=_say, pace=pace, trial=smoke_test)
+        agent.tell_stages(StageReports(session))
         if once:
             return 0 if agent.turn() else 1
         stop = Stop()

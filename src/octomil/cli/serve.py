@@ -230,9 +230,13 @@ def command(
             releases = {} if itself is None else itself.releases
             shown = None if quiet else log
             node = build_node(settings, options, found, log=shown, releases=releases)
-            beside = None if itself is None else partial(itself.following, node, options, found)
             show = partial(_show_examples, is_wanted=examples)
-            run(node, options, listener, _say, show, beside=beside)
+            if itself is None:
+                run(node, options, listener, _say, show)
+                return
+            beside = partial(itself.following, node, options, found)
+            instead = partial(itself.go_back, node, options, found)
+            run(node, options, listener, _say, show, beside=beside, instead=instead)
 
 
 @contextmanager

@@ -40,6 +40,7 @@ from octomil.control.services.rollouts import RolloutService
 from octomil.control.services.route_counts import RouteCounts
 from octomil.control.services.signing_keys import SigningKeyService
 from octomil.control.services.speeds import Speeds
+from octomil.control.services.stages import Stages
 from octomil.control.services.uploads import UploadService
 from octomil.control.services.usage import UsageService
 from octomil.control.services.version_files import VersionFiles
@@ -99,6 +100,7 @@ class ControlPlane:
     offers: Offers
     long_polls: LongPolls
     attestations: AttestationService
+    stages: Stages
     usage: UsageService
     blocks: BlockService
     models: ModelService

@@ -3,57 +3,32 @@
 import random
 import time
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
-from functools import partial
 
 from octomil.device.activation import Activator
-from octomil.device.attestations import Attestations, failure_of
+from octomil.device.assignments import is_same
+from octomil.device.attestations import Attestations, failure_of, is_fault_of_release
 from octomil.device.failures import Failures
+from octomil.device.installation import Installation
+from octomil.device.pace import Pace
 from octomil.device.probation import Probation, Trial
 from octomil.device.profile import own_profile
 from octomil.device.questions import Questions, Wait
-from octomil.device.releases import Release, Releases
+from octomil.device.releases import Releases
 from octomil.device.session import Session
+from octomil.device.stage_reports import StageReports
 from octomil.device.stopping import Stop, StoppedError
 from octomil.errors import (
     DigestMismatchError,
-    EngineError,
-    EngineUnavailableError,
-    InsufficientSpaceError,
-    ModelError,
-    ModelUnavailableError,
     OctomilError,
     UnauthorizedError,
 )
 from octomil.http.api import path_to
-from octomil.wire.devices import Assignment, AssignmentsAnswer
+from octomil.wire.devices import Assignment
+from octomil.wire.rollouts import Stage
 from octomil.wire.texts import plain_text
 
 _LONGEST_S = 3600.0
-_FRESH_S = 1.0  # so long an answer is taken for granted: a pause is to hold within a second
 _LONGEST_OUTSIDE_S = 60.0  # where the cause lies outside of the release, and may be gone soon
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How often the agent does things.
-
-    Attributes:
-        poll_s: seconds between two questions what to run, which the control plane may spend
-            waiting for news; each differs by up to a fifth, so that a fleet that was switched on
-            together does not ask together.
-        heartbeat_s: seconds between two signs of life.
-        check_s: seconds between two looks at all that runs, byte by byte; differ likewise.
-        probation_s: seconds that a release is watched after it was activated, or as long as the
-            rollout's health window, if that is longer.
-        retry_s: seconds between two trials of it meanwhile.
-    """
-
-    poll_s: float = 10.0
-    heartbeat_s: float = 60.0
-    check_s: float = 3600.0
-    probation_s: float = 600.0
-    retry_s: float = 120.0
 
 
 class Agent:
@@ -88,12 +63,12 @@ class Agent:
         self._tell = say
         self._pace = pace or Pace()
         self._only = only
+        self._stages: StageReports | None = None
         self._clock = clock
         self._rng = random.Random()
         self._is_registered = False
         self._beaten_s = clock()
         self._known_version: int | None = None
-        self._asked_at_s = 0.0
         self._settled: dict[str, Assignment] = {}
         self._failures = Failures(self._pace.poll_s, clock)
         self._questions = Questions(session, clock)
@@ -112,6 +87,18 @@ class Agent:
             clock=clock,
             say=self._say,
         )
+        self._installation = Installation(
+            releases,
+            activator,
+            self._probation,
+            news=lambda: self._questions.news(self._known_version),
+            say=self._say,
+            tell=self._tell_stage,
+        )
+
+    def tell_stages(self, stages: StageReports) -> None:
+        """Have the control plane told how far releases are, too, before they run."""
+        self._stages = stages
 
     def run(self, stop: Stop) -> None:
         """Do what the control plane says until `stop` is set, whatever goes wrong meanwhile.
@@ -186,7 +173,9 @@ class Agent:
             self._settled.clear()
             self._check_at_s = self._clock() + self._jittered(self._pace.check_s)
         self._tell_rejections()
-        answer = self._asked(wait)
+        answer = self._questions.ask(self._known_version, wait)
+        if self._stages is not None:  # somebody answers: what was kept can be told now
+            self._stages.send()
         followed = [each for each in answer.assignments if self._is_followed(each.model_id)]
         is_there = not answer.updated or self._follow_all(followed)
         for each in self._attestations.due():
@@ -205,10 +194,6 @@ class Agent:
     def _is_followed(self, model_id: str) -> bool:
         return self._only is None or model_id in self._only
 
-    def _asked(self, wait: Wait | None = None) -> AssignmentsAnswer:
-        self._asked_at_s = self._clock()
-        return self._questions.ask(self._known_version, wait)
-
     def _follow(self, wanted: Assignment) -> bool:
         """Run one assignment and attest it, unless that was done; return whether it worked out."""
         if self._is_refused(wanted):
@@ -223,18 +208,18 @@ class Agent:
         self._settled.pop(wanted.model_id, None)
         try:
             self._releases.accept(wanted, self._session.device_id)
-            if settled is not None and _is_same(settled, wanted):  # the plan changed elsewhere
+            if settled is not None and is_same(settled, wanted):  # the plan changed elsewhere
                 self._settled[wanted.model_id] = wanted
                 return True
             self._attestations.supersede(wanted)
             self._book.forgive(wanted.model_id)
             at_fault = wanted.digest
-            self._activate(wanted, what)
+            self._installation.run(wanted)
         except UnauthorizedError:  # says nothing about the release
             raise
         except (OctomilError, OSError) as error:
             self._say(f"{what}: {error}")
-            is_its_fault = _is_fault_of_release(error)
+            is_its_fault = is_fault_of_release(error)
             self._failures.note(at_fault, _LONGEST_S if is_its_fault else _LONGEST_OUTSIDE_S)
             if is_its_fault:
                 self._attest(wanted, error)
@@ -256,50 +241,6 @@ class Agent:
             self._refused.add(wanted.digest)
             self._say(f"{wanted.model_id} {wanted.version}: was taken back, and is not tried")
         return True
-
-    def _activate(self, wanted: Assignment, what: str) -> None:
-        """Return when an accepted assignment runs.
-
-        Raises:
-            OctomilError: it does not.
-        """
-        if self._activator.running(wanted.model_id) == wanted.digest:
-            return
-        news = self._news()
-        if news is not None and not any(_is_same(each, wanted) for each in news):
-            raise ModelUnavailableError("it is not assigned any more, so it is not fetched")
-        self._say(f"{what}: fetching")
-        release = self._obtain(wanted)
-        instead = [each for each in self._news() or () if each.model_id == wanted.model_id]
-        if any(not _is_same(each, wanted) for each in instead):  # a pause keeps from nothing here
-            raise ModelUnavailableError("another one is assigned by now, so it is not activated")
-        self._probation.activate(wanted, release)
-        found = self._activator.running(wanted.model_id)
-        if found != wanted.digest:
-            raise DigestMismatchError(f"{wanted.digest} was activated, and {found} runs")
-
-    def _news(self) -> Sequence[Assignment] | None:
-        """Return what is assigned where that may have changed meanwhile; None if it did not."""
-        if self._clock() - self._asked_at_s <= _FRESH_S:
-            return None
-        answer = self._asked()
-        return answer.assignments if answer.updated else None
-
-    def _obtain(self, wanted: Assignment) -> Release:
-        """Return a release; where there is no room for it, in place of what ran before."""
-        obtain = partial(
-            self._releases.obtain,
-            wanted.model_id,
-            wanted.version,
-            wanted.digest,
-            name=wanted.name,
-        )
-        try:
-            return obtain()
-        except InsufficientSpaceError:
-            if not self._releases.make_room(wanted.model_id, self._activator.in_use()):
-                raise
-            return obtain()
 
     def _confirm(self, wanted: Assignment) -> None:
         """Look again at what was activated a while ago, and attest what is there now.
@@ -356,6 +297,8 @@ class Agent:
         Raises:
             UnauthorizedError: it does not take the access token.
         """
+        if self._stages is not None:
+            self._stages.forget(wanted.model_id)
         try:
             failure = None if error is None else failure_of(error)
             self._probation.extend(wanted.model_id, self._attestations.tell(wanted, failure))
@@ -368,6 +311,10 @@ class Agent:
             return False
         return True
 
+    def _tell_stage(self, wanted: Assignment, stage: Stage) -> None:
+        if self._stages is not None:
+            self._stages.tell(wanted, stage)
+
     def _jittered(self, seconds: float) -> float:
         return seconds * (0.8 + 0.4 * self._rng.random())
 
@@ -376,21 +323,3 @@ class Agent:
 
     def _path(self, *more: str) -> str:
         return path_to("devices", self._session.device_id, *more)
-
-
-def _is_same(one: Assignment, other: Assignment) -> bool:
-    """Tell whether two assignments say the same, whatever their numbers are.
-
-    The number grows with every change of the organisation's plan.
-    """
-    parts = ((each.model_id, each.version, each.digest) for each in (one, other))
-    return next(parts) == next(parts)
-
-
-def _is_fault_of_release(error: Exception) -> bool:
-    """Tell whether an error says something about a release, and not about the way to it.
-
-    A full disk does: the release is too large for the device.
-    """
-    is_outside = isinstance(error, (ModelUnavailableError, EngineUnavailableError))
-    return isinstance(error, (ModelError, EngineError)) and not is_outside

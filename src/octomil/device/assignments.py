@@ -15,6 +15,15 @@ from octomil.registry.assignments import PAYLOAD_TYPE, statement
 from octomil.wire.devices import Assignment
 
 
+def is_same(one: Assignment, other: Assignment) -> bool:
+    """Tell whether two assignments say the same, whatever their numbers are.
+
+    The number grows with every change of the organisation's plan.
+    """
+    parts = ((each.model_id, each.version, each.digest) for each in (one, other))
+    return next(parts) == next(parts)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Taken:
     """What was assigned last of a model, as it was signed."""

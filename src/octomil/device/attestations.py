@@ -10,8 +10,11 @@ from octomil.device.slots import Failure
 from octomil.errors import (
     DigestMismatchError,
     EngineError,
+    EngineUnavailableError,
     InsufficientSpaceError,
     InvalidModelFileError,
+    ModelError,
+    ModelUnavailableError,
 )
 from octomil.http.api import path_to
 from octomil.wire.devices import Assignment
@@ -124,3 +127,12 @@ def failure_of(error: Exception) -> Failure:
     code = next((code for kind, code in _CODES if isinstance(error, kind)), "cannot_run")
     message = " ".join(plain_text(str(error)).split())[:_MESSAGE_CHARS]
     return Failure(code=code, message=message)
+
+
+def is_fault_of_release(error: Exception) -> bool:
+    """Tell whether an error says something about a release, and not about the way to it.
+
+    A full disk does: the release is too large for the device.
+    """
+    is_outside = isinstance(error, (ModelUnavailableError, EngineUnavailableError))
+    return isinstance(error, (ModelError, EngineError)) and not is_outside

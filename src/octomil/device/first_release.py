@@ -6,6 +6,7 @@ from http import HTTPStatus
 from octomil.device.answers import read_answer
 from octomil.device.releases import Release, Releases
 from octomil.device.session import Session
+from octomil.device.way_back import last_of
 from octomil.errors import (
     ApiError,
     ModelUnavailableError,
@@ -76,7 +77,7 @@ class FirstReleases:
             ModelError: what was fetched is not what was promised, or the disk is full.
             OctomilClientError: the control plane refuses, and would do so again.
         """
-        last = self._releases.running(name)
+        last = self._last(name, version)
         if last is not None and last.version == version:
             return last
         said, is_token_new = "", False
@@ -99,6 +100,11 @@ class FirstReleases:
                     said = str(error)
                     self._say(f"waiting for a release of {name}@{version}: {error}")
             self._wait()
+
+    def _last(self, name: str, version: str) -> Release | None:
+        """Return what ran last; who asks for a number is not led back from that."""
+        releases = self._releases
+        return releases.running(name) if is_pinned(version) else last_of(releases, name)
 
     def _wanted(self, name: str, version: str, last: Release | None) -> Release:
         """Return the release that the control plane means.

@@ -10,6 +10,7 @@ from octomil.device.releases import Release, Releases
 from octomil.device.slots import Candidate, SlotBook
 from octomil.errors import EngineError, EngineUnavailableError
 from octomil.wire.devices import Assignment
+from octomil.wire.rollouts import Stage
 
 
 class Trial(Protocol):
@@ -75,8 +76,13 @@ class Probation:
         rejection = self._book.of(wanted.model_id).rejection
         return rejection is not None and rejection.candidate.digest == wanted.digest
 
-    def activate(self, wanted: Assignment, release: Release) -> None:
+    def activate(self, wanted: Assignment, release: Release, at: Callable[[Stage], object]) -> None:
         """Try a release, put it on probation, and run it; on none if it is what ran before.
+
+        Args:
+            wanted: the assignment.
+            release: what it means, here whole.
+            at: called with each stage that it comes to.
 
         Raises:
             EngineError: it failed its smoke test; what ran before still does.
@@ -84,9 +90,12 @@ class Probation:
             OSError: the disk fails, likewise.
         """
         if self._trial is not None:
+            at("verifying")
             for note in self._trial(release):
                 self._say(f"{wanted.model_id} {wanted.version}: {note}")
+        at("staged")
         if self._book.of(wanted.model_id).previous == wanted.digest:
+            at("activating")
             self._activator.activate(release)
             self._book.end_return(wanted.model_id)
             return
@@ -94,6 +103,7 @@ class Probation:
             model_id=wanted.model_id, version=wanted.version, digest=wanted.digest
         )
         self._book.begin(candidate, self._activator.running(wanted.model_id))
+        at("activating")
         self._activator.activate(release)
         self._watch(candidate)
 

@@ -1,7 +1,7 @@
 """Asking the control plane what to run: at once, or waiting there for news."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -11,12 +11,14 @@ from octomil.device.session import Session
 from octomil.device.stopping import Stop, unless_stopped
 from octomil.errors import BadRequestError, OctomilClientError, UnauthorizedError
 from octomil.http.api import Request, path_to
-from octomil.wire.devices import MAX_WAIT_S, AssignmentsAnswer
+from octomil.wire.devices import MAX_WAIT_S, Assignment, AssignmentsAnswer
 
 ANSWER_S: Final = 30.0
 """So much later than the end of its wait a held question may be answered."""
 PLAIN_S: Final = 3600.0
 """So long a control plane that cannot hold questions is asked plainly."""
+FRESH_S: Final = 1.0
+"""So long an answer is taken for granted: a pause is to hold within a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class Questions:
         self._clock = clock
         self._is_told_nothing = False
         self._plain_until_s = clock()
+        self._answered_at_s: float | None = None
 
     def ask(self, known_version: int | None, wait: Wait | None = None) -> AssignmentsAnswer:
         """Return what the device is to run.
@@ -70,6 +73,22 @@ class Questions:
                 self._plain_until_s = self._clock() + PLAIN_S
             return self._asked(known_version)
 
+    def news(self, known_version: int | None) -> Sequence[Assignment] | None:
+        """Return what is assigned where that may have changed since the last answer.
+
+        Returns:
+            None if it did not: the last answer came just now, or it still holds. Of a question that
+            was held that moment is its end.
+
+        Raises:
+            OctomilClientError: as for :meth:`ask`.
+        """
+        at_s = self._answered_at_s
+        if at_s is not None and self._clock() - at_s <= FRESH_S:
+            return None
+        answer = self.ask(known_version)
+        return answer.assignments if answer.updated else None
+
     def _held(self, known_version: int | None, seconds: float) -> AssignmentsAnswer:
         """Ask, and wait for news.
 
@@ -94,6 +113,7 @@ class Questions:
 
     def _read(self, request: Request) -> AssignmentsAnswer:
         answer = read_answer(self._session.api.call(request), AssignmentsAnswer, "what to run")
+        self._answered_at_s = self._clock()
         if answer.updated:
             self._is_told_nothing = not answer.assignments
         return answer

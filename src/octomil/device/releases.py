@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -66,7 +66,15 @@ class Releases:
         _hex(wanted.digest)
         self._accepted.accept(wanted, device_id)
 
-    def obtain(self, model_id: str, version: str, digest: str, *, name: str) -> Release:
+    def obtain(
+        self,
+        model_id: str,
+        version: str,
+        digest: str,
+        *,
+        name: str,
+        fetching: Callable[[], object] = lambda: None,
+    ) -> Release:
         """Return a release, fetched unless it is here whole.
 
         Args:
@@ -74,6 +82,7 @@ class Releases:
             version: the version's number.
             digest: of its manifest.
             name: the model's, which the manifest must have, as it must the number.
+            fetching: called before it is fetched.
 
         Raises:
             DigestMismatchError: what the control plane sends is not what was assigned, or nobody
@@ -85,6 +94,7 @@ class Releases:
         """
         here = self._state.releases / _hex(digest)
         if damaged_part(here) is not None:
+            fetching()
             here = self._fetch(model_id, version, digest, name)
         _require_same(_read_manifest(here), name, version)
         return self._release(model_id, here)

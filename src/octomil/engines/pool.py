@@ -73,23 +73,37 @@ class EnginePool:
         entries = [*self._entries.values(), *list(self._retiring.values())]
         return [entry.release for entry in entries if entry.release is not None]
 
-    async def start(self, loaded: Callable[[str, Engine], object] | None = None) -> None:
+    async def start(
+        self,
+        loaded: Callable[[str, Engine], object] | None = None,
+        instead: Callable[[str, OctomilError], Awaitable[object]] | None = None,
+    ) -> None:
         """Load every engine that is not lazy, one after the other.
 
         One after the other, because two models that load together only slow each other down.
 
         Args:
             loaded: called after each engine is ready; awaited if it returns an awaitable.
+            instead: awaited with an engine's name and why it cannot be loaded, or `loaded` failed;
+                it swaps another one in, or raises.
 
         Raises:
             OctomilError: an engine cannot be loaded.
         """
-        for name, entry in self._entries.items():
-            if not entry.lazy:
-                await self.ready(name)
-                result = loaded(name, entry.engine) if loaded else None
-                if asyncio.iscoroutine(result):
-                    await result
+        for name in [name for name, entry in self._entries.items() if not entry.lazy]:
+            try:
+                await self._start(name, loaded)
+            except OctomilError as error:
+                if instead is None:
+                    raise
+                await instead(name, error)
+                await self._start(name, loaded)
+
+    async def _start(self, name: str, loaded: Callable[[str, Engine], object] | None) -> None:
+        engine = await self.ready(name)
+        result = loaded(name, engine) if loaded else None
+        if asyncio.iscoroutine(result):
+            await result
 
     @contextmanager
     def using(self, name: str) -> Iterator[PooledEngine]:

@@ -62,6 +62,15 @@ _RANKS: Final = {state: rank for rank, state in enumerate(_STAGES)}
 _UNDER_WAY: Final = frozenset(_STAGES[2:])
 RUNS_IT: Final = frozenset({DeviceState.ACTIVATING, DeviceState.CONFIRMING})
 """Stages in which the device runs the version, and is not confirmed to be healthy."""
+ON_THE_WAY: Final = frozenset(
+    {
+        DeviceState.DOWNLOADING,
+        DeviceState.VERIFYING,
+        DeviceState.STAGED,
+        DeviceState.ACTIVATING,
+    }
+)
+"""Stages that a device tells of before it attests anything: to be seen, and no evidence."""
 _AFTER_SUCCESS: Final = frozenset(
     {DeviceState.FAILED, DeviceState.ROLLED_BACK, DeviceState.SUPERSEDED}
 )
@@ -104,6 +113,11 @@ class DeviceProgress:
     reached: DeviceState = DeviceState.PENDING
     since: datetime
     code: str = ""
+
+    @property
+    def is_attested(self) -> bool:
+        """Whether more is known than stages that the device told of."""
+        return self.reached not in ON_THE_WAY
 
     @property
     def outcome(self) -> Outcome | None:

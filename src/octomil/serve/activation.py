@@ -154,18 +154,37 @@ class NodeActivator:
                 self._swap.cancel()
 
     async def _replace(self, replacement: Replacement) -> None:
-        node, model, release = self._node, replacement.model, replacement.release
+        name, release = replacement.model.name, replacement.release
 
         async def prove(new: PooledEngine, old: PooledEngine) -> None:
-            _require_kinds(model.name, old.engine.capabilities, new.engine.capabilities)
-            pace = await smoke_test(new.engine)
-            node.models[model.name] = model
-            node.recorder.stats.forget_speed(model.name)
-            if pace is not None:
-                node.recorder.stats.observe_speed(model.name, *pace)
+            _require_kinds(name, old.engine.capabilities, new.engine.capabilities)
+            await _prove(self._node, replacement.model, new)
 
-        await node.pool.swap(model.name, replacement.engine, prove, release)
-        self._say(f"{model.name}: serves {release.version}, {release.digest}")
+        await self._node.pool.swap(name, replacement.engine, prove, release)
+        self._say(f"{name}: serves {release.version}, {release.digest}")
+
+
+async def load_instead(node: Node, replacement: Replacement) -> None:
+    """Load what takes the place of a model that could not be loaded.
+
+    Raises:
+        OctomilError: it cannot either.
+    """
+
+    async def prove(new: PooledEngine, _failed: PooledEngine) -> None:
+        await _prove(node, replacement.model, new)
+
+    name = replacement.model.name
+    await node.pool.swap(name, replacement.engine, prove, replacement.release)
+
+
+async def _prove(node: Node, model: ServedModel, new: PooledEngine) -> None:
+    """Have a loaded engine answer; if it does, the node serves the model as it is now."""
+    pace = await smoke_test(new.engine)
+    node.models[model.name] = model
+    node.recorder.stats.forget_speed(model.name)
+    if pace is not None:
+        node.recorder.stats.observe_speed(model.name, *pace)
 
 
 def _require_kinds(name: str, before: Capabilities, now: Capabilities) -> None:

@@ -14,7 +14,7 @@ from octomil.serve.keys import ClientKeys
 from octomil.serve.node import Node
 from octomil.serve.options import ServeOptions
 from octomil.serve.origins import host_names
-from octomil.serve.startup import load_models
+from octomil.serve.startup import Instead, load_models
 
 
 def run(
@@ -25,6 +25,7 @@ def run(
     when_ready: Callable[[str], None],
     *,
     beside: Callable[[], AbstractAsyncContextManager[None]] | None = None,
+    instead: Instead | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain and return.
 
@@ -35,6 +36,7 @@ def run(
         say: called with each start-up line.
         when_ready: called with the node's URL once every model can answer.
         beside: goes on from then until the node ends; the agent of a node that is a device.
+        instead: asked about a model that cannot be loaded; None where there is no other.
 
     Raises:
         Exception: a model could not be loaded, an `OctomilError` if that was to be expected.
@@ -44,7 +46,7 @@ def run(
 
     async def load(until_end: AsyncExitStack) -> None:
         try:
-            await load_models(node, say)
+            await load_models(node, say, instead)
             if beside is not None:
                 await until_end.enter_async_context(beside())
         except Exception as error:  # noqa: BLE001 - raised below, once the server has ended

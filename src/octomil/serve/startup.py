@@ -1,10 +1,11 @@
 """What the node says while it starts, and how fast each model turns out to be."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 
 from octomil.engines.base import Engine
 from octomil.engines.speed import TOKENS, measure_speed
+from octomil.errors import OctomilError
 from octomil.models.catalog import format_parameters
 from octomil.routing.router import QueryRouter
 from octomil.routing.tiers import TIER_NUMBERS
@@ -35,8 +36,19 @@ def _short(value: float) -> str:
     return f"{value:.0f}" if value >= 10 else f"{Decimal(f'{value:.1g}'):f}"
 
 
-async def load_models(node: Node, say: Callable[[str], None]) -> None:
+Instead = Callable[[str, OctomilError], Awaitable[object]]
+"""Is given a model's name and why it cannot be loaded; puts another in its place, or raises."""
+
+
+async def load_models(
+    node: Node, say: Callable[[str], None], instead: Instead | None = None
+) -> None:
     """Load every model, measure it, and say what the documents promise.
+
+    Args:
+        node: what is to serve them.
+        say: called with each line.
+        instead: asked about a model that cannot be loaded; None where there is no other.
 
     Raises:
         OctomilError: a model cannot be loaded.
@@ -58,7 +70,7 @@ async def load_models(node: Node, say: Callable[[str], None]) -> None:
         else:
             say(f"[serve] Loaded {name} ({size})")
 
-    await node.pool.start(loaded)
+    await node.pool.start(loaded, instead)
     if router is not None:
         say("[routing] Auto-routing enabled. Queries routed by complexity.")
         if router.deterministic is not None:

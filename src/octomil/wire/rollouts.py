@@ -9,6 +9,7 @@ from octomil.wire.numbers import EXACT, Flag
 from octomil.wire.texts import Identifier, Matches, Plain
 
 AttestedStatus = Literal["active", "failed"]
+Stage = Literal["downloading", "verifying", "staged", "activating"]
 Percentage = Annotated[float, Interval(ge=0, le=100), EXACT]
 ManifestDigest = Annotated[str, Matches(r"^sha256:[0-9a-f]{64}$")]
 Message = Annotated[str, MaxLen(2000), Plain]
@@ -237,7 +238,8 @@ class RolloutDeviceView:
     """Where a device stands with a rollout whose version it took.
 
     Attributes:
-        state: confirming, succeeded, failed, timed_out or rolled_back.
+        state: downloading, verifying, staged, activating, confirming, succeeded, failed,
+            timed_out, rolled_back or superseded.
         code: why it failed, in one word.
         since: when it came into its state, RFC 3339 in UTC, as is the other.
         model_id: the rollout's.
@@ -308,3 +310,31 @@ class AttestationView:
     message: str | None
     attested_at: str
     confirmed_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRequest:
+    """`POST /devices/{id}/stages`: how far a device is with a version, before it attests it.
+
+    Attributes:
+        digest: of the version's manifest.
+        stage: what it does now.
+    """
+
+    model_id: Identifier
+    digest: ManifestDigest
+    stage: Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageView:
+    """What became of that.
+
+    Attributes:
+        is_noted: whether the device is offered that version; else it says nothing.
+    """
+
+    device_id: str
+    model_id: str
+    stage: str
+    is_noted: bool

@@ -19,6 +19,7 @@ def jobs_of(plane: ControlPlane) -> Mapping[str, tuple[float, Job]]:
     return {
         "write when devices were last seen": (FLUSHED_S, partial(write_last_seen, plane)),
         "write when keys were last used": (FLUSHED_S, partial(write_key_uses, plane)),
+        "write how far devices are": (FLUSHED_S, partial(write_stages, plane)),
         "write where models were to run": (FLUSHED_S, partial(write_route_counts, plane)),
         "deliver to webhooks": (webhooks.EVERY_S, partial(webhooks.deliver, plane)),
         "collect garbage": (COLLECTED_EVERY_S, partial(collect_garbage, plane)),
@@ -37,6 +38,12 @@ async def write_last_seen(plane: ControlPlane) -> None:
 async def write_key_uses(plane: ControlPlane) -> None:
     """Write down which keys were used; what cannot be written now waits for the next time."""
     await plane.write_down(plane.key_uses)
+
+
+async def write_stages(plane: ControlPlane) -> None:
+    """Write down how far devices are, a part at a time; other calls come in between."""
+    while len(plane.stages):
+        await plane.write_down(plane.stages)
 
 
 async def write_route_counts(plane: ControlPlane) -> None:

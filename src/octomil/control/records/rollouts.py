@@ -48,10 +48,11 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutDevice:
-    """Where a device stands with a rollout whose version it took.
+    """Where a device stands with a rollout whose version it took, or is on its way to.
 
     Attributes:
-        taken_at: when the control plane first heard that it runs the version, or cannot.
+        taken_at: when the control plane first heard that it runs the version, or cannot; before
+            that, that it is on its way.
         is_counted: whether it is evidence: it attested what it ran before, and was healthy.
     """
 

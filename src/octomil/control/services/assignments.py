@@ -95,6 +95,21 @@ class FleetPlan:
             for key, model, layer in self._told(device_id)
         )
 
+    def offers(self, device_id: str, model_id: str, digest: str) -> bool:
+        """Tell whether a device is in the share that a version is offered to, held or not.
+
+        Args:
+            device_id: the device.
+            model_id: the version's model.
+            digest: of the version's manifest, with `sha256:`.
+        """
+        raw_id = device_id.encode()
+        layers = (
+            layer for each in self.models if each.model_id == model_id for layer in each.layers
+        )
+        first = next((layer for layer in layers if layer.includes(raw_id)), None)
+        return first is not None and first.digest == digest
+
     def _told(self, device_id: str) -> Iterator[tuple[PlanKey, ModelLayers, Layer]]:
         if self.key is None:
             return

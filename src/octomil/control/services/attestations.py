@@ -102,7 +102,7 @@ def _follow(
         return None
     rollout, known = layers[number], tx.rollout_devices.get(layers[number].id, said.device_id)
     before = known
-    if before is None or before.progress.state is DeviceState.SUPERSEDED:
+    if before is None or _is_first_word(before.progress):
         if said.digest != rollout.digest:
             return None
         before = _first_word(rollout, said, last, known, has_older=number + 1 < len(layers))
@@ -121,11 +121,16 @@ def _let_go(tx: Transaction, rollout: Rollout, said: Attestation) -> None:
         tx.rollout_devices.put(replace(known, progress=let_go(known.progress, said.attested_at)))
 
 
+def _is_first_word(known: DeviceProgress) -> bool:
+    """Tell whether a device attests this version for the first time since it was offered."""
+    return known.state is DeviceState.SUPERSEDED or not known.is_attested
+
+
 def _first_word(
     rollout: Rollout,
     said: Attestation,
     last: Attestation | None,
-    let_go_of: RolloutDevice | None,
+    known: RolloutDevice | None,
     *,
     has_older: bool,
 ) -> RolloutDevice:
@@ -133,22 +138,32 @@ def _first_word(
 
     It is evidence if it attested before that it ran another version, or there was none to run.
     """
-    progress = DeviceProgress(
-        digest=rollout.digest,
-        generation=1,
-        state=DeviceState.OFFERED,
-        reached=DeviceState.OFFERED,
-        since=said.attested_at,
-    )
-    if let_go_of is not None:
-        progress = offered_again(let_go_of.progress, rollout.digest, said.attested_at)
     return RolloutDevice(
         organisation=said.organisation,
         rollout_id=rollout.id,
         device_id=said.device_id,
-        progress=progress,
+        progress=offer_to(rollout, known, said.attested_at),
         taken_at=said.attested_at,
         is_counted=not has_older if last is None else last.is_active,
+    )
+
+
+def offer_to(rollout: Rollout, known: RolloutDevice | None, now: datetime) -> DeviceProgress:
+    """Return where a device stands that has the offer of a version, and took no stage with it.
+
+    Args:
+        rollout: offers it.
+        known: where it stood; one that was let go has another offer.
+        now: the time.
+    """
+    if known is not None and known.progress.state is DeviceState.SUPERSEDED:
+        return offered_again(known.progress, rollout.digest, now)
+    return DeviceProgress(
+        digest=rollout.digest,
+        generation=1 if known is None else known.progress.generation,
+        state=DeviceState.OFFERED,
+        reached=DeviceState.OFFERED,
+        since=now,
     )
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Boolean, Column, Connection, ForeignKey, Index, Table, fu
 from octomil.control.records import Attestation, Rollout
 from octomil.control.stores.columns import PLAIN_TEXT, Moment
 from octomil.control.stores.device_table import devices
-from octomil.control.stores.rollout_devices import rollout_devices
+from octomil.control.stores.rollout_devices import HAS_TAKEN, rollout_devices
 from octomil.control.stores.schema import metadata, upsert
 
 attestations = Table(
@@ -74,6 +74,7 @@ class AttestationRows:
             .where(
                 rollout_devices.c.rollout_id == rollout.id,
                 rollout_devices.c.device_id == said.device_id,
+                HAS_TAKEN,
             )
             .correlate(attestations)
         )

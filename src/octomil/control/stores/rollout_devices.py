@@ -22,7 +22,7 @@ from octomil.control.records import RolloutDevice
 from octomil.control.stores.columns import PLAIN_TEXT, Moment
 from octomil.control.stores.device_table import devices
 from octomil.control.stores.schema import metadata, upsert
-from octomil.rollouts.device_states import RUNS_IT, DeviceProgress, DeviceState
+from octomil.rollouts.device_states import ON_THE_WAY, RUNS_IT, DeviceProgress, DeviceState
 
 rollout_devices = Table(
     "rollout_devices",
@@ -40,6 +40,9 @@ rollout_devices = Table(
     Column("is_counted", Boolean, nullable=False),
     Index("ix_rollout_devices_rollout_id_state_since", "rollout_id", "state", "since"),
 )
+
+HAS_TAKEN = rollout_devices.c.reached.not_in(sorted(ON_THE_WAY))
+"""Of devices that attested about the version; others are still on their way to it."""
 
 _PROGRESS = tuple(field.name for field in fields(DeviceProgress))
 _PLAIN = tuple(each.name for each in fields(RolloutDevice) if each.name != "progress")

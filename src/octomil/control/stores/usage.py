@@ -22,7 +22,7 @@ from octomil.control.records import ArmUsage, DeviceUsage, Rollout, Spread
 from octomil.control.stores.attestations import attestations
 from octomil.control.stores.columns import PLAIN_TEXT, Moment
 from octomil.control.stores.device_table import devices
-from octomil.control.stores.rollout_devices import rollout_devices
+from octomil.control.stores.rollout_devices import HAS_TAKEN, rollout_devices
 from octomil.control.stores.schema import insert_new, metadata, upsert
 
 usage_windows = Table(
@@ -106,7 +106,7 @@ class UsageRows:
         """Select what each device of the two arms did: all in one pass, in the table's order."""
         table, took, said = rollout_usage.c, rollout_devices.c, attestations.c
         began_at, is_candidate = rollout.progress.began_at, rollout_usage.c.digest == rollout.digest
-        took_it = (took.rollout_id == rollout.id) & (took.device_id == table.device_id)
+        took_it = (took.rollout_id == rollout.id) & (took.device_id == table.device_id) & HAS_TAKEN
         said_it = (said.device_id == table.device_id) & (said.model_id == rollout.model_id)
         took_since = took.is_counted & (took.taken_at >= began_at)
         ran_already = said.is_active & (said.digest == table.digest) & (said.since < began_at)

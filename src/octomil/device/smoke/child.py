@@ -1,7 +1,7 @@
 """The process of a smoke test: `python -I -m … LIMITS FORMAT PATH`.
 
-It prints a line of JSON: `{}`, a note, or why the release failed, or why nobody can tell. Whatever
-happens to this process happens to nobody else.
+It prints a line of JSON: `{}`, a note, why the release failed, or why nobody here can tell.
+Whatever happens to this process happens to nobody else.
 """
 
 import json
@@ -33,7 +33,7 @@ def main() -> None:
     except ImportError as error:  # it is installed, and does not fit this machine
         answer = {"not_tried": f"its runtime cannot be imported: {error}"}
     except MemoryError:
-        answer = {"failed": "it takes more memory than this device has"}
+        answer = {"no_room": "it takes more memory than this device has"}
     print(json.dumps(answer))  # noqa: T201 - read by the parent
 
 

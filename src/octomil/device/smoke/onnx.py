@@ -28,6 +28,9 @@ _MOST_ELEMENTS = 1 << 28
 _MOST_TRIED_ELEMENTS = 1 << 22  # where a length was a guess, what takes all memory says nothing
 
 
+_NO_MEMORY: Final = ("Failed to allocate memory", "bad_alloc", "Cannot allocate memory")
+"""How onnxruntime says that memory ran out: of that it makes no error of its own."""
+
 _LENGTHS: Final = (1, 32, 224)
 """What axes without a length are tried with: one, what small filters take, and a photograph."""
 
@@ -35,13 +38,19 @@ _LENGTHS: Final = (1, 32, 224)
 def try_onnx(path: Path) -> str:
     """Run the model once; return what people should know of its outputs, if anything.
 
+    Whatever else is raised is this device's, and says nothing about the model.
+
     Raises:
-        FailedTrialError: it cannot be loaded, nor run on inputs whose shapes it declares, or an
-            output is missing or not a number.
+        FailedTrialError: it is no model, or has operators that are not implemented, or does not run
+            on inputs whose shapes it declares, or an output is missing or not a number.
         NotTriedError: it takes an input that cannot be made up, or no length that was tried for
             the axes that have none.
+        MemoryError: it takes more memory than there is.
+        OSError: its file cannot be read.
     """
     forbid_telemetry()
+    with path.open("rb"):  # onnxruntime calls a file that it cannot read no model
+        pass
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -50,7 +59,8 @@ def try_onnx(path: Path) -> str:
         session = onnxruntime.InferenceSession(
             str(path), options, providers=["CPUExecutionProvider"]
         )
-    except Exception as error:
+    except _blamed_on_models() as error:
+        _require_memory(error)
         raise FailedTrialError(f"onnxruntime cannot load it: {error}") from error
     outputs = _run(session)
     infinite = [name for name, output in outputs.items() if _is_infinite(name, output)]
@@ -71,14 +81,42 @@ def _run(session: Any) -> dict[str, Any]:
         fed.append(shapes)
         try:
             return dict(zip(names, session.run(names, feeds), strict=True))
-        except Exception as refusal:  # noqa: BLE001 - onnxruntime's errors have no class in common
+        except _blamed_on_models() as refusal:
             error = refusal
     if len(fed) == 1:
+        _require_memory(error)
         raise FailedTrialError(f"onnxruntime cannot run it: {error}") from error
     tried = ", ".join(map(str, _LENGTHS))
     raise NotTriedError(
         f"it runs with none of {tried} for the axes that have no length: {error}"
     ) from error
+
+
+def _blamed_on_models() -> tuple[type[Exception], ...]:
+    """Return the errors by which onnxruntime refuses a model, or what a model does.
+
+    They have no class in common. The others speak of a file, a provider, or a device.
+    """
+    from onnxruntime.capi import onnxruntime_pybind11_state as native
+
+    return (
+        native.Fail,
+        native.InvalidArgument,
+        native.InvalidGraph,
+        native.InvalidProtobuf,
+        native.NotImplemented,
+        native.RuntimeException,
+    )
+
+
+def _require_memory(error: Exception | None) -> None:
+    """Return unless memory ran out.
+
+    Raises:
+        MemoryError: it did.
+    """
+    if any(sign in str(error) for sign in _NO_MEMORY):
+        raise MemoryError from error
 
 
 def made_up(name: str, kind: str, shape: list[Any], length: int = 1) -> Any:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from octomil.device.activation import LinkActivator
-from octomil.device.agent import Pace
+from octomil.device.pace import Pace
 from octomil.device.releases import Release
 from octomil.device.session import AUTH_PATIENCE_S
 from octomil.device.state import StateFolder

@@ -12,7 +12,12 @@ from octomil.device.activation import LinkActivator
 from octomil.device.releases import Release, Releases
 from octomil.device.slots import SlotBook, Slots
 from octomil.device.state import StateFolder
-from octomil.errors import EngineError, EngineUnavailableError
+from octomil.errors import (
+    EngineError,
+    EngineUnavailableError,
+    InsufficientSpaceError,
+    OctomilError,
+)
 from octomil.registry.manifest import Manifest, digest_of, hex_of
 from support.device_agent import (
     CONTENT,
@@ -276,14 +281,27 @@ def test_what_fails_its_trial_never_runs(state: StateFolder):
     assert "m 1.0.0: coreml was not tried" in device.lines
 
 
-def test_a_trial_that_fails_later_takes_the_release_back(state: StateFolder):
+def test_a_release_that_is_too_large_to_be_tried_is_told_as_that(state: StateFolder):
+    trial = Tried(**{NEW: InsufficientSpaceError("it takes more memory than this device has")})
+    with scripted(*FIRST, *SECOND) as script, Device(script, state, trial=trial) as device:
+        assert [device.agent.turn(), device.agent.turn()] == [True, False]
+
+    assert running(state) == OLD
+    assert attested(script) == [(OLD, "active"), (NEW, "failed")]
+    assert script.asked[-1].json["code"] == "disk_full"  # which counts against no version
+
+
+@pytest.mark.parametrize(
+    "error", [EngineUnavailableError("it is busy"), InsufficientSpaceError("no memory is left")]
+)
+def test_a_trial_that_fails_later_takes_the_release_back(state: StateFolder, error: OctomilError):
     trial = Tried()
     beat = HEARD
     answers = *FIRST, *SECOND, beat, NO_NEWS, beat, *TOLD_BACK, SAME
     with scripted(*answers) as script, Device(script, state, trial=trial) as device:
         device.agent.turn()
         device.agent.turn()
-        trial.faults[NEW] = EngineUnavailableError("it is busy")
+        trial.faults[NEW] = error
         device.now_s = device.pace.retry_s
         device.agent.turn()
         assert running(state) == NEW

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from octomil.device.agent import Pace
+from octomil.device.pace import Pace
 from octomil.device.questions import PLAIN_S, Wait
 from octomil.device.state import StateFolder
 from octomil.device.stopping import Stop, StoppedError, unless_stopped
@@ -47,6 +47,22 @@ def test_it_lets_the_server_wait_for_as_long_as_it_would(state: StateFolder):
     assert questions(script) == [
         "wait_s=8.5", "config_version=3&wait_s=8.5", "config_version=3&wait_s=60.0"
     ]  # fmt: skip
+
+
+def test_an_answer_is_as_old_as_its_question_s_end(state: StateFolder):
+    """What was said after a long wait is news: nobody asks again before the fetch."""
+    answers = REGISTERED, told(), enveloped(), LINK, Answer(CONTENT), HEARD
+    with scripted(*answers) as script, Device(script, state) as device:
+        answer = script.next
+
+        def after_a_while() -> Answer:
+            device.now_s += 8.5 if "wait_s" in script.asked[-1].path else 0.0
+            return answer()
+
+        script.next = after_a_while
+        assert turn(device)
+
+    assert questions(script) == ["wait_s=8.5"]
 
 
 def test_a_single_turn_waits_for_nothing(state: StateFolder):

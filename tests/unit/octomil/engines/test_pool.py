@@ -176,6 +176,59 @@ async def test_engine_that_cannot_say_how_busy_it_is_keeps_no_other_from_saying_
 
 
 @in_virtual_time
+async def test_another_takes_the_place_of_an_engine_that_cannot_be_loaded_at_start():
+    served = Pool(Mortal(faults=[EngineError("it is no model")]))
+    other, asked, told = EchoEngine("mortal"), [], []
+
+    async def prove(_new, _old):
+        pass
+
+    async def instead(name, error):
+        asked.append((name, str(error)))
+        await served.pool.swap(name, other, prove)
+
+    await served.pool.start(lambda name, engine: told.append((name, engine)), instead)
+
+    assert asked == [("mortal", "it is no model")]
+    assert told == [("mortal", other)]
+    assert served.pool.engine("mortal") is other
+    await served.pool.close()
+
+
+@in_virtual_time
+async def test_engine_that_fails_once_it_is_loaded_is_replaced_likewise():
+    served = Pool(Mortal())
+    other = EchoEngine("mortal")
+
+    async def prove(_new, _old):
+        pass
+
+    async def loaded(_name, engine):
+        if engine is not other:
+            raise GenerationError("it says nothing")
+
+    async def instead(name, _error):
+        await served.pool.swap(name, other, prove)
+
+    await served.pool.start(loaded, instead)
+
+    assert served.pool.engine("mortal") is other
+    await served.pool.close()
+
+
+@in_virtual_time
+async def test_start_ends_with_what_there_is_no_other_for():
+    served = Pool(Mortal(faults=[EngineError("it is no model")]))
+
+    async def instead(_name, error):
+        raise error
+
+    with pytest.raises(EngineError, match="no model"):
+        await served.pool.start(None, instead)
+    await served.pool.close()
+
+
+@in_virtual_time
 async def test_lazy_engine_should_be_up_only_once_it_was_needed():
     held = Pool(Mortal([5.0]), lazy=True)
     await held.pool.start()

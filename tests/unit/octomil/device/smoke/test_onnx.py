@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
+from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from octomil.device.smoke.onnx import made_up, try_onnx
 from octomil.device.smoke.trial import FailedTrialError, NotTriedError
@@ -58,6 +60,34 @@ def test_lengths_that_nobody_declared_say_nothing_about_the_model(tmp_path: Path
 def test_a_model_that_does_not_run_on_what_it_declares_fails(tmp_path: Path):
     with pytest.raises(FailedTrialError, match="onnxruntime cannot"):
         try_onnx(model(tmp_path, "MaxPool", (1, 3, 32, 32), kernel=300))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"weights", b"", runnable_onnx()[:-4], runnable_onnx("Nonsense"),
+     runnable_onnx("Acosh", element=11), runnable_onnx() + b"\x42\x02\x10\x7f"],
+    ids=["protobuf", "nothing", "cut", "operator", "kind of numbers", "operators of tomorrow"],
+)  # fmt: skip
+def test_what_onnxruntime_refuses_is_the_model_s_fault(tmp_path: Path, content: bytes):
+    path = tmp_path / "onnx"
+    path.write_bytes(content)
+
+    with pytest.raises(FailedTrialError, match="onnxruntime cannot load it"):
+        try_onnx(path)
+
+
+@pytest.mark.parametrize("name", ["EPFail", "NoSuchFile", "EngineError"])
+def test_what_onnxruntime_says_of_this_device_is_no_fault_of_the_model(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+):
+    path, fault = model(tmp_path, "Abs"), getattr(native, name)
+
+    def no_session(*_words, **_more):
+        raise fault("no such provider here")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", no_session)
+    with pytest.raises(fault):
+        try_onnx(path)
 
 
 def test_infinite_outputs_are_told_and_are_no_fault(tmp_path: Path):

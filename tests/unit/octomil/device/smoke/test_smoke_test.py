@@ -10,11 +10,11 @@ from octomil.config import Settings
 from octomil.convert.sandbox import Children, Limits
 from octomil.device.releases import Release
 from octomil.device.smoke.smoke_test import SmokeTest
-from octomil.errors import EngineError, EngineUnavailableError
+from octomil.errors import EngineError, EngineUnavailableError, InsufficientSpaceError
 from octomil.models.pull import ModelStore
 from support.model_files import safetensors_file
 from support.models import make_gguf, model_cache_dir
-from support.onnx_models import heavier, runnable_onnx
+from support.onnx_models import heavier, numberless, runnable_onnx
 
 GIB = 1 << 30
 
@@ -49,10 +49,14 @@ def test_what_does_not_run_fails(tmp_path: Path, format_: str, content: bytes, w
         SmokeTest()(release(tmp_path, **{format_: content}))
 
 
-def test_what_gives_no_numbers_fails(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("content", "output"),
+    [(runnable_onnx("Acosh"), "y"), (numberless(runnable_onnx()), "root")],
+)
+def test_what_gives_no_numbers_fails(tmp_path: Path, content: bytes, output: str):
     """A half has no inverse hyperbolic cosine."""
-    with pytest.raises(EngineError, match="output 'y' has values that are not numbers"):
-        SmokeTest()(release(tmp_path, onnx=runnable_onnx("Acosh")))
+    with pytest.raises(EngineError, match=f"output '{output}' has values that are not numbers"):
+        SmokeTest()(release(tmp_path, onnx=content))
 
 
 def test_infinite_values_are_told_with_what_passes(tmp_path: Path):
@@ -75,10 +79,10 @@ def test_a_process_that_dies_has_failed_and_nobody_else(tmp_path: Path, limits: 
         SmokeTest(limits)(release(tmp_path, onnx=runnable_onnx()))
 
 
-def test_what_takes_more_memory_than_there_is_has_failed(tmp_path: Path):
+def test_what_takes_more_memory_than_there_is_is_too_large_for_this_device(tmp_path: Path):
     limits = Limits(memory_bytes=4 * GIB, file_bytes=GIB)
 
-    with pytest.raises(EngineError, match="onnx failed its smoke test"):
+    with pytest.raises(InsufficientSpaceError, match=r"onnx cannot be tried here: .*memory"):
         SmokeTest(limits)(release(tmp_path, onnx=heavier(runnable_onnx(), 8 * GIB)))
 
 
@@ -95,6 +99,15 @@ def test_an_error_of_the_trial_s_own_program_says_nothing_about_the_release(tmp_
 
     with pytest.raises(EngineUnavailableError, match=r"safetensors cannot be tried here: .*gone"):
         SmokeTest()(gone)
+
+
+@pytest.mark.parametrize("name", ["gone", "folder"])
+def test_a_file_that_cannot_be_read_says_nothing_about_the_release(tmp_path: Path, name: str):
+    (tmp_path / "folder").mkdir()
+    unreadable = replace(release(tmp_path), files={"onnx": tmp_path / name})
+
+    with pytest.raises(EngineUnavailableError, match=r"onnx cannot be tried here: .*Error"):
+        SmokeTest()(unreadable)
 
 
 def test_what_this_device_has_no_runtime_for_has_not_failed(tmp_path: Path):

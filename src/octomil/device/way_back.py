@@ -1,0 +1,66 @@
+"""The way back of a device that is restarted with a release that does not come up.
+
+While it runs, `device.probation` looks after that. At its start there is nothing yet to look at.
+"""
+
+from octomil.device.attestations import failure_of
+from octomil.device.releases import Release, Releases
+from octomil.errors import EngineError, OctomilError
+
+
+def last_of(releases: Releases, name: str) -> Release | None:
+    """Return what ran last of the model of that name; None if nothing of it is here whole.
+
+    A device that died on its way back from what it took back had better arrive: then this is what
+    ran before that.
+    """
+    last = releases.running(name)
+    if last is None:
+        return None
+    slots = releases.slots.of(last.model_id)
+    was_taken_back = slots.rejection is not None and slots.rejection.candidate.digest == last.digest
+    if slots.previous is None or not was_taken_back:
+        return last
+    return releases.here(last.model_id, slots.previous) or last
+
+
+def before(releases: Releases, begun: Release, error: OctomilError) -> Release:
+    """Return what ran before a release that is on probation, to begin with that in its place.
+
+    Args:
+        releases: what the device has.
+        begun: what it began with.
+        error: why that cannot be loaded; raised as it is where it was on no probation.
+
+    Raises:
+        EngineError: there is no way back; the message names both.
+    """
+    slots = releases.slots.of(begun.model_id)
+    rejection = slots.rejection
+    if rejection is not None and slots.previous == begun.digest:
+        raise EngineError(
+            f"{begun.version} cannot be loaded: {error}; and {rejection.candidate.version}, which "
+            f"ran after it, was taken back: {rejection.failure.message}"
+        ) from error
+    if slots.trial is None or slots.trial.digest != begun.digest or slots.previous is None:
+        raise error
+    found = releases.here(begun.model_id, slots.previous)
+    if found is None:
+        raise EngineError(
+            f"{begun.version} is on probation and cannot be loaded: {error}; and what ran before, "
+            f"{slots.previous}, is not here whole"
+        ) from error
+    return found
+
+
+def take_back(releases: Releases, begun: Release, error: OctomilError) -> None:
+    """Note that a release failed its probation, for what ran before it has come up in its place.
+
+    The agent does the rest: it goes back by the book, and tells the control plane.
+
+    Raises:
+        InsufficientSpaceError: the disk is full.
+    """
+    trial = releases.slots.of(begun.model_id).trial
+    if trial is not None and trial.digest == begun.digest:
+        releases.slots.reject(trial, failure_of(error))

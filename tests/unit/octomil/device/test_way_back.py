@@ -1,0 +1,103 @@
+"""What a restarted device begins with where what it ran last does not come up."""
+
+import pytest
+
+from octomil.device.activation import LinkActivator
+from octomil.device.releases import Release, Releases
+from octomil.device.slots import Candidate, Failure
+from octomil.device.state import StateFolder
+from octomil.device.way_back import before, last_of, take_back
+from octomil.errors import EngineError
+from octomil.http.api import ApiClient
+from octomil.models.partial import write_json
+from octomil.registry.manifest import Manifest, digest_of, hex_of
+from octomil.sdk.downloads import Downloader
+from support.device_agent import CONTENT, FILES, PAYLOAD
+
+BETTER = Manifest(name="mnist", version="2.0.0", files=FILES, lineage=(), created="y").payload()
+OLD, NEW = digest_of(PAYLOAD), digest_of(BETTER)
+CANDIDATE = Candidate(model_id="m", version="2.0.0", digest=NEW)
+ERROR = EngineError("half of it is missing")
+
+
+def here(state: StateFolder, payload: bytes) -> None:
+    """Lay a release where whole ones are."""
+    folder = state.releases / hex_of(digest_of(payload))
+    folder.mkdir()
+    write_json(folder / "manifest.json", {"payload": payload.decode()})
+    (folder / "onnx").write_bytes(CONTENT)
+
+
+@pytest.fixture
+def releases(state: StateFolder) -> Releases:
+    """A device that died with 2.0.0 on probation, after 1.0.0."""
+    api = ApiClient("http://127.0.0.1:9/api/v1", None)  # asked for nothing
+    releases = Releases(state, api, Downloader(api))
+    for payload in (PAYLOAD, BETTER):
+        here(state, payload)
+    releases.slots.begin(CANDIDATE, OLD)
+    LinkActivator(state).activate(newest(releases))
+    return releases
+
+
+def newest(releases: Releases) -> Release:
+    release = releases.here("m", NEW)
+    assert release is not None
+    return release
+
+
+def test_what_is_on_probation_is_tried_first_and_leads_back_to_what_ran_before(releases: Releases):
+    begun = last_of(releases, "mnist")
+
+    assert begun == newest(releases)
+    assert before(releases, begun, ERROR).digest == OLD
+
+
+def test_it_is_rejected_once_what_ran_before_has_come_up(releases: Releases):
+    begun = newest(releases)
+    before(releases, begun, ERROR)
+    assert releases.slots.of("m").rejection is None
+
+    take_back(releases, begun, ERROR)
+
+    slots = releases.slots.of("m")
+    assert (slots.trial, slots.previous) == (None, OLD)
+    assert slots.rejection is not None
+    assert slots.rejection.candidate == CANDIDATE
+    assert slots.rejection.failure == Failure(code="does_not_run", message=str(ERROR))
+
+
+def test_a_device_that_died_on_its_way_back_arrives(releases: Releases):
+    take_back(releases, newest(releases), ERROR)
+
+    begun = last_of(releases, "mnist")
+
+    assert begun is not None
+    assert begun.digest == OLD
+    with pytest.raises(EngineError, match=r"^1\.0\.0 .* 2\.0\.0.* half of it is missing"):
+        before(releases, begun, EngineError("it is gone"))
+
+
+def test_what_was_taken_back_is_better_than_nothing(releases: Releases, state: StateFolder):
+    take_back(releases, newest(releases), ERROR)
+    state.remove(hex_of(OLD))
+
+    assert last_of(releases, "mnist") == newest(releases)
+
+
+def test_way_back_to_what_is_damaged_is_none(releases: Releases, state: StateFolder):
+    (state.releases / hex_of(OLD) / "onnx").write_bytes(b"rust")
+
+    with pytest.raises(EngineError, match=rf"2\.0\.0 .* {OLD}, is not here whole"):
+        before(releases, newest(releases), ERROR)
+
+
+def test_what_got_through_its_probation_leads_nowhere(releases: Releases):
+    releases.slots.end_trial("m")
+
+    with pytest.raises(EngineError) as raised:
+        before(releases, newest(releases), ERROR)
+
+    assert raised.value is ERROR
+    take_back(releases, newest(releases), ERROR)
+    assert releases.slots.of("m").rejection is None
