@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from octomil.models.references import parse_reference
 from octomil.models.sources.base import Silent
 from octomil.rollouts.device_states import ON_THE_WAY
 from octomil.sdk.model_registry import ModelRegistry
-from support.onnx_models import numberless, relabelled
+from support.onnx_models import heavier, relabelled
 from support.rollouts import AT_ONCE, placed
 from support.sdk import Place, control_place
 from support.waiting import eventually
@@ -28,6 +29,11 @@ from support.waiting import eventually
 pytestmark = pytest.mark.model
 
 NAMES = [f"ward-{number}" for number in range(1, 6)]
+SMALL = ("ward-1", "ward-2")
+"""Devices of little memory."""
+
+LITTLE_BYTES = 3 << 28  # of address space: enough for the model, which takes half of it
+BALLAST_BYTES = 1 << 29
 
 IN_STEPS = {
     "rollout_percentage": 20, "increment_step": 40, "dwell_s": 2, "health_window_s": 1,
@@ -57,6 +63,8 @@ class Device:
         env = {**os.environ, "OCTOMIL_BOOTSTRAP_TOKEN": self.place.key}
         with log:
             self.process = subprocess.Popen(argv, stdout=log, stderr=log, env=env)
+        if self.name in SMALL:
+            resource.prlimit(self.process.pid, resource.RLIMIT_AS, (LITTLE_BYTES, LITTLE_BYTES))
 
     def cut_power(self) -> None:
         assert self.process is not None
@@ -143,9 +151,10 @@ def goes_by_three_steps(fleet: Fleet, rollout: Record) -> bool:
     return all(fleet.members(rollout, low, high) for low, high in steps)
 
 
-def reaches_three_first(fleet: Fleet, rollout: Record) -> bool:
-    """Tell whether enough devices are in the first step for their failures to be a verdict."""
-    return len(fleet.members(rollout, 0, 20)) == 3
+def reaches_small_ones_first(fleet: Fleet, rollout: Record) -> bool:
+    """Tell whether the first step has both small devices in it, and one more."""
+    first = {each.name for each in fleet.members(rollout, 0, 20)}
+    return first > set(SMALL) and len(first) == 3
 
 
 def test_five_devices_follow_a_good_version_and_leave_a_bad_one(weights: bytes, tmp_path: Path):
@@ -175,8 +184,8 @@ def test_five_devices_follow_a_good_version_and_leave_a_bad_one(weights: bytes, 
         eventually(lambda: registry.rollouts.get(model_id, good.id).status == "completed")
         eventually(lambda: fleet.runs(model_id, relabelled(weights, "2.0.0")))
 
-        published(registry, tmp_path, "3.0.0", numberless(weights))
-        bad = planned(fleet, model_id, "3.0.0", lambda made: reaches_three_first(fleet, made))
+        published(registry, tmp_path, "3.0.0", heavier(weights, BALLAST_BYTES))
+        bad = planned(fleet, model_id, "3.0.0", lambda made: reaches_small_ones_first(fleet, made))
         registry.rollouts.start(model_id, bad.id)
         eventually(lambda: registry.rollouts.get(model_id, bad.id).status == "rolled_back")
         eventually(lambda: fleet.attested(good) == dict.fromkeys(NAMES, (second.digest, "active")))

@@ -33,7 +33,7 @@ def main() -> None:
     except ImportError as error:  # it is installed, and does not fit this machine
         answer = {"not_tried": f"its runtime cannot be imported: {error}"}
     except MemoryError:
-        answer = {"no_room": "it takes more memory than this device has"}
+        answer = {"failed": "it takes more memory than this device has"}
     print(json.dumps(answer))  # noqa: T201 - read by the parent
 
 

@@ -16,7 +16,7 @@ from octomil.convert.sandbox import (
 )
 from octomil.device.hardware import memory_bytes
 from octomil.device.releases import Release
-from octomil.errors import EngineError, EngineUnavailableError, InsufficientSpaceError
+from octomil.errors import EngineError, EngineUnavailableError
 
 _NEEDS: Final[Mapping[str, Sequence[str]]] = {
     "onnx": ("numpy", "onnxruntime"),
@@ -34,9 +34,8 @@ _MESSAGE_CHARS = 1000
 class SmokeTest:
     """Runs every file of a release once, each in a process of its own.
 
-    A file that crashes its runtime or hangs fails. One that takes more memory than the device has
-    is too large for it, which is no fault of the release. A format that no runtime is here for has
-    not failed: programs that open the release may bring their own.
+    A file that crashes its runtime, hangs, or takes more memory than the device has fails. A format
+    that no runtime is here for does not: programs that open the release may bring their own.
 
     Args:
         limits: what a trial may use; by default the memory that there is, within the container's.
@@ -62,7 +61,7 @@ class SmokeTest:
         Raises:
             EngineError: it failed.
             EngineUnavailableError: this device cannot try anything now, which is no fault of it.
-            InsufficientSpaceError: the disk, or the memory, is too small to try it.
+            InsufficientSpaceError: there is no room to try it.
             OSError: no process can be started.
         """
         notes = []
@@ -99,8 +98,6 @@ class SmokeTest:
             except SandboxError as error:
                 answer = {"failed": str(error)}
         said = {name: str(value)[:_MESSAGE_CHARS] for name, value in answer.items()}
-        if "no_room" in said:
-            raise InsufficientSpaceError(f"{format_} cannot be tried here: {said['no_room']}")
         if "failed" in said:
             raise EngineError(f"{format_} failed its smoke test: {said['failed']}")
         return said

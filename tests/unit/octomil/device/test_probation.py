@@ -281,16 +281,6 @@ def test_what_fails_its_trial_never_runs(state: StateFolder):
     assert "m 1.0.0: coreml was not tried" in device.lines
 
 
-def test_a_release_that_is_too_large_to_be_tried_is_told_as_that(state: StateFolder):
-    trial = Tried(**{NEW: InsufficientSpaceError("it takes more memory than this device has")})
-    with scripted(*FIRST, *SECOND) as script, Device(script, state, trial=trial) as device:
-        assert [device.agent.turn(), device.agent.turn()] == [True, False]
-
-    assert running(state) == OLD
-    assert attested(script) == [(OLD, "active"), (NEW, "failed")]
-    assert script.asked[-1].json["code"] == "disk_full"  # which counts against no version
-
-
 @pytest.mark.parametrize(
     "error", [EngineUnavailableError("it is busy"), InsufficientSpaceError("no memory is left")]
 )
