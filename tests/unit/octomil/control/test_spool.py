@@ -66,8 +66,9 @@ def test_what_is_still_written_there_at_the_start_keeps_nobody_from_starting(
     rmdir = os.rmdir
 
     def late(path, **options) -> None:
-        (left / "late").write_bytes(b"by a child of a server that was killed")
-        monkeypatch.undo()
+        if path == "left":
+            (left / "late").write_bytes(b"by a child of a server that was killed")
+            monkeypatch.undo()
         rmdir(path, **options)
 
     monkeypatch.setattr(os, "rmdir", late)
