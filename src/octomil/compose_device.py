@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from threading import Event, Thread
+from threading import Thread
 from typing import Any
 
 from octomil.compose import build_replacement
@@ -93,7 +93,7 @@ class NodeDevice:
         Raises:
             OctomilError: the control plane refuses, or the release is nothing that can be served.
         """
-        stop = Event()  # never set: Ctrl-C ends the wait
+        stop = Stop()  # never set: Ctrl-C ends the wait
         first = FirstReleases(
             self._session,
             self._releases,
@@ -231,7 +231,7 @@ class NodeDevice:
         except (OctomilError, OSError) as error:
             self._say(f"follows no rollout any more, and serves what it has: {error}")
 
-    def _report(self, node: Node, stop: Event) -> None:
+    def _report(self, node: Node, stop: Stop) -> None:
         """Tell how releases fare until the end, and once more then."""
 
         def rows() -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Put a SQLite file into write-ahead-log mode, however many open it at the same moment."""
 
 import sqlite3
-import time
+from time import monotonic, sleep
 
 _PAUSE_S = 0.01
 
@@ -20,16 +20,16 @@ def write_ahead(connection: sqlite3.Connection, *, patience_s: float) -> None:
     Raises:
         sqlite3.OperationalError: the file was locked all that time, or cannot be written.
     """
-    deadline = time.monotonic() + patience_s
+    deadline = monotonic() + patience_s
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
         except sqlite3.OperationalError as error:
-            if not _is_busy(error) or time.monotonic() > deadline:
+            if not _is_busy(error) or monotonic() > deadline:
                 raise
         else:
             return
-        time.sleep(_PAUSE_S)
+        sleep(_PAUSE_S)
 
 
 def _is_busy(error: sqlite3.OperationalError) -> bool:

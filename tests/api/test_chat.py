@@ -341,7 +341,7 @@ def test_prompt_beyond_the_context_is_the_client_s_fault(echo_server):
 
 
 def test_answers_on_one_connection_do_not_mix(echo_server):
-    with httpx.Client(base_url=echo_server.url, timeout=30) as client:
+    with httpx.Client(base_url=echo_server.url, timeout=120) as client:
         bodies = [chat(f"no {i}", stream=bool(i % 2)) for i in range(6)]
         answers = [client.post("/v1/chat/completions", json=body) for body in bodies]
 

@@ -622,7 +622,7 @@ def opened_at_the_end(*gates: Gate) -> Iterator[None]:
 def stream_from(served: ServeProcess, query: str) -> Iterator[httpx.Response]:
     """A streamed answer that can be read while it is written."""
     with (
-        httpx.Client(base_url=served.url, timeout=60) as client,
+        httpx.Client(base_url=served.url, timeout=120) as client,
         client.stream("POST", CHAT, json=chat(query, stream=True)) as response,
     ):
         yield response

@@ -83,7 +83,7 @@ def test_everything_else_answers_while_a_model_loads(loading_server):
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/v1/models"])
 def test_probes_may_ask_for_the_headers_only(echo_server, path):
-    response = httpx.head(echo_server.url + path, timeout=30, verify=False)
+    response = httpx.head(echo_server.url + path, timeout=120, verify=False)
 
     assert (response.status_code, response.content) == (200, b"")
 
@@ -319,7 +319,7 @@ def in_openai_s_form(response: httpx.Response) -> dict:
     ],
 )
 def test_unknown_path_is_a_404_that_names_it(echo_server, method, path):
-    response = httpx.request(method, echo_server.url + path, timeout=30, verify=False)
+    response = httpx.request(method, echo_server.url + path, timeout=120, verify=False)
 
     assert response.status_code == 404
     error = in_openai_s_form(response)
@@ -341,7 +341,7 @@ def test_unknown_path_is_a_404_that_names_it(echo_server, method, path):
     ],
 )
 def test_wrong_method_is_a_405_that_names_the_right_ones(echo_server, method, path, allowed):
-    response = httpx.request(method, echo_server.url + path, timeout=30, verify=False)
+    response = httpx.request(method, echo_server.url + path, timeout=120, verify=False)
 
     assert response.status_code == 405
     assert set(response.headers["Allow"].split(", ")) == allowed

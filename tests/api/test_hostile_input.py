@@ -449,7 +449,7 @@ async def test_json_of_any_depth_is_answered_or_refused_also_on_the_way_upstream
 def raw(url: str, request: bytes) -> tuple[int, bytes]:
     """Send bytes to a node, and return status and body of its answer."""
     host, port = url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=30) as connection:
+    with socket.create_connection((host, int(port)), timeout=120) as connection:
         connection.sendall(request)
         head, _, body = _read_all(connection).partition(b"\r\n\r\n")
     return int(head.split()[1]), body

@@ -93,7 +93,7 @@ async def test_the_end_gives_up_what_is_looked_through_and_keeps_the_upload(tmp_
 
 async def test_the_end_begins_nothing_that_waits(plane: ControlPlane):
     go_on, begun_at_all = threading.Event(), threading.Event()
-    under_way = [asyncio.ensure_future(plane.threads.work(go_on.wait, 60)) for _ in range(WORKERS)]
+    under_way = [asyncio.ensure_future(plane.threads.work(go_on.wait, 120)) for _ in range(WORKERS)]
     waiting = asyncio.ensure_future(plane.threads.work(begun_at_all.set))
     await asyncio.sleep(0)
     closing = asyncio.create_task(asyncio.to_thread(plane.threads.close))

@@ -109,8 +109,8 @@ async def test_a_look_waits_for_no_slower_one_and_is_not_undone_by_it(
         found = look(rows)
         monkeypatch.setattr(OfferRows, "numbers", look)
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(plane.rollouts.create, caller_of(), model, wanted).result(30)
-            pool.submit(plane.offers.refresh).result(30)
+            pool.submit(plane.rollouts.create, caller_of(), model, wanted).result(120)
+            pool.submit(plane.offers.refresh).result(120)
         return found
 
     later = plane.plans.of("default").number
@@ -305,7 +305,7 @@ async def test_looking_at_rollouts_keeps_no_writer_waiting(
     await device(admin)
     await begun(admin, model)
     go_on = threading.Event()
-    writing = asyncio.create_task(plane.threads.write(go_on.wait, 60))
+    writing = asyncio.create_task(plane.threads.write(go_on.wait, 120))
     await asyncio.sleep(0)  # it is under way
 
     await steer(plane)

@@ -109,7 +109,7 @@ def test_errors_that_no_table_of_the_code_holds_are_given(
     import httpx
 
     reply = httpx.request(
-        method, documents_node.url + path, content=b"{" if method == "POST" else b""
+        method, documents_node.url + path, content=b"{" if method == "POST" else b"", timeout=120
     )
 
     assert (reply.status_code, reply.json()["error"]["code"]) == (status, code)

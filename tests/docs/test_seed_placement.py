@@ -96,7 +96,7 @@ def test_the_statistics_have_the_shape_of_the_example(by_line, place: Place):
     for _ in range(2):
         answered(asked["line"], by_line, place)
     too_large = body | {"model_params": 70_000_000_000, "model_size_mb": 140_000}
-    httpx.post(f"{place.served.url}{API}/route", json=too_large, headers=headers)
+    place.served.post(f"{API}/route", too_large, headers=headers)
 
     reply = answered(entry["of"], by_line, place).json()
 

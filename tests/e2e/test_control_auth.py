@@ -19,7 +19,7 @@ from support.waiting import eventually
 def octomil(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "octomil.cli.main", *words],
-        capture_output=True, text=True, timeout=60, check=False, env=os.environ | env,
+        capture_output=True, text=True, timeout=120, check=False, env=os.environ | env,
     )  # fmt: skip
 
 

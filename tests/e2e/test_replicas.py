@@ -172,7 +172,7 @@ def test_what_one_published_is_had_from_the_other(replicas: Replicas, weights: P
     with weights.open("rb") as file:
         made = httpx.post(
             f"{replicas.first.url}{versions}/upload",
-            data={"version": "1.0.0"}, files={"file": file}, headers=replicas.headers, timeout=60,
+            data={"version": "1.0.0"}, files={"file": file}, headers=replicas.headers, timeout=120,
         )  # fmt: skip
     assert made.status_code == 201, made.text
     published = replicas.second.post(f"{versions}/1.0.0/publish", {}, headers=replicas.headers)
@@ -211,7 +211,7 @@ def test_an_upload_outlives_the_replica_that_began_it(
         path = f"{API}/uploads/{begun.json()['id']}"
         patched(third, path, 0, content[:half], replicas.headers)
         third.process.send_signal(signal.SIGKILL)
-        assert third.process.wait(timeout=60) == -signal.SIGKILL
+        assert third.process.wait(timeout=120) == -signal.SIGKILL
 
     assert replicas.first.get(path, headers=replicas.headers).json()["offset"] == half
     patched(replicas.first, path, half, content[half:], replicas.headers)
@@ -225,7 +225,7 @@ def patched(
 ) -> None:
     answer = httpx.patch(
         served.url + path, content=data, headers={**headers, "Upload-Offset": str(offset)},
-        timeout=60,
+        timeout=120,
     )  # fmt: skip
     assert answer.status_code == 200, answer.text
     assert answer.json()["offset"] == offset + len(data)

@@ -48,7 +48,7 @@ def test_a_fleet_comes_in_runs_lies_and_says_things_twice(tmp_path: Path):
         base_url = served.url
         key = printed_key(served)
         assert key is not None
-        with httpx.Client(base_url=base_url, headers=bearer(key), timeout=60) as client:
+        with httpx.Client(base_url=base_url, headers=bearer(key), timeout=120) as client:
             invited = {"name": "fleet", "max_uses": DEVICES, "expires_in_seconds": 3600}
             token = client.post(f"{API}/device-auth/bootstrap-tokens", json=invited).json()["token"]
             rollout = publish(client)

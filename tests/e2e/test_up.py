@@ -20,7 +20,7 @@ def refused(*arguments: str, **env: str) -> str:
     """What `octomil up ARGUMENTS` complains about."""
     done = subprocess.run(
         [sys.executable, "-m", "octomil.cli.main", "up", *arguments, "--port", "0"],
-        capture_output=True, text=True, timeout=60, check=False, env=env or None,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False, env=env or None,
     )  # fmt: skip
     assert done.returncode == 1, done.stdout
     assert done.stdout == ""
@@ -105,10 +105,40 @@ def test_running_requests_end_before_it_does(tmp_path: Path):
 
 def listens(url: str) -> bool:
     try:
-        httpx.get(f"{url}/health", timeout=30)
+        httpx.get(f"{url}/health", timeout=PATIENCE_S)
     except httpx.TransportError:
         return False
     return True
+
+
+INTERRUPTED = """
+import os, signal, sys
+from octomil.control import app
+
+class Swallows:
+    def __del__(self):  # what is raised here is raised to nobody
+        os.kill(os.getpid(), signal.SIGINT)
+
+framework_app = app.framework_app
+def interrupted(plane):
+    Swallows()
+    return framework_app(plane)
+app.framework_app = interrupted
+
+from octomil.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_an_interrupt_ends_its_start_wherever_it_comes(tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, "up", "--data-dir", str(tmp_path), "--port", "0"],
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == -signal.SIGINT
+    assert "Data in" in done.stdout
+    assert "Listening" not in done.stdout
 
 
 def test_it_speaks_https(tmp_path: Path):

@@ -167,7 +167,7 @@ def check_refused(answer: httpx.Response, why: str) -> None:
 def test_a_full_file_system_refuses_reads_on_and_goes_on_with_room(tmp_path: Path):
     with small_disk(tmp_path / "disk", DISK_MIB) as disk, upping(disk / "data") as served:
         headers = bearer(printed_key(served))
-        with httpx.Client(base_url=served.url, headers=headers, timeout=60) as api:
+        with httpx.Client(base_url=served.url, headers=headers, timeout=120) as api:
             visitor = Visitor(api)
             ballast = fill(disk)
             registered = [visitor.register("box-0")]
@@ -192,7 +192,7 @@ def test_a_full_file_system_refuses_reads_on_and_goes_on_with_room(tmp_path: Pat
 def test_files_that_can_only_be_read_are_read_on_and_need_no_restart(tmp_path: Path, part: str):
     with upping(tmp_path / "data") as served:
         headers = bearer(printed_key(served))
-        with httpx.Client(base_url=served.url, headers=headers, timeout=60) as api:
+        with httpx.Client(base_url=served.url, headers=headers, timeout=120) as api:
             visitor = Visitor(api)
             # Once more the content that 2.0.0 has would change nothing, and be taken.
             new = model_file(3)

@@ -94,7 +94,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("lived") / "data"
     with upping(folder) as served:
         headers, client = bearer(printed_key(served)), Client(1)
-        with httpx.Client(base_url=served.url, headers=headers, timeout=60) as api:
+        with httpx.Client(base_url=served.url, headers=headers, timeout=120) as api:
             client.live(api)
             check_all(folder, api, [client])
             yield folder, api, client

@@ -27,7 +27,7 @@ def head_of(method: str, path: str, key: str, **headers: str) -> bytes:
 def connected(served: ServeProcess) -> socket.socket:
     port = httpx.URL(served.url).port
     assert port is not None
-    return socket.create_connection(("127.0.0.1", port), timeout=60)
+    return socket.create_connection(("127.0.0.1", port), timeout=120)
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,7 @@ def round_robin(urls: Sequence[str]) -> Iterator[RoundRobin]:
         known = tuple(urls)
         for _ in known:
             url = known[next(numbers) % len(known)]
-            connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+            connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=120)
             try:
                 connection.request(method, path, body, headers)
                 answer = connection.getresponse()

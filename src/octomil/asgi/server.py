@@ -125,6 +125,20 @@ class GracefulServer(uvicorn.Server):
                 signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def ended_by_interrupt() -> Generator[None]:
+    """Let Ctrl-C end this process at once, as SIGTERM does, until something else handles it.
+
+    A `KeyboardInterrupt` is lost where it comes into what has nobody to raise it to, such as a
+    finaliser or a native library's callback; then what was to end starts all the same.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _is_news(record: logging.LogRecord) -> bool:
     """Leave out what clients cause, and the requests that the end of draining cancels."""
     cancelled = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)

@@ -5,6 +5,7 @@ import signal
 import sys
 from contextlib import closing
 from threading import Thread
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,10 @@ from octomil.cli.device_simulate import simulate
 from octomil.cli.groups import SuggestingGroup
 from octomil.device.options import DeviceOptions
 from octomil.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from octomil.convert.sandbox import Children
+    from octomil.device.stopping import Stop
 
 _HOUR_S = 3600
 
@@ -116,15 +121,17 @@ def _run(device: DeviceOptions, *, once: bool) -> int:
         if once:
             return 0 if agent.turn() else 1
         stop = Stop()
-
-        def end(*_: object) -> None:
-            stop.set()
-            Thread(target=trials.end, name="ends trials").start()  # its lock may be held here
-
+        Thread(target=_end_with, args=(stop, trials), name="ends trials", daemon=True).start()
         for ending in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(ending, end)
+            signal.signal(ending, lambda *_: stop.set())  # may interrupt the holder of any lock
         agent.run(stop)
     return 0
+
+
+def _end_with(stop: "Stop", trials: "Children") -> None:
+    """End the trials once the device is told to stop."""
+    stop.wait()
+    trials.end()
 
 
 command.add_command(simulate)

@@ -120,7 +120,10 @@ def command(
     node = None if node_models is None else _node_flags(node_models, node_port, options.drain_s)
     start_without_garbage()
     try:
-        _run(options, settings, data_dir or settings.data_dir, node)
+        from octomil.asgi.server import ended_by_interrupt
+
+        with ended_by_interrupt():
+            _run(options, settings, data_dir or settings.data_dir, node)
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
             f"`octomil up` needs the package {error.name!r}, which is not installed"

@@ -5,6 +5,7 @@ Namespaces and `no_new_privs` are Linux'; elsewhere the limits must do.
 
 import ctypes
 import json
+import os
 import resource
 import sys
 
@@ -25,15 +26,21 @@ def confine(arguments: list[str]) -> list[str]:
     """Leave the network and every privilege, and take the limits that the parent wrote.
 
     Args:
-        arguments: the process', of which the second is the limits as JSON.
+        arguments: the process', of which the second is the limits and `parent_pid`, as JSON.
 
     Returns:
         The arguments after the limits.
+
+    Raises:
+        SystemExit: the parent is gone already.
     """
-    _take_limits(json.loads(arguments[1]))
+    given = json.loads(arguments[1])
+    _take_limits(given)
     if sys.platform.startswith("linux"):
         libc = ctypes.CDLL(None)
         libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
+        if os.getppid() != given["parent_pid"]:  # it went before that was set
+            sys.exit("whoever began this is gone")
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         libc.unshare(_NAMESPACES)  # where user namespaces are forbidden, this changes nothing
     return arguments[2:]

@@ -127,7 +127,7 @@ def run_in_sandbox(
         SandboxEndedError: all of `children` were ended.
         InsufficientSpaceError: nor could it have, on a disk that is full.
     """
-    given = json.dumps(asdict(limits))
+    given = json.dumps({**asdict(limits), "parent_pid": os.getpid()})
     answer, complaint = folder / "answer.json", folder / "complaint.txt"
     with (
         answer.open("wb") as out,

@@ -1,10 +1,10 @@
 """Ending what a device waits for as soon as it is told to stop."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
-from queue import SimpleQueue
-from threading import Event, Thread
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import NoReturn, TypeVar
 
 ResultT = TypeVar("ResultT")
@@ -14,25 +14,40 @@ class StoppedError(Exception):
     """The device was told to stop meanwhile."""
 
 
-class Stop(Event):
-    """Tells a loop to stop, and whatever waits in it for something else."""
+class Stop:
+    """Tells a loop to stop, and whatever waits in it for something else.
+
+    No `threading.Event`: the loop may hold that one's lock when a signal interrupts it, and then a
+    handler that sets it waits for ever. A `SimpleQueue` may be put into at any moment.
+    """
 
     def __init__(self) -> None:
-        super().__init__()
+        self._is_set = False
         self._waiting: set[Callable[[], None]] = set()
+
+    def is_set(self) -> bool:
+        """Tell whether it was told."""
+        return self._is_set
 
     def set(self) -> None:
         """Tell it; may be called in any thread, and by a handler of signals."""
-        super().set()
+        self._is_set = True
         for tell in tuple(self._waiting):
             tell()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Return when it is told, or `timeout` seconds are over; whether it was told."""
+        told: SimpleQueue[None] = SimpleQueue()
+        with self.telling(partial(told.put, None)), suppress(Empty):
+            told.get(timeout=timeout)
+        return self._is_set
 
     @contextmanager
     def telling(self, tell: Callable[[], None]) -> Iterator[None]:
         """Have something called when it is told, or was before, as long as the block lasts."""
         self._waiting.add(tell)
         try:
-            if self.is_set():
+            if self._is_set:
                 tell()
             yield
         finally:

@@ -5,6 +5,7 @@ sees half a model. A crash leaves the folder behind; the next pull goes on from 
 """
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -79,17 +80,6 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Replace `path` as a whole, durably."""
-    beside = path.with_name(path.name + ".new")
-    with beside.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=2, sort_keys=True)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-
-
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object; empty where the file is missing or is no JSON object."""
     try:
@@ -148,6 +138,40 @@ class GrowingFile:
         self._file.truncate(self.size_bytes)
         self._file.seek(self.size_bytes)
         return self
+
+
+@contextmanager
+def opened_alone(path: Path) -> Iterator[FileIO]:
+    """Open a file to go on with, once no other process does."""
+    with space_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        # Unbuffered: a full disk then shows at the write, not once more when the file is closed.
+        with os.fdopen(handle, "r+b", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if _is_still_at(path, file):  # else the one we waited for has put it in its place
+                yield file
+                return
+
+
+def _is_still_at(path: Path, file: FileIO) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace `path` as a whole, durably; of several who do so at once the last one's stays."""
+    text = json.dumps(value, indent=2, sort_keys=True) + "\n"
+    beside = path.with_name(path.name + ".new")
+    with opened_alone(beside) as file:
+        growing = GrowingFile(file, beside)
+        growing.restart()
+        growing.write(text.encode())
+        growing.flush()
+        beside.replace(path)
 
 
 class Partial:

@@ -9,6 +9,7 @@ A folder without ``.partial`` is whole and verified: it got its name by one rena
 """
 
 import hashlib
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -170,10 +171,9 @@ class ModelStore:
         for file in plan.files:
             facts = record.get("files", {}).get(file.name, {})
             path = self.folder / plan.folder / file.name
-            is_current = file.sha256 in {None, facts.get("sha256")}
-            if not (is_current and path.is_file()):
+            if file.sha256 not in {None, facts.get("sha256")}:
                 return None
-            if path.stat().st_size != facts.get("size_bytes"):
+            if (size := _size_bytes(path)) is None or size != facts.get("size_bytes"):
                 return None
         return self._describe(plan, record)
 
@@ -287,6 +287,15 @@ class ModelStore:
             write_json(partial.folder / _RECORD, record)
             partial.publish(self.folder / plan.folder)
         return self._describe(plan, record)
+
+
+def _size_bytes(path: Path) -> int | None:
+    """Return a file's size; None where there is none, or not any more: models are replaced."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 def _sha256(path: Path) -> str:

@@ -1,14 +1,10 @@
 """A file brought here: resumed where it stopped, verified, and put in its place by one rename."""
 
-import fcntl
 import hashlib
-import os
 import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +17,7 @@ from octomil.errors import (
 from octomil.http.api import ApiClient, Request
 from octomil.http.problems import unexpected
 from octomil.http.retry import Backoff
-from octomil.models.partial import GrowingFile, space_errors, sync_folder
+from octomil.models.partial import GrowingFile, opened_alone, sync_folder
 
 if TYPE_CHECKING:
     import httpx
@@ -84,7 +80,7 @@ class Downloader:
         if _is_whole(target, remote):
             return target
         beside = target.with_name(f".{target.name}.{remote.sha256[:16]}.part")
-        with _opened_alone(beside) as file:
+        with opened_alone(beside) as file:
             growing = GrowingFile(file, beside).resume(None)
             if growing.size_bytes > remote.size_bytes:
                 growing.restart()
@@ -171,25 +167,3 @@ def _is_whole(path: Path, remote: RemoteFile) -> bool:
         return False
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == remote.sha256
-
-
-@contextmanager
-def _opened_alone(path: Path) -> Iterator[FileIO]:
-    """Open a file to go on with, once no other process does."""
-    with space_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        # Unbuffered: a full disk then shows at the write, not once more when the file is closed.
-        with os.fdopen(handle, "r+b", buffering=0) as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if _is_still_at(path, file):  # else the one we waited for has put it in its place
-                yield file
-                return
-
-
-def _is_still_at(path: Path, file: FileIO) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False

@@ -30,7 +30,7 @@ def test_a_new_file_enters_it_and_remembers(tmp_path: Path):
 def test_who_holds_the_file_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with connect(tmp_path / "a.sqlite3") as other, connect(tmp_path / "a.sqlite3") as connection:
         other.execute("BEGIN EXCLUSIVE")
-        monkeypatch.setattr(write_ahead_log.time, "sleep", lambda _s: other.execute("ROLLBACK"))
+        monkeypatch.setattr(write_ahead_log, "sleep", lambda _s: other.execute("ROLLBACK"))
         write_ahead(connection, patience_s=60)
         assert mode(connection) == "wal"
 

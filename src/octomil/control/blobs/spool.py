@@ -59,9 +59,10 @@ class UploadSpool:
     def __init__(self, folder: Path) -> None:
         make_root(folder)
         self._folder = folder
-        if self.scratch.exists():
-            shutil.rmtree(self.scratch)
-        self.scratch.mkdir(mode=0o700)
+        # Children of a server that was killed may write there for another moment: what they leave
+        # goes at the next start.
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir(mode=0o700, exist_ok=True)
         self._uploads: OrderedDict[str, _Upload] = OrderedDict()
         self._lock = Lock()
         self._is_closing = Event()

@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 from filelock import FileLock
@@ -21,6 +22,7 @@ from octomil.write_ahead_log import write_ahead
 READERS = 4
 _PATIENCE_S = 10.0  # somebody else, such as a backup, may hold the file for a moment
 _SCRUB_WAIT_S = 1.0  # for readers of what is to go; meanwhile nobody can write
+_SCRUB_PAUSE_S = 0.01
 _COMMON = (
     "PRAGMA foreign_keys=ON",
     "PRAGMA cache_size=-16384",  # KiB
@@ -48,17 +50,25 @@ def _empty_log(path: Path) -> None:
     """Move everything out of the write-ahead log, and cut it to nothing.
 
     Pages keep no deleted bytes (`secure_delete`), but the log keeps the pages as they were before.
+    SQLite waits for readers and writers; for another who empties the log just now, it does not.
 
     Raises:
         ServiceUnavailableError: somebody reads what is in it.
     """
+    deadline_s = monotonic() + _SCRUB_WAIT_S
     with closing(sqlite3.connect(path, timeout=_SCRUB_WAIT_S)) as connection:
-        is_busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    if is_busy:
-        raise ServiceUnavailableError(
-            f"what was removed is still in {path}-wal, which somebody reads; it is gone once the "
-            "control plane was stopped"
-        )
+        while not _is_emptied(connection):
+            if monotonic() > deadline_s:
+                raise ServiceUnavailableError(
+                    f"what was removed is still in {path}-wal, which somebody reads; it is gone "
+                    "once the control plane was stopped"
+                )
+            sleep(_SCRUB_PAUSE_S)
+
+
+def _is_emptied(connection: sqlite3.Connection) -> bool:
+    is_busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not is_busy
 
 
 def _is_undone(connection: Connection) -> bool:

@@ -124,7 +124,7 @@ def test_a_revocation_waits_for_no_look_and_outlasts_it(
     def looked(tx: SqlSystemTransaction, since: datetime) -> Sequence[Revocation]:
         found = look(tx, since)
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(plane.fleet.revoke, caller, tokens.device_id).result(30)
+            pool.submit(plane.fleet.revoke, caller, tokens.device_id).result(120)
         return found
 
     with monkeypatch.context() as patch:
@@ -147,7 +147,7 @@ def test_whoever_gives_a_link_out_waits_for_nobody_else_s_look(
         plane.access_tokens.rotate_secret()
         plane.clock.advance(minutes=1)
         with ThreadPoolExecutor(1) as pool:
-            given.append(pool.submit(links.give, "default", "d" * 64, "m.bin").result(30))
+            given.append(pool.submit(links.give, "default", "d" * 64, "m.bin").result(120))
         return found
 
     given: list[tuple[DownloadLink, datetime]] = []

@@ -1,6 +1,7 @@
 """What is special about the spool in a folder; `tests/contracts/test_spools.py` has the rest."""
 
 import hashlib
+import os
 import resource
 import subprocess
 import sys
@@ -55,6 +56,27 @@ def test_the_scratch_folder_is_empty_at_the_start(tmp_path: Path):
     (UploadSpool(tmp_path).scratch / "left").mkdir()
 
     assert list(UploadSpool(tmp_path).scratch.iterdir()) == []
+
+
+def test_what_is_still_written_there_at_the_start_keeps_nobody_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    left = UploadSpool(tmp_path).scratch / "left"
+    left.mkdir()
+    rmdir = os.rmdir
+
+    def late(path, **options) -> None:
+        if path == "left":
+            (left / "late").write_bytes(b"by a child of a server that was killed")
+            monkeypatch.undo()
+        rmdir(path, **options)
+
+    monkeypatch.setattr(os, "rmdir", late)
+    spool = UploadSpool(tmp_path)
+
+    assert (left / "late").exists()  # this was not in vain
+    assert list(UploadSpool(tmp_path).scratch.iterdir()) == []
+    spool.append("u1", 0, b"abc")
 
 
 FULL = """

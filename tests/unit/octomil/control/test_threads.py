@@ -51,7 +51,7 @@ def threads(groups: Groups) -> Iterator[ServiceThreads]:
 async def together(threads: ServiceThreads, *calls: Callable[[], object]) -> list[object]:
     """Let calls wait behind one that takes its time, so that they form a group."""
     go_on = threading.Event()
-    first = asyncio.ensure_future(threads.write(go_on.wait, 30))
+    first = asyncio.ensure_future(threads.write(go_on.wait, 120))
     await asyncio.sleep(0)  # it is under way
     rest = [asyncio.ensure_future(threads.write(call)) for call in calls]
     await asyncio.sleep(0)
@@ -193,10 +193,10 @@ async def test_a_call_by_itself_is_told_before_the_next_one_ends(
 
     def wait_by_itself() -> bool:
         runs.append(1)
-        return len(runs) == 1 or go_on.wait(30)
+        return len(runs) == 1 or go_on.wait(120)
 
     hold = threading.Event()
-    head = asyncio.ensure_future(threads.write(hold.wait, 30))
+    head = asyncio.ensure_future(threads.write(hold.wait, 120))
     await asyncio.sleep(0)  # it is under way
     first, second = (asyncio.ensure_future(threads.write(call)) for call in (int, wait_by_itself))
     await asyncio.sleep(0)
@@ -216,7 +216,7 @@ async def test_a_call_that_raises_what_no_future_takes_is_told_so(threads: Servi
 
 async def test_a_call_that_nobody_waits_for_any_more_is_not_begun(threads: ServiceThreads):
     go_on, runs = threading.Event(), []
-    first = asyncio.ensure_future(threads.write(go_on.wait, 30))
+    first = asyncio.ensure_future(threads.write(go_on.wait, 120))
     await asyncio.sleep(0)  # it is under way
     second = asyncio.ensure_future(threads.write(runs.append, 1))
     await asyncio.sleep(0)
@@ -230,7 +230,7 @@ async def test_a_call_that_nobody_waits_for_any_more_is_not_begun(threads: Servi
 
 async def test_what_takes_minutes_keeps_no_other_waiting(threads: ServiceThreads):
     go_on = threading.Event()
-    working = [asyncio.ensure_future(threads.work(go_on.wait, 30)) for _ in range(WORKERS + 1)]
+    working = [asyncio.ensure_future(threads.work(go_on.wait, 120)) for _ in range(WORKERS + 1)]
     await asyncio.sleep(0)
 
     for run in (threads.read, threads.write, threads.move):
@@ -241,7 +241,7 @@ async def test_what_takes_minutes_keeps_no_other_waiting(threads: ServiceThreads
 
 async def test_a_reader_waits_for_no_writer(threads: ServiceThreads):
     go_on = threading.Event()
-    write = asyncio.ensure_future(threads.write(go_on.wait, 30))
+    write = asyncio.ensure_future(threads.write(go_on.wait, 120))
     await asyncio.sleep(0)
 
     assert await threads.read(int, "7") == 7
@@ -253,7 +253,7 @@ async def test_more_than_may_wait_are_turned_away_at_once(groups: Groups, monkey
     monkeypatch.setattr("octomil.control.threads.MAX_GROUP", 1)
     threads = ServiceThreads(groups, max_waiting=2)
     go_on = threading.Event()
-    waiting = [asyncio.ensure_future(threads.write(go_on.wait, 30)) for _ in range(3)]
+    waiting = [asyncio.ensure_future(threads.write(go_on.wait, 120)) for _ in range(3)]
     await asyncio.sleep(0)
 
     with pytest.raises(ServiceUnavailableError) as refusal:

@@ -52,6 +52,19 @@ def test_a_child_reaches_no_network(tmp_path: Path):
     assert not may_unshare or found["devices"] == ["lo"]
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere it is not told")
+def test_a_child_whose_parent_is_gone_already_does_nothing(tmp_path: Path):
+    found = ran(tmp_path, """
+        child = os.fork()
+        if child == 0:
+            confine(sys.argv)  # whoever wrote the limits is not its parent
+            os._exit(0)
+        print(json.dumps({'status': os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}))
+    """)  # fmt: skip
+
+    assert found["status"] == 1
+
+
 def test_a_child_that_had_less_before_gets_no_more(tmp_path: Path):
     found = ran(tmp_path, """
         import resource

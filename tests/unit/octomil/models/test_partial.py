@@ -1,9 +1,12 @@
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from octomil.errors import InsufficientSpaceError
 from octomil.models.partial import Partial, format_size, read_json, require_space, write_json
+from support.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -87,6 +90,25 @@ def test_json_is_replaced_as_a_whole_and_junk_reads_as_empty(tmp_path):
         path.write_text(junk)
         assert read_json(path) == {}
     assert read_json(tmp_path / "absent.json") == {}
+
+
+def test_json_is_written_by_many_at_once(tmp_path):
+    path = tmp_path / "x.json"
+    begins = threading.Barrier(6)
+
+    def write(writer: int) -> list[object]:
+        begins.wait(PATIENCE_S)
+        seen = []
+        for _ in range(50):
+            write_json(path, {"writer": writer})
+            seen.append(read_json(path).get("writer"))
+        return seen
+
+    with ThreadPoolExecutor(6) as threads:
+        seen = [each for of_one in threads.map(write, range(6)) for each in of_one]
+
+    assert set(seen) <= set(range(6))
+    assert [each.name for each in tmp_path.iterdir()] == ["x.json"]
 
 
 def test_what_cannot_fit_is_refused_with_both_figures(tmp_path):

@@ -1,6 +1,8 @@
 import dataclasses
+import errno
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 
@@ -150,6 +152,24 @@ def test_force_replaces_a_model_that_is_whole(store, hub):
     hub.files["acme/tiny/tiny.gguf"] = HubFile(changed)
 
     assert store.pull(TINY, force=True).path.read_bytes() == changed
+
+
+@pytest.mark.parametrize("looks", [0, 1])
+def test_what_is_replaced_while_one_looks_is_found_or_not(store, hub, monkeypatch, looks):
+    hub.files["unsloth/Phi-4-mini-instruct-GGUF/Phi-4-mini-instruct-Q4_K_M.gguf"] = HubFile(DATA)
+    model = store.pull("phi-4-mini")
+    seen, stat = [], Path.stat
+
+    def moved_after(path, **options):
+        if path == model.path:
+            seen.append(path)
+            if len(seen) > looks:
+                raise FileNotFoundError(errno.ENOENT, "moved", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", moved_after)
+
+    assert store.find("phi-4-mini") == (model if looks else None)
 
 
 def test_a_catalog_name_is_pulled_from_the_hub_that_is_set(store, hub):

@@ -8,7 +8,7 @@ from octomil.serve.audit import NodeAudit
 from octomil.serve.observation import Observation
 from support.manual_clock import ManualClock
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 
 def entries_of(folder):

@@ -54,7 +54,7 @@ def test_nodes_that_reserve_at_once_stay_below_the_cap_together(path):
         node.stdin.write("!")
         node.stdin.flush()
 
-    granted = [len(node.communicate(timeout=60)[0].splitlines()) for node in nodes]
+    granted = [len(node.communicate(timeout=120)[0].splitlines()) for node in nodes]
 
     assert [node.returncode for node in nodes] == [0, 0, 0]
     assert 99 <= sum(granted) <= 100  # a hundred hundredths are not always one

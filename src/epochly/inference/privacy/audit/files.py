@@ -95,6 +95,8 @@ class AuditFiles:
 
     def close(self) -> None:
         """Close the files and let another process write the log. Closing twice is harmless."""
+        if self._lock is not None:
+            _unlock(self._lock)
         for descriptor in (self._file, self._lock):
             if descriptor is not None:
                 os.close(descriptor)
@@ -201,6 +203,13 @@ def _locked(folder: Path) -> int:
             f"another process writes the audit log {folder}; give each process a folder of its own"
         ) from err
     return descriptor
+
+
+def _unlock(descriptor: int) -> None:
+    """Give the lock up: to close is not enough while a process that is being started has a copy."""
+    import fcntl
+
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def _open_private(path: Path, flags: int) -> int:

@@ -52,7 +52,7 @@ async def by_another_loop(work: Work) -> str | None:
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
-        return asyncio.run_coroutine_threadsafe(asynchronous(work), loop).result(30)
+        return asyncio.run_coroutine_threadsafe(asynchronous(work), loop).result(120)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
@@ -253,7 +253,7 @@ class TestCurrent:
             assert await start(carrying(current_id)) == "r"
 
     def test_carried_work_may_run_at_once_and_inside_itself(self):
-        barrier = threading.Barrier(4, timeout=30)
+        barrier = threading.Barrier(4, timeout=120)
 
         def work(_: int) -> str | None:
             barrier.wait()

@@ -34,6 +34,15 @@ def test_a_second_writer_is_refused_until_the_first_has_closed(tmp_path):
     AuditFiles(tmp_path, None).close()
 
 
+def test_a_log_that_was_closed_is_free_while_a_process_is_started(tmp_path):
+    files = AuditFiles(tmp_path, None)
+    copy = os.dup(files._lock)  # as a child has until it becomes another program
+    files.close()
+
+    AuditFiles(tmp_path, None).close()
+    os.close(copy)
+
+
 def test_the_chain_runs_on_across_days_sizes_and_restarts(tmp_path):
     files = AuditFiles(tmp_path, KEY, max_file_bytes=500)
     for number in range(1, 5):

@@ -21,7 +21,7 @@ def test_what_is_flushed_is_on_the_disk(tmp_path):
     with AuditJournal(tmp_path, KEY, now=lambda: DAY) as journal:
         journal.append({"n": 1})
         journal.append({"n": 2})
-        journal.flush(timeout_s=30)
+        journal.flush(timeout_s=120)
 
         assert recorded(tmp_path) == [b'{"n":1}', b'{"n":2}']
         assert journal.head.sequence == 2
@@ -67,7 +67,7 @@ def test_threads_append_at_once_and_each_keeps_its_order(tmp_path):
         for number in range(50):
             journal.append({"thread": name, "n": number})
             if number % 10 == 0:
-                journal.flush(timeout_s=30)
+                journal.flush(timeout_s=120)
 
     with AuditJournal(tmp_path, max_file_bytes=4000) as journal:
         threads = [threading.Thread(target=work, args=(name,)) for name in range(4)]
@@ -122,13 +122,13 @@ def test_a_full_disk_is_reported_and_entries_wait_for_it(tmp_path, disk: Disk):
     with AuditJournal(tmp_path, retry_s=0.001) as journal:
         journal.append({"n": 1})
         with pytest.raises(AuditError, match=r"cannot be written.*No space"):
-            journal.flush(timeout_s=30)
+            journal.flush(timeout_s=120)
         journal.append({"n": 2})
 
         disk.full = False
 
         eventually(lambda: journal.head.sequence >= 1)
-        journal.flush(timeout_s=30)
+        journal.flush(timeout_s=120)
     assert recorded(tmp_path) == [b'{"n":1}', b'{"n":2}']
 
 
@@ -166,7 +166,7 @@ def test_a_flush_that_takes_too_long_says_so(tmp_path, monkeypatch):
     real = AuditFiles.commit
 
     def slow(*arguments: object) -> None:
-        release.wait(30)
+        release.wait(120)
         real(*arguments)
 
     monkeypatch.setattr(AuditFiles, "commit", slow)

@@ -150,7 +150,7 @@ def test_what_is_nested_without_end_is_cut():
 def test_a_flush_reaches_the_disk(tmp_path):
     log = AuditLogger(journal=AuditJournal(tmp_path), now=WallClock())
     log.log_event("gate", 1, "x", "ok")
-    log.flush(timeout_s=30)
+    log.flush(timeout_s=120)
 
     assert b'"operation":"gate"' in lines_of(tmp_path)[0]
     assert log.journal.folder == tmp_path
@@ -161,7 +161,7 @@ def test_a_flush_reaches_the_disk(tmp_path):
 def test_without_a_journal_there_is_nothing_to_flush_or_close():
     with AuditLogger() as log:
         log.log_event("gate", 1, "x", "ok")
-        log.flush(timeout_s=30)
+        log.flush(timeout_s=120)
 
     assert log.journal is None
     assert log.count == 1
