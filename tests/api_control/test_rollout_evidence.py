@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from octomil.control.cursors import cursor_of
 from octomil.control.jobs.catalog import write_last_seen
 from octomil.control.jobs.rollouts import steer
 from octomil.control.plane import ControlPlane
@@ -12,6 +13,7 @@ from support.control import API
 from support.rollouts import (
     Who,
     act,
+    affected_by,
     attest,
     begun,
     everywhere,
@@ -50,7 +52,7 @@ async def test_who_falls_silent_while_it_runs_the_version_speaks_against_it(
     await steer(plane)
 
     assert (await shown(admin, rollout))["status"] == "rolled_back"
-    affected = (await admin.get(path_of(rollout, "affected-devices"))).json()
+    affected = await affected_by(admin, rollout)
     states = {each["device_id"]: each["state"] for each in affected}
     assert states == {who[0]: DeviceState.TIMED_OUT for who in took_it}
 
@@ -73,7 +75,7 @@ async def test_who_a_smaller_share_leaves_out_says_nothing_any_more(
     await steer(plane)
 
     assert (await shown(admin, rollout))["status"] != "rolled_back"
-    affected = (await admin.get(path_of(rollout, "affected-devices"))).json()
+    affected = await affected_by(admin, rollout)
     assert {each["device_id"]: each["state"] for each in affected} == {
         **{who[0]: DeviceState.SUCCEEDED for who in stays},
         **{who[0]: DeviceState.SUPERSEDED for who in (spoke, *silent)},
@@ -99,7 +101,7 @@ async def test_who_was_left_out_may_be_offered_it_again(
     plane.clock.advance(seconds=30)
     await take(admin, rollout, [who])
 
-    (stands,) = (await admin.get(path_of(rollout, "affected-devices"))).json()
+    (stands,) = await affected_by(admin, rollout)
     assert (stands["device_id"], stands["state"]) == (who[0], DeviceState.SUCCEEDED)
 
 
@@ -131,7 +133,7 @@ async def test_who_failed_by_circumstance_may_run_the_version_later(
     await steer(plane)
 
     assert (await shown(admin, rollout))["rollout_percentage"] == 60
-    affected = (await admin.get(path_of(rollout, "affected-devices"))).json()
+    affected = await affected_by(admin, rollout)
     assert {each["state"] for each in affected} == {DeviceState.SUCCEEDED}
 
 
@@ -149,7 +151,7 @@ async def test_a_device_that_goes_back_by_itself_speaks_against_the_version(
     await steer(plane)
 
     assert (await shown(admin, rollout))["status"] == "rolled_back"
-    affected = (await admin.get(path_of(rollout, "affected-devices"))).json()
+    affected = await affected_by(admin, rollout)
     states = [(each["state"], each["version"]) for each in affected]
     assert states == [(DeviceState.ROLLED_BACK, "1.0.0")] * len(took_it)
 
@@ -170,7 +172,7 @@ async def test_devices_that_were_broken_before_and_others_say_nothing(
     await steer(plane)
 
     assert (await shown(admin, rollout))["status"] == "active"
-    affected = (await admin.get(path_of(rollout, "affected-devices"))).json()
+    affected = await affected_by(admin, rollout)
     assert outside[0][0] not in [each["device_id"] for each in affected]
 
 
@@ -193,3 +195,22 @@ async def test_who_says_again_what_it_runs_stays_in_the_comparison(
         seen = observed(tx, tx.rollouts.get(model, rollout["id"]), plane.clock())
 
     assert (seen.baseline.devices, seen.baseline.failed) == (29, 1)
+
+
+async def test_the_devices_come_page_by_page(
+    admin: httpx.AsyncClient, model: str, fleet: dict[str, Who]
+):
+    rollout = await begun(admin, model)
+    first, second, third = sorted(fleet)[:3]
+    await take(admin, rollout, [fleet[each] for each in (first, second, third)])
+    path, query = path_of(rollout, "affected-devices"), {"limit": 2}
+
+    one = (await admin.get(path, params=query)).json()
+    two = (await admin.get(path, params={**query, "cursor": one["next_cursor"]})).json()
+    whole = (await admin.get(path, params={"limit": 3})).json()
+    wrong = await admin.get(path, params={"cursor": cursor_of("id", first)})
+
+    ids = [[each["device_id"] for each in page["devices"]] for page in (one, two, whole)]
+    assert ids == [[first, second], [third], [first, second, third]]
+    assert (two["next_cursor"], whole["next_cursor"]) == (None, None)
+    assert (wrong.status_code, "next_cursor" in wrong.json()["message"]) == (400, True)

@@ -95,6 +95,13 @@ async def history(client: httpx.AsyncClient, rollout: dict[str, Any]) -> list[di
     return list(answer.json())
 
 
+async def affected_by(client: httpx.AsyncClient, rollout: dict[str, Any]) -> list[dict[str, Any]]:
+    """Where the first devices stand with it."""
+    answer = await client.get(path_of(rollout, "affected-devices"))
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["devices"])
+
+
 async def act(
     client: httpx.AsyncClient, rollout: dict[str, Any], verb: str, **body: Any
 ) -> httpx.Response:
