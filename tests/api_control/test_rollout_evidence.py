@@ -4,9 +4,10 @@ import httpx
 import pytest
 
 from octomil.control.cursors import cursor_of
-from octomil.control.jobs.catalog import write_last_seen
+from octomil.control.jobs.catalog import drop_leftovers, write_last_seen
 from octomil.control.jobs.rollouts import steer
 from octomil.control.plane import ControlPlane
+from octomil.control.services.leftovers import ROLLOUT_DEVICES_KEPT
 from octomil.control.services.observations import observed
 from octomil.rollouts.device_states import DeviceState
 from support.control import API
@@ -17,6 +18,7 @@ from support.rollouts import (
     attest,
     begun,
     everywhere,
+    history,
     path_of,
     shown,
     staged,
@@ -214,3 +216,33 @@ async def test_the_devices_come_page_by_page(
     assert ids == [[first, second], [third], [first, second, third]]
     assert (two["next_cursor"], whole["next_cursor"]) == (None, None)
     assert (wrong.status_code, "next_cursor" in wrong.json()["message"]) == (400, True)
+
+
+async def test_where_devices_stood_is_forgotten_long_after_and_what_they_run_is_not(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
+):
+    await everywhere(admin, plane, model, fleet)
+    (stands,) = (await admin.get(f"{API}/models/{model}/rollouts")).json()
+    over = await begun(admin, model, "2.0.0")
+    await take(admin, over, list(fleet.values()))
+    await act(admin, over, "rollback", reason="by mistake")
+    run_before = runs(plane, fleet)
+    known = await history(admin, over)
+
+    plane.clock.advance(seconds=ROLLOUT_DEVICES_KEPT.total_seconds())
+    await drop_leftovers(plane)
+    assert len(await affected_by(admin, over)) == len(fleet)
+    plane.clock.advance(seconds=1)
+    await drop_leftovers(plane)
+    plane.offers.refresh()
+
+    assert await affected_by(admin, over) == []
+    assert await history(admin, over) == known
+    assert len(await affected_by(admin, stands)) == len(fleet)
+    assert runs(plane, fleet) == run_before == {each: ["1.0.0"] for each in fleet}
+
+
+def runs(plane: ControlPlane, fleet: dict[str, Who]) -> dict[str, list[str]]:
+    """What each device is told to run."""
+    told = plane.plans.of("default")
+    return {each: [offer.version for offer in told.assignments(each)] for each in fleet}

@@ -9,8 +9,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from octomil.control.stores.rollout_devices import page_query
 from octomil.control.stores.sql import SqlStore
+from octomil.rollouts import commands
 from octomil.rollouts.device_states import DeviceState
-from support.rollout_rows import BEFORE, DIGEST, NOW, attestation, device, rollout, taken
+from octomil.rollouts.states import RolloutState
+from support.rollout_rows import BEFORE, DIGEST, NOW, at, attestation, device, rollout, taken
 
 
 def test_devices_are_counted_that_are_evidence_and_took_it_in_time(fleet: SqlStore):
@@ -97,6 +99,40 @@ def test_pages_are_whole_and_disjoint_while_devices_come_and_move_on(fleet: SqlS
     states = [DeviceState.CONFIRMING] * 3 + [DeviceState.SUCCEEDED] * 7 + [DeviceState.CONFIRMING]
     ids = [f"dev_acme_{number}" for number in (*range(10, 30, 2), 39)]
     assert walked == list(zip(ids, states, strict=True))
+
+
+def test_where_devices_stood_goes_with_rollouts_that_ended_and_lead_nowhere(fleet: SqlStore):
+    """Layers and what a rollback would lead to stay, whatever their age; so does the history."""
+    old, cut = NOW - timedelta(days=100), NOW - timedelta(days=90)
+    whole = {"progress": at(RolloutState.COMPLETED, 100), "created_at": old}
+    with fleet.transaction("acme") as tx:
+        for number in (1, 2, 3):
+            assert tx.rollouts.add(rollout(number, **whole))
+        for number, ended_at in ((4, old), (5, cut), (6, None)):
+            half = at(RolloutState.ACTIVE, 50)
+            made = rollout(number, model_id=f"mdl_{number}", progress=half, created_at=old)
+            assert tx.rollouts.add(made)
+            if ended_at is not None:
+                over = commands.roll_back(made.progress, now=ended_at, actor="ann")
+                assert over is not None
+                assert tx.rollouts.take(made.id, over)
+        deleted = rollout(7, model_id="mdl_7", **whole)
+        assert tx.rollouts.add(deleted)
+        assert tx.rollouts.remove(deleted, cut)
+        for number in range(1, 8):
+            for each in (1, 2):
+                tx.rollout_devices.put(taken(each, rollout_id=f"rol_{number}"))
+        told = tx.rollouts.layers("mdl_acme")
+
+    with fleet.system() as tx:
+        assert tx.leftovers.drop_rollout_devices(old, 3) == 0
+        assert [tx.leftovers.drop_rollout_devices(cut, 3) for _ in range(3)] == [3, 1, 0]
+
+    with fleet.snapshot("acme") as tx:
+        left = {n for n in range(1, 8) if tx.rollout_devices.page(f"rol_{n}", None, 9)}
+        assert left == {2, 3, 5, 6, 7}
+        assert tx.rollouts.layers("mdl_acme") == told != []
+        assert [each.action for each in tx.rollouts.history("rol_4", limit=9)] == ["roll_back"]
 
 
 AVOIDED = ("seqscan", "sort", "bitmapscan")
