@@ -3,6 +3,7 @@
 import asyncio
 
 import httpx
+import pytest
 
 from octomil.control.jobs.rollouts import steer
 from octomil.control.plane import ControlPlane
@@ -176,3 +177,47 @@ async def test_of_two_who_steer_at_once_each_sees_what_the_other_did(
 
     assert {each.status_code for each in answers} == {200}
     assert [each["action"] for each in await history(admin, rollout)] == ["start"]
+
+
+@pytest.mark.parametrize("state", ["pending", "active", "paused"])
+async def test_a_version_that_is_under_way_is_not_deprecated_nor_removed(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who], state: str
+):
+    await everywhere(admin, plane, model, fleet)
+    rollout = await staged(admin, model, fleet, 20, version="2.0.0")
+    for verb in {"pending": (), "active": ("start",), "paused": ("start", "pause")}[state]:
+        await act(admin, rollout, verb)
+    version = f"{API}/models/{model}/versions/2.0.0"
+    run_before = {each: tuple(await told(admin, who)) for each, who in fleet.items()}
+
+    refused = await admin.post(f"{version}/deprecate", json={})
+    kept = [await admin.delete(path) for path in (version, f"{API}/models/{model}")]
+
+    assert (refused.status_code, [each.status_code for each in kept]) == (409, [409, 409])
+    message = refused.json()["message"]
+    assert f"the rollout {rollout['id']} is {state}" in message
+    assert f"/rollouts/{rollout['id']}/rollback" in message
+    assert all(rollout["id"] in each.json()["message"] for each in kept)
+    assert (await shown(admin, rollout))["status"] == state
+    assert {each: tuple(await told(admin, who)) for each, who in fleet.items()} == run_before
+
+    assert (await act(admin, rollout, "rollback")).status_code == 200
+    done = await admin.post(f"{version}/deprecate", json={})
+    assert done.json()["status"] == "deprecated"
+    assert {tuple(await told(admin, who)) for who in fleet.values()} == {("1.0.0",)}
+
+
+async def test_a_version_that_was_deprecated_stays_where_it_runs_and_goes_nowhere_else(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
+):
+    await everywhere(admin, plane, model, fleet)
+    deprecated = await admin.post(f"{API}/models/{model}/versions/1.0.0/deprecate", json={})
+    assert deprecated.status_code == 200
+
+    second = await begun(admin, model, "2.0.0")
+    await act(admin, second, "rollback")
+
+    assert {tuple(await told(admin, who)) for who in fleet.values()} == {("1.0.0",)}
+    body = {"version": "1.0.0", "rollout_percentage": 10}
+    again = await admin.post(f"{API}/models/{model}/rollouts", json=body)
+    assert (again.status_code, "only published ones" in again.json()["message"]) == (409, True)
