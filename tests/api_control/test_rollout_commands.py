@@ -1,12 +1,18 @@
 """What stops a rollout or goes beyond its gates: breaches, blocks, pauses, people."""
 
 import asyncio
+from datetime import datetime
 
 import httpx
 import pytest
 
 from octomil.control.jobs.rollouts import steer
 from octomil.control.plane import ControlPlane
+from octomil.control.ports import Transaction
+from octomil.control.records import Rollout
+from octomil.control.services import observations
+from octomil.control.services.paused_looks import ASKED_AGAIN
+from octomil.rollouts.evidence import Observation
 from support.control import API
 from support.rollouts import (
     Who,
@@ -109,6 +115,73 @@ async def test_a_pause_reaches_the_next_poll_and_takes_nothing_away(
     assert await told(admin, inside) == ["2.0.0"]
     actions = [(each["action"], each["reason"]) for each in await history(admin, rollout)]
     assert actions == [("start", ""), ("pause", "let me look"), ("resume", "")]
+
+
+async def test_the_fleet_is_read_for_a_pause_where_something_may_follow(
+    admin: httpx.AsyncClient,
+    plane: ControlPlane,
+    model: str,
+    fleet: dict[str, Who],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    await everywhere(admin, plane, model, fleet)
+    rollout = await staged(admin, model, fleet, 60, version="2.0.0", rollout_percentage=60)
+    await act(admin, rollout, "start")
+    took_it = those(rollout, fleet, 0, 60)
+    await take(admin, rollout, took_it)
+    await act(admin, rollout, "pause")
+    looks = looks_at_the_fleet(monkeypatch)
+
+    for expected in (1, 1, 1):
+        await steer(plane)
+        assert looks == [rollout["id"]] * expected
+    plane.clock.advance(seconds=ASKED_AGAIN.total_seconds())
+    await steer(plane)
+    assert len(looks) == 2, "time passed"
+    for each in took_it:
+        await attest(admin, each, rollout, status="failed", message="no", code="crashed")
+    plane.clock.advance(seconds=1)
+    await steer(plane)
+
+    assert len(looks) == 3, "devices moved"
+    assert (await shown(admin, rollout))["status"] == "rolled_back"
+    *_, last = await history(admin, rollout)
+    assert (last["action"], last["from_status"], last["actor"]) == (
+        "roll_back", "paused", "controller",
+    )  # fmt: skip
+
+
+async def test_a_breach_that_time_makes_during_a_pause_is_found_within_a_minute(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
+):
+    """Nobody who took the version moves: that the step was offered for long enough does it."""
+    await everywhere(admin, plane, model, fleet)
+    rollout = await begun(admin, model, "2.0.0", dwell_s=60)
+    *well, ill, broken = list(fleet.values())[:4]
+    await take(admin, rollout, well)
+    for each in (ill, broken):
+        await attest(admin, each, rollout, status="failed", message="no", code="crashed")
+    await act(admin, rollout, "pause")
+    await steer(plane)
+    assert (await shown(admin, rollout))["status"] == "paused", "it is too early to tell"
+
+    plane.clock.advance(seconds=60)
+    await steer(plane)
+
+    assert (await shown(admin, rollout))["status"] == "rolled_back"
+
+
+def looks_at_the_fleet(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The rollouts for which the whole fleet is read from now on, as it happens."""
+    looks = []
+    whole = observations.observed
+
+    def counted(tx: Transaction, rollout: Rollout, now: datetime) -> Observation:
+        looks.append(rollout.id)
+        return whole(tx, rollout, now)
+
+    monkeypatch.setattr(observations, "observed", counted)
+    return looks
 
 
 async def test_people_go_beyond_the_gates(

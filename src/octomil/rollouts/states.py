@@ -41,7 +41,13 @@ class RolloutState(StrEnum):
         """Whether it may still offer its version to somebody new; of a model, one may."""
         return self in _OPEN
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something may come of it by itself: also of a pause, which a breach ends."""
+        return self in _UNDER_WAY
 
+
+_UNDER_WAY: Final = frozenset({RolloutState.ACTIVE, RolloutState.PAUSED})
 _OPEN: Final = frozenset({RolloutState.PENDING, RolloutState.ACTIVE, RolloutState.PAUSED})
 
 
