@@ -1,7 +1,9 @@
 """The control plane with a million devices: polls, registrations, look-ups, and its start.
 
-The floor is a bare Starlette application that answers every request with the same bytes, on the
-same server. Run it as ``python -m bench.polls PORT``.
+The plan that is polled has models and rollouts under way (`bench.plans`). Most polls are of devices
+that have it; to some it is news, and those are told all that they are to run, signed. The floor is
+a bare Starlette application that answers every request with the same few bytes, those of an answer
+without news, on the same server. Run it as ``python -m bench.polls PORT``.
 """
 
 import json
@@ -24,6 +26,7 @@ from starlette.routing import Route
 
 from bench.cpu import cpu_seconds, load_core, on_cores, pss_mb, server_core, usable_cores
 from bench.load import Load, drive, drive_paced, http_request
+from bench.plans import MODELS, plan_releases
 from bench.process import BenchError, Server, free_port, octomil_program, serving, wait_for_200
 from bench.report import Budget, Row, compare
 from octomil.compose_control import DEFAULT_ORGANISATION, build_plane, first_admin_key
@@ -42,6 +45,10 @@ POLL_CONNECTIONS = 64
 WRITERS = 16
 POLLING = 20_000
 """So many of the devices poll, in turn."""
+NEWS_EVERY = 10
+"""Of so many polls one is of a device that has an older plan, as after a wave."""
+NEWS_PER_S = 200
+"""Polls while those are measured alone to which the plan is news."""
 
 _CHUNK = 20_000
 _TOKEN_TTL_S = 86_400
@@ -59,7 +66,9 @@ class Fleet:
         number: of devices.
 
     Attributes:
-        polls: whole HTTP requests.
+        planned: what the devices are told.
+        polls: whole HTTP requests, of which one in `NEWS_EVERY` says that it has no plan yet.
+        news: such as say so.
         insert_us: what a row took, in transactions of 20,000.
     """
 
@@ -72,7 +81,13 @@ class Fleet:
             some = random.Random(1).sample(range(number), min(POLLING, number))
             self.polling = _insert(plane, number, set(some))
             self.insert_us = (perf_counter() - started_s) / number * 1e6
-            self.polls = [_poll(plane, device) for device in self.polling]
+            self.planned = plan_releases(plane)
+            known = [_poll(plane, device, self.planned.number) for device in self.polling]
+            self.news = [_poll(plane, device, 0) for device in self.polling]
+            self.polls = [
+                new if number % NEWS_EVERY == 0 else old
+                for number, (old, new) in enumerate(zip(known, self.news, strict=True))
+            ]
             plane.close()
 
     def gets(self) -> list[bytes]:
@@ -143,9 +158,9 @@ def _row(device: Device) -> dict[str, object]:
     }
 
 
-def _poll(plane: ControlPlane, device: Device) -> bytes:
+def _poll(plane: ControlPlane, device: Device, known: int) -> bytes:
     token, _ = plane.access_tokens.give(device, ("devices:write",), _TOKEN_TTL_S)
-    return _get(f"/api/v1/devices/{device.id}/assignments", token)
+    return _get(f"/api/v1/devices/{device.id}/assignments?config_version={known}", token)
 
 
 def _get(path: str, token: str) -> bytes:
@@ -178,32 +193,50 @@ def _poll_rows(fleet: Fleet, *, rounds: int, duration_s: float) -> list[Row]:
     p99: dict[str, list[float]] = {"ours": [], "floor": []}
     cpu_us: dict[str, list[float]] = {"ours": [], "floor": []}
     pss: list[float] = []
+    news_us: list[float] = []
     for _ in range(rounds):
         for key, started in (("ours", _up(fleet)), ("floor", _floor())):
             with started as server:
                 _paced(server, fleet.polls, 1)
-                before_s = cpu_seconds(server.pid)
-                load = _paced(server, fleet.polls, duration_s)
-                cpu_us[key].append((cpu_seconds(server.pid) - before_s) / load.good * 1e6)
+                load, used_us = _cpu_of(server, fleet.polls, duration_s)
+                cpu_us[key].append(used_us)
                 if key == "ours":
                     pss.append(pss_mb(server.pid))
+                    news = _cpu_of(server, fleet.news, duration_s / 3, rate_per_s=NEWS_PER_S)
+                    news_us.append(news[1])
             p50[key].append(load.p50_ms)
             p99[key].append(load.p99_ms)
     at = f"{fleet.number:,} devices, {POLLS_PER_S:,} polls/s"
-    note = f"counted from when a poll was due; {int(POLLS_PER_S * duration_s):,} polls a round"
+    note = (
+        f"counted from when a poll was due; {int(POLLS_PER_S * duration_s):,} polls a round; "
+        f"{fleet.planned}; to one poll in {NEWS_EVERY} the plan is news"
+    )
+    signed = f"{MODELS} assignments, each signed for the device"
     return [
         compare(f"poll p50, {at}", "ms", p50),
         compare(f"poll p99, {at}", "ms", p99, budget=Budget("ours", "at most", 20), note=note),
         compare("CPU per poll", "µs", cpu_us),
+        compare("CPU per poll to which the plan is news", "µs", {"ours": news_us}, note=signed),
         compare("memory while polled", "MB", {"ours": pss}),
     ]
 
 
-def _paced(server: Server, requests: list[bytes], duration_s: float) -> Load:
+def _cpu_of(
+    server: Server, requests: list[bytes], duration_s: float, rate_per_s: int = POLLS_PER_S
+) -> tuple[Load, float]:
+    """Return a load, and the processor's microseconds that each request took of the server."""
+    before_s = cpu_seconds(server.pid)
+    load = _paced(server, requests, duration_s, rate_per_s)
+    return load, (cpu_seconds(server.pid) - before_s) / load.good * 1e6
+
+
+def _paced(
+    server: Server, requests: list[bytes], duration_s: float, rate_per_s: int = POLLS_PER_S
+) -> Load:
     load = drive_paced(
         server.port,
         requests,
-        rate_per_s=POLLS_PER_S,
+        rate_per_s=rate_per_s,
         duration_s=duration_s,
         connections=POLL_CONNECTIONS,
     )

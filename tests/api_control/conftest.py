@@ -8,6 +8,8 @@ import pytest
 
 from octomil.control.plane import ControlPlane
 from support.control import WallClock, client_of, control_plane, key_of
+from support.registry import new_model
+from support.rollouts import Who, device, published
 
 
 @pytest.fixture
@@ -46,3 +48,19 @@ def small_files() -> Iterator[None]:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.fixture
+async def model(admin: httpx.AsyncClient) -> str:
+    """A model of which two versions are published."""
+    model_id = await new_model(admin)
+    for number in ("1.0.0", "2.0.0"):
+        await published(admin, model_id, number)
+    return model_id
+
+
+@pytest.fixture
+async def fleet(admin: httpx.AsyncClient) -> dict[str, Who]:
+    """Thirty devices by their ids: enough for every share below to have some in it."""
+    found = [await device(admin, f"box-{number}") for number in range(30)]
+    return {each[0]: each for each in found}

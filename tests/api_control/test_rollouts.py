@@ -28,6 +28,7 @@ from support.model_files import safetensors_file
 from support.registry import new_model, sent
 from support.rollouts import (
     AT_ONCE,
+    affected_by,
     assigned,
     attest,
     begun,
@@ -72,7 +73,7 @@ async def test_a_rollout_is_what_devices_are_told_until_all_of_them_run_it(
     done = (await admin.get(path)).json()
     assert (done["status"], done["active_devices"], done["failed_devices"]) == ("completed", 2, 0)
     assert done["completed_at"] is not None
-    affected = (await admin.get(f"{path}/affected-devices")).json()
+    affected = await affected_by(admin, rollout)
     assert [each["device_id"] for each in affected] == sorted([first[0], second[0]])
     assert {each["state"] for each in affected} == {"succeeded"}
     (still,) = (await assigned(admin, first))["assignments"]
@@ -256,8 +257,7 @@ async def test_nobody_attests_for_a_device_but_itself(admin: httpx.AsyncClient, 
     by_other = await attest(admin, (who[0], other[1]), rollout)
 
     assert (by_key.status_code, by_other.status_code) == (403, 403)
-    path = f"{API}/models/{model}/rollouts/{rollout['id']}/affected-devices"
-    assert (await admin.get(path)).json() == []
+    assert await affected_by(admin, rollout) == []
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from octomil.control.stores.sql import SqlStore
 from support.azure import CONTAINER, PROGRAM, azure_server
 from support.control import WallClock, control_plane
 from support.postgres import fresh_database
+from support.rollout_rows import device
 from support.s3 import BUCKET
 
 _BUCKETS = ("s3", "gs", *(["az"] if PROGRAM in os.environ else []))
@@ -40,6 +41,16 @@ def store(url: str) -> Iterator[SqlStore]:
             assert tx.add_organisation(Organisation(id=name, name=name, created_at=_MADE_AT))
     yield store
     store.close()
+
+
+@pytest.fixture
+def fleet(store: SqlStore) -> Iterator[SqlStore]:
+    """Two organisations with two devices each."""
+    for owner in ("acme", "globex"):
+        with store.transaction(owner) as tx:
+            for number in (1, 2):
+                assert tx.devices.add(device(number, owner))
+    return store
 
 
 @pytest.fixture

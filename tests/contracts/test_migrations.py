@@ -132,7 +132,7 @@ def test_rollouts_to_all_devices_go_on_as_they_are(url: str):
     with store.snapshot("default") as tx:
         newest, taken_back, first = tx.rollouts.list("mdl_1", None, limit=9)
         (layer,) = tx.rollouts.layers("mdl_1")
-        (device,) = tx.rollout_devices.list("rol_3", limit=9)
+        (device,) = tx.rollout_devices.page("rol_3", None, 9)
         said = tx.attestations.get("dev_1", "mdl_1")
         assert said.since == said.attested_at
     assert layer == newest

@@ -20,6 +20,7 @@ from octomil.control.services.deliveries import DeliveryService
 from octomil.control.services.lineage import LineageService
 from octomil.control.services.models import ModelService
 from octomil.control.services.publication import PublicationService
+from octomil.control.services.rollouts import RolloutService
 from octomil.control.services.versions import VersionService
 from octomil.control.services.webhooks import WebhookService
 from octomil.control.stores.sql import SqlStore
@@ -28,6 +29,7 @@ from octomil.registry.lifecycle import VersionState
 from octomil.registry.manifest import Manifest
 from octomil.wire.aliases import AliasMove
 from octomil.wire.models import ModelCreation
+from octomil.wire.rollouts import RolloutRequest
 from octomil.wire.versions import VersionCreation, VersionReference
 from octomil.wire.webhooks import WebhookCreation
 
@@ -125,6 +127,25 @@ def test_what_is_published_is_what_the_manifest_says(registry: Registry):
         assert version.state is VersionState.PUBLISHED
         assert set(manifest.files) == {each.format for each in version.files}
         assert ("onnx" in manifest.files) != isinstance(added, ConflictError)
+
+
+def test_a_version_is_rolled_out_or_deprecated_and_never_both(registry: Registry):
+    rollouts = RolloutService(registry.store, now)
+    wanted = RolloutRequest(version="1.0.0", start_immediately=True)
+    for model in map(registry.model, (f"model-{number}" for number in range(ROUNDS))):
+        registry.published(model, "1.0.0")
+
+        ends = at_once(
+            [
+                partial(registry.versions.deprecate, CALLER, model, "1.0.0"),
+                partial(rollouts.create, CALLER, model, wanted),
+            ]
+        )
+
+        assert sum(isinstance(end, ConflictError) for end in ends) == 1, ends
+        state = registry.versions.get(CALLER, model, "1.0.0").state
+        under_way = rollouts.under_way(CALLER, model)
+        assert (state is VersionState.DEPRECATED) != bool(under_way)
 
 
 def test_no_cycle_comes_from_two_ends(registry: Registry):

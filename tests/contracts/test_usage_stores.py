@@ -181,4 +181,4 @@ def test_what_was_reported_goes_when_the_rollout_is_over(fleet: SqlStore):
     with fleet.snapshot("acme") as tx:
         new, _ = tx.usage.tally(ROLLOUT)
         assert new.error_shares == NOTHING
-        assert len(tx.rollout_devices.list(ROLLOUT.id, limit=9)) == 3
+        assert len(tx.rollout_devices.page(ROLLOUT.id, None, 9)) == 3

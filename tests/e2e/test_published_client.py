@@ -99,7 +99,7 @@ def test_rollouts_are_begun_listed_and_deleted(steps: dict[str, dict[str, Any]])
     assert [each["id"] for each in steps["rollouts.list"]["value"]] == [rollout["id"]]
     assert [each["id"] for each in steps["rollouts.list_active"]["value"]] == [rollout["id"]]
     assert steps["rollouts.get"]["value"]["id"] == rollout["id"]
-    assert steps["rollouts.get_affected_devices"]["value"] == []
+    assert steps["rollouts.get_affected_devices"]["value"]["devices"] == []
     assert steps["rollouts.delete"]["value"]["deleted"] is True
 
 

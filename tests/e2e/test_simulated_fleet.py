@@ -59,7 +59,7 @@ def test_a_fleet_comes_in_runs_lies_and_says_things_twice(tmp_path: Path):
             assert done.returncode == 0, done.stderr
             path = f"{API}/models/{rollout['model_id']}/rollouts/{rollout['id']}"
             shown = client.get(path).json()
-            page = client.get(f"{path}/affected-devices", params={"limit": 50}).json()
+            page = client.get(f"{path}/affected-devices", params={"limit": 50}).json()["devices"]
 
     told = json.loads(done.stdout)
     failed = told["attested"].get("failed", 0)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from octomil.cli.rollouts import devices_of
 from octomil.sdk.model_registry import ModelRegistry
 from support.model_files import safetensors_file
 from support.sdk import Place, control_place, octomil
@@ -45,9 +46,9 @@ def run(place: Place) -> Callable[..., str]:
     return run_words
 
 
-def device(place: Place, folder: Path) -> None:
+def device(place: Place, folder: Path, name: str = "box-1") -> None:
     """Let the device in, or let it look once more what to run."""
-    words = ("device", "run", "--server", place.served.url, "--identifier", "box-1", "--once")
+    words = ("device", "run", "--server", place.served.url, "--identifier", name, "--once")
     state = str(folder / "device")
     done = octomil(*words, "--state-dir", state, OCTOMIL_BOOTSTRAP_TOKEN=place.key)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -73,6 +74,24 @@ def test_a_version_is_deployed_to_a_share_and_watched_to_its_end(
     (stands,) = json.loads(run("rollouts", "devices", "mnist", "--json"))
     assert (stands["state"], stands["version"]) == ("succeeded", "1.0.0")
     assert "succeeded" in run("rollouts", "devices", "mnist")
+
+
+def test_the_devices_of_a_rollout_are_asked_for_page_by_page(
+    registry: ModelRegistry, place: Place, tmp_path: Path
+):
+    everybody = {"rollout_percentage": 100, "pacing": {"first_percentage": 100}}
+    model = registry.ensure_model("mnist", "pytorch", "tests")
+    rollout = registry.create_rollout(model.id, "1.0.0", **everybody)
+    for name in ("box-1", "box-2", "box-3"):
+        device(place, tmp_path / name, name)
+
+    one = registry.rollouts.get_affected_devices(model.id, rollout.id, limit=2)
+    two = registry.rollouts.get_affected_devices(model.id, rollout.id, cursor=one.next_cursor)
+    walked = list(devices_of(registry, rollout, page=1))
+
+    assert (len(one), len(two), two.next_cursor) == (2, 1, None)
+    assert [each.device_id for each in walked] == [each.device_id for each in (*one, *two)]
+    assert {each.version for each in walked} == {"1.0.0"}
 
 
 def test_a_rollout_is_steered_in_the_shell(run: Callable[..., str]):

@@ -23,6 +23,9 @@ REFUSED_BY_MEANING = {
     "GET /devices": "a cursor comes from the page before",
     "POST /models/{model_id}/versions/upload": "a file is a model",
     "POST /uploads/{upload_id}/complete": "a digest is that of the bytes",
+    "GET /models/{model_id}/rollouts/{rollout_id}/affected-devices": (
+        "a cursor comes from the page before"
+    ),
     "POST /models/{model_id}/rollouts": "shares and bounds grow, and have an end",
     "POST /models/{model_id}/rollouts/{rollout_id}/advance": "a step leads somewhere",
     "POST /webhooks": "a URL is one that may be called",

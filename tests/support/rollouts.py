@@ -1,9 +1,13 @@
 """Rollouts over HTTP, as the published client begins them and as devices answer to them."""
 
+from collections.abc import Collection
+from itertools import pairwise
 from typing import Any
 
 import httpx
 
+from octomil.control.jobs.rollouts import steer
+from octomil.control.plane import ControlPlane
 from octomil.control.records import EMPTY_PROFILE, Device
 from octomil.control.stores.sql import SqlStore
 from octomil.rollouts.buckets import is_included
@@ -16,6 +20,12 @@ AT_ONCE: dict[str, Any] = {
     "pacing": {"first_percentage": 100, "interval_s": 0},
 }  # fmt: skip
 """To all devices, with nothing to wait for."""
+
+IN_STEPS: dict[str, Any] = {
+    "rollout_percentage": 20, "increment_step": 40, "dwell_s": 60, "health_window_s": 30,
+    "pacing": {"first_percentage": 100},
+}  # fmt: skip
+"""20, 60, 100: each step is offered at once, and lasts a minute."""
 
 Who = tuple[str, dict[str, str]]
 """A device's id, and the headers that prove it."""
@@ -85,6 +95,13 @@ async def history(client: httpx.AsyncClient, rollout: dict[str, Any]) -> list[di
     return list(answer.json())
 
 
+async def affected_by(client: httpx.AsyncClient, rollout: dict[str, Any]) -> list[dict[str, Any]]:
+    """Where the first devices stand with it."""
+    answer = await client.get(path_of(rollout, "affected-devices"))
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["devices"])
+
+
 async def act(
     client: httpx.AsyncClient, rollout: dict[str, Any], verb: str, **body: Any
 ) -> httpx.Response:
@@ -112,3 +129,44 @@ def add_devices(store: SqlStore, now: Any, number: int) -> list[str]:
             )  # fmt: skip
             assert tx.devices.add(made)
     return ids
+
+
+def those(rollout: dict[str, Any], fleet: dict[str, Who], low: float, high: float) -> list[Who]:
+    """The devices from one share to another, some at least."""
+    found = [fleet[each] for each in placed(rollout["id"], list(fleet), low, high)]
+    assert found, "begin the rollout again: its place for devices is drawn by chance"
+    return found
+
+
+async def staged(
+    admin: httpx.AsyncClient,
+    model: str,
+    fleet: Collection[str],
+    *shares: float,
+    **changes: Any,
+) -> dict[str, Any]:
+    """A rollout for whose shares there are devices; ids are drawn, and those that do not fit
+    are thrown away before they are started."""
+    bounds = [0.0, *shares]
+    while True:
+        made = await begun(admin, model, **{**IN_STEPS, **changes, "start_immediately": False})
+        pairs = pairwise(bounds)
+        if all(placed(made["id"], list(fleet), low, high) for low, high in pairs):
+            return made
+        await admin.delete(path_of(made))
+
+
+async def take(admin: httpx.AsyncClient, rollout: dict[str, Any], whose: list[Who]) -> None:
+    """Let devices run the version."""
+    for who in whose:
+        assert (await attest(admin, who, rollout)).status_code == 200
+
+
+async def everywhere(
+    admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
+) -> None:
+    """Let every device run 1.0.0, completed."""
+    first = await begun(admin, model)
+    await take(admin, first, list(fleet.values()))
+    await steer(plane)
+    assert (await shown(admin, first))["status"] == "completed"

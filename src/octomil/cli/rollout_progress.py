@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _EVERY_S = 1.0
 _PAGE = 100
-_OVER = frozenset({"completed", "rolled_back", "failed"})
+_OVER = frozenset({"completed", "rolled_back"})
 
 
 class RolledBackError(OctomilError):
@@ -35,7 +35,7 @@ def follow(registry: "ModelRegistry", rollout: "Record", *, every_s: float = _EV
     One that a person paused is watched on: who paused it will resume it.
 
     Raises:
-        RolledBackError: it was rolled back, or failed.
+        RolledBackError: it was rolled back.
         NoVerdictError: it paused by itself.
         OctomilClientError: the control plane does not answer any more.
     """

@@ -1,5 +1,6 @@
 """`octomil rollouts`: how versions come to the devices, looked at and steered."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from octomil.http.records import Record
     from octomil.sdk.model_registry import ModelRegistry
 
-_PAGE = 100
+_PAGE = 500
 
 _model = click.argument("model")
 _which = click.option("--id", "rollout_id", help="Which rollout.  [default: the model's last]")
@@ -96,11 +97,7 @@ def devices(
 ) -> None:
     """List the devices that took a rollout's version, and where they stand with it."""
     rollout = _found(registry, model, rollout_id)
-    found: list[Record] = []
-    while page := registry.rollouts.get_affected_devices(
-        rollout.model_id, rollout.id, limit=_PAGE, offset=len(found)
-    ):
-        found += page
+    found = list(devices_of(registry, rollout))
     if as_json:
         print_json(found)
         return
@@ -227,6 +224,19 @@ def _model_id(registry: "ModelRegistry", name: str) -> str:
     from octomil.sdk.references import find_model
 
     return str(find_model(registry, name).id)
+
+
+def devices_of(
+    registry: "ModelRegistry", rollout: "Record", page: int = _PAGE
+) -> Iterator["Record"]:
+    """Yield the devices that took a rollout's version, asking for a page at a time."""
+    of_it, cursor = (rollout.model_id, rollout.id), None
+    while True:
+        some = registry.rollouts.get_affected_devices(*of_it, limit=page, cursor=cursor)
+        yield from some
+        cursor = some.next_cursor
+        if cursor is None:
+            return
 
 
 def _found(registry: "ModelRegistry", model: str, rollout_id: str | None) -> "Record":

@@ -1,6 +1,7 @@
 """JSON objects of answers, readable in both of the ways that the documents show."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -29,6 +30,26 @@ class Record(dict[str, Any]):
         except KeyError:
             known = ", ".join(self) or "none"
             raise AttributeError(f"the answer has no field {name!r}; it has {known}") from None
+
+
+class Page(list[Record]):
+    """Some of a list that comes page by page.
+
+    Args:
+        found: the records.
+        next_cursor: leads to the next page; None on the last.
+
+    Example:
+        >>> page = Page([Record(id="dev_1")], None)
+        >>> page[0].id, page.next_cursor
+        ('dev_1', None)
+    """
+
+    __slots__ = ("next_cursor",)
+
+    def __init__(self, found: Iterable[Record], next_cursor: str | None) -> None:
+        super().__init__(found)
+        self.next_cursor = next_cursor
 
 
 def parse_json(text: bytes) -> Any:

@@ -125,27 +125,11 @@ def resume(progress: Progress, *, now: datetime, actor: str, reason: str = "") -
 def roll_back(
     progress: Progress, *, now: datetime, actor: str, reason: str = ""
 ) -> Transition | None:
-    """Take the version from every device; each goes back to what it ran well before.
-
-    Raises:
-        TransitionError: the rollout has failed.
-    """
+    """Take the version from every device; each goes back to what it ran well before."""
     if progress.state is RolloutState.ROLLED_BACK:
         return None
     after = _in_state(progress, Action.ROLL_BACK)
     return _by_hand(Action.ROLL_BACK, progress, after, now, actor, reason)
-
-
-def fail(progress: Progress, *, now: datetime, actor: str, reason: str) -> Transition | None:
-    """End a rollout that cannot be carried out: its version was withdrawn, its files are lost.
-
-    Raises:
-        TransitionError: the rollout has not been started, or is over.
-    """
-    if progress.state is RolloutState.FAILED:
-        return None
-    after = _in_state(progress, Action.FAIL)
-    return _by_hand(Action.FAIL, progress, after, now, actor, reason)
 
 
 def _in_state(progress: Progress, action: Action) -> Progress:

@@ -6,7 +6,6 @@ orchestrators may call it: they come to the same transition, and the store takes
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
 
 from octomil.rollouts.buckets import threshold
 from octomil.rollouts.evidence import Observation
@@ -23,8 +22,6 @@ from octomil.rollouts.states import (
     follow,
 )
 from octomil.rollouts.steps import next_step
-
-_GUARDED: Final = frozenset({RolloutState.ACTIVE, RolloutState.PAUSED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +52,7 @@ def decide(
         observation: what was seen since its step began.
         now: the time, by the clock that the progress was written by.
     """
-    if progress.state not in _GUARDED or progress.widened_at is None:
+    if not progress.state.is_under_way or progress.widened_at is None:
         return Wait(f"the rollout is {progress.state.replace('_', ' ')}")
     look = _Look(plan, progress, observation, now, progress.widened_at)
     judgement = judge(

@@ -6,13 +6,11 @@ pending ──► active ◄──► paused
    │          │ └──► completed
    │          │          │ │
    └──────────┴──────────┴─┴──► rolled_back
-              │          │
-              └──────────┴────► failed
 ```
 
-An active rollout stays active while its step, its share or what is offered of it changes. It fails
-if it cannot be carried out whatever the devices say: its version was withdrawn, its files are lost.
-A share that is lowered pauses it, or the next pass of the gates would raise the share again.
+An active rollout stays active while its step, its share or what is offered of it changes. A share
+that is lowered pauses it, or the next pass of the gates would raise the share again. While a
+rollout is open, its version can be neither deprecated nor removed.
 Each change is one `Transition`; it is stored only if the progress that it starts from is still the
 one in the store, by its revision, so that of two that act at once one has no effect.
 """
@@ -37,14 +35,19 @@ class RolloutState(StrEnum):
     PAUSED = "paused"
     COMPLETED = "completed"
     ROLLED_BACK = "rolled_back"
-    FAILED = "failed"
 
     @property
     def is_open(self) -> bool:
         """Whether it may still offer its version to somebody new; of a model, one may."""
         return self in _OPEN
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something may come of it by itself: also of a pause, which a breach ends."""
+        return self in _UNDER_WAY
 
+
+_UNDER_WAY: Final = frozenset({RolloutState.ACTIVE, RolloutState.PAUSED})
 _OPEN: Final = frozenset({RolloutState.PENDING, RolloutState.ACTIVE, RolloutState.PAUSED})
 
 
@@ -60,7 +63,6 @@ class Action(StrEnum):
     RESUME = "resume"
     COMPLETE = "complete"
     ROLL_BACK = "roll_back"
-    FAIL = "fail"
 
 
 _PENDING, _ACTIVE, _PAUSED = RolloutState.PENDING, RolloutState.ACTIVE, RolloutState.PAUSED
@@ -75,7 +77,6 @@ TRANSITIONS: Final[Mapping[Action, Mapping[RolloutState, RolloutState]]] = {
     Action.RESUME: {_PAUSED: _ACTIVE},
     Action.COMPLETE: {_ACTIVE: RolloutState.COMPLETED},
     Action.ROLL_BACK: dict.fromkeys((*_OPEN, RolloutState.COMPLETED), RolloutState.ROLLED_BACK),
-    Action.FAIL: dict.fromkeys((_ACTIVE, _PAUSED), RolloutState.FAILED),
 }
 """Where each action leads from where; what is not here is refused."""
 

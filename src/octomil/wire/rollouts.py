@@ -259,6 +259,18 @@ class RolloutDeviceView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutDevicePage:
+    """`GET …/rollouts/{id}/affected-devices`, by the devices' ids.
+
+    Attributes:
+        next_cursor: leads to the next page; None on the last.
+    """
+
+    devices: list[RolloutDeviceView]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BlockView:
     """Whether a version may be rolled out.
 

@@ -2,6 +2,7 @@
 
 from octomil.control.moments import shown, shown_or_none
 from octomil.control.records import Attestation, Rollout, RolloutDevice
+from octomil.control.services.rollouts import AffectedDevices
 from octomil.registry.manifest import DIGEST_PREFIX
 from octomil.rollouts.blocks import Ruling
 from octomil.rollouts.findings import Finding
@@ -10,6 +11,7 @@ from octomil.wire.rollouts import (
     AttestationView,
     BlockView,
     FindingView,
+    RolloutDevicePage,
     RolloutDeviceView,
     RolloutView,
     TransitionView,
@@ -77,7 +79,15 @@ def _finding_view(finding: Finding) -> FindingView:
     )
 
 
-def rollout_device_view(
+def rollout_device_page(model_id: str, found: AffectedDevices) -> RolloutDevicePage:
+    """Return a page of where devices stand with a rollout of a model."""
+    return RolloutDevicePage(
+        devices=[_rollout_device_view(model_id, *each) for each in found.devices],
+        next_cursor=found.next_cursor,
+    )
+
+
+def _rollout_device_view(
     rollout_model: str, device: RolloutDevice, said: Attestation | None
 ) -> RolloutDeviceView:
     """Return where a device stands, and what it attested last of the model."""

@@ -7,8 +7,9 @@ from fastapi import APIRouter, Security
 
 from octomil.control.api.callers import caller_dependency
 from octomil.control.api.json_bodies import StrictJsonRoute
+from octomil.control.api.pages import DEFAULT_LIMIT, Cursor, PageLimit
 from octomil.control.api.parameters import Limit, Offset, PathText
-from octomil.control.api.rollout_views import rollout_device_view, rollout_view, transition_view
+from octomil.control.api.rollout_views import rollout_device_page, rollout_view, transition_view
 from octomil.control.plane import ControlPlane
 from octomil.control.records import Rollout
 from octomil.control.scopes import ROLLOUTS_READ, ROLLOUTS_WRITE
@@ -19,7 +20,7 @@ from octomil.wire.rollouts import (
     AdvanceRequest,
     PercentageRequest,
     ReasonRequest,
-    RolloutDeviceView,
+    RolloutDevicePage,
     RolloutRequest,
     RolloutView,
     TransitionView,
@@ -90,14 +91,12 @@ def _add_reading(router: APIRouter, plane: ControlPlane) -> None:
         model_id: PathText,
         rollout_id: PathText,
         caller: Annotated[Caller, reader],
-        limit: Limit = 100,
-        offset: Offset = 0,
-    ) -> Sequence[RolloutDeviceView]:
+        limit: PageLimit = DEFAULT_LIMIT,
+        cursor: Cursor = None,
+    ) -> RolloutDevicePage:
         """Return the devices that took a rollout's version, and where they stand with it."""
-        found = await threads.read(
-            service.affected, caller, model_id, rollout_id, limit=limit, offset=offset
-        )
-        return [rollout_device_view(model_id, *each) for each in found]
+        found = await threads.read(service.affected, caller, model_id, rollout_id, cursor, limit)
+        return rollout_device_page(model_id, found)
 
 
 def _add_ends(router: APIRouter, plane: ControlPlane) -> None:

@@ -89,5 +89,5 @@ def _line(plane: ControlPlane, caller: Caller, model: Model) -> ModelLine:
 
 
 def _attested(plane: ControlPlane, caller: Caller, rollout: Rollout) -> Sequence[Attestation]:
-    found = plane.rollouts.affected(caller, rollout.model_id, rollout.id, limit=_ATTESTED)
-    return [said for _, said in found if said is not None and said.digest == rollout.digest]
+    found = plane.rollouts.affected(caller, rollout.model_id, rollout.id, None, _ATTESTED)
+    return [said for _, said in found.devices if said is not None and said.digest == rollout.digest]

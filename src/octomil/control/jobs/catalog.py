@@ -62,7 +62,7 @@ async def collect_garbage(plane: ControlPlane) -> None:
 
 
 async def drop_leftovers(plane: ControlPlane) -> None:
-    """Drop answers, deliveries, keys, tokens and usage that ended, a few at a time."""
+    """Drop answers, deliveries, credentials, and what rollouts left, a few at a time."""
     while await plane.threads.write(plane.leftovers.drop_some):
         pass
 

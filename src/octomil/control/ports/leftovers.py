@@ -26,6 +26,13 @@ class Leftovers(Protocol):
     def drop_usage(self, limit: int) -> int:
         """Drop what devices reported for rollouts that are over: no gate asks for it any more."""
 
+    def drop_rollout_devices(self, before: datetime, limit: int) -> int:
+        """Drop where devices stand with rollouts that ended before a moment, and lead nowhere.
+
+        Those stay that say what devices run, or would once the one above them is rolled back: what
+        their devices attest is compared with them.
+        """
+
     def drop_api_keys(self, before: datetime, limit: int) -> int:
         """Drop API keys that ended before a moment; an organisation's youngest key stays.
 

@@ -69,8 +69,8 @@ class RolloutDevices(Protocol):
     def get(self, rollout_id: str, device_id: str) -> RolloutDevice | None:
         """Return where a device stands."""
 
-    def list(self, rollout_id: str, *, limit: int, offset: int = 0) -> Sequence[RolloutDevice]:
-        """Return where devices stand, by their ids."""
+    def page(self, rollout_id: str, after: str | None, limit: int) -> Sequence[RolloutDevice]:
+        """Return where the first devices behind an id stand, by their ids; None is before all."""
 
     def tally(self, rollout_id: str, since: datetime) -> Sequence[tuple[DeviceProgress, int]]:
         """Count the devices that are evidence and took the version since a moment.

@@ -8,6 +8,8 @@ from octomil.control.services import deliveries, idempotency
 DROPPED_EVERY_S = 3600.0
 CREDENTIALS_KEPT = timedelta(days=30)
 """So long it can be seen that a key or token was there; the audit knows for ever."""
+ROLLOUT_DEVICES_KEPT = timedelta(days=90)
+"""So long it can be seen where each device stood with a rollout that ended; its history stays."""
 
 _AT_ONCE = 500
 
@@ -37,5 +39,6 @@ class LeftoverService:
                 rows.drop_bootstrap_tokens(credentials, _AT_ONCE),
                 rows.drop_api_keys(credentials, _AT_ONCE),
                 rows.drop_usage(_AT_ONCE),
+                rows.drop_rollout_devices(now - ROLLOUT_DEVICES_KEPT, _AT_ONCE),
             )
         return max(dropped) == _AT_ONCE

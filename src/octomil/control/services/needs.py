@@ -34,6 +34,22 @@ def check_not_needed(tx: Transaction, version: Version) -> None:
     _refuse(f"the version {version.number}", needed_by)
 
 
+def check_not_rolling_out(tx: Transaction, version: Version) -> None:
+    """Return if no rollout of a version is open: devices would take what is out of use.
+
+    Raises:
+        ConflictError: one is; the message says which, and what to do.
+    """
+    for rollout in tx.rollouts.of_version(version.id):
+        if rollout.state.is_open:
+            raise ConflictError(
+                f"the version {version.number} is being rolled out: the rollout {rollout.id} is "
+                f"{rollout.state}; let it complete, or roll it back first (`octomil rollouts "
+                f"rollback`, or POST …/rollouts/{rollout.id}/rollback)",
+                {"needed_by": [f"the rollout {rollout.id}"]},
+            )
+
+
 def check_model_not_needed(tx: Transaction, model: Model) -> None:
     """Return if nobody needs a model: no alias, no rollout, and no version of another model.
 
@@ -52,5 +68,7 @@ def check_model_not_needed(tx: Transaction, model: Model) -> None:
 def _refuse(what: str, needed_by: Sequence[str]) -> None:
     if needed_by:
         raise ConflictError(
-            f"{what} is needed by {', '.join(needed_by)}", {"needed_by": list(needed_by)}
+            f"{what} is needed by {', '.join(needed_by)}; remove that first, roll a rollout back, "
+            "or point an alias elsewhere",
+            {"needed_by": list(needed_by)},
         )

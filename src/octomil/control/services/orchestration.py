@@ -7,9 +7,10 @@ from typing import Final
 
 from octomil.control.ports import Clock, Store
 from octomil.control.records import Rollout
+from octomil.control.services.paused_looks import PausedLooks, seen_of
 from octomil.control.services.rollout_changes import take
 from octomil.rollouts.device_states import RUNS_IT, SILENCE, let_go, overdue
-from octomil.rollouts.states import Transition
+from octomil.rollouts.states import RolloutState, Transition
 
 STEERED_S: Final = 1.0
 """Seconds between two looks at all rollouts."""
@@ -20,8 +21,8 @@ _SILENT_AT_ONCE: Final = 500
 class Orchestrator:
     """Takes the steps that the gates let a rollout take, and rolls it back on a breach.
 
-    It keeps nothing between two calls. Of replicas that decide at the same moment, one stores its
-    transition; the others' start from a revision that is gone.
+    Nothing that it decides by is kept between two calls. Of replicas that decide at the same
+    moment, one stores its transition; the others' start from a revision that is gone.
 
     Args:
         store: where the rollouts are.
@@ -31,24 +32,38 @@ class Orchestrator:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._paused = PausedLooks()
 
     def steered(self) -> Sequence[Rollout]:
         """Return the rollouts of all organisations that something may still come of."""
         with self._store.system_snapshot() as tx:
-            return tx.offers.steered()
+            found = tx.offers.steered()
+        self._paused.forget_all_but({each.id for each in found})
+        return found
 
     def look(self, rollout: Rollout) -> Transition | None:
-        """Return what a rollout does next; None if it waits."""
+        """Return what a rollout does next; None if it waits.
+
+        The gates of a paused one are asked only where they may say something new.
+        """
         from octomil.control.services.observations import observed
         from octomil.rollouts.controller import decide  # takes numpy, 0.1 s to import
 
         with self._store.snapshot(rollout.organisation) as tx:
             now = self._clock()
             present = tx.rollouts.get(rollout.model_id, rollout.id)
-            if present is None:
+            if present is None or not present.state.is_under_way:
+                return None
+            is_paused = present.state is RolloutState.PAUSED
+            seen = seen_of(tx, present, now) if is_paused else None
+            if seen is not None and not self._paused.is_due(seen):
                 return None
             decided = decide(present.plan, present.progress, observed(tx, present, now), now)
-        return decided if isinstance(decided, Transition) else None
+        if isinstance(decided, Transition):
+            return decided
+        if seen is not None:
+            self._paused.note(seen)
+        return None
 
     def take(self, rollout: Rollout, transition: Transition) -> bool:
         """Store a transition; tell whether it took effect."""

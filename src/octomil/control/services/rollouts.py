@@ -1,8 +1,11 @@
 """Rollouts: a published version's way to the devices, as people steer it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
+from octomil.control.cursors import cursor_of, read_cursor
 from octomil.control.identifiers import new_id
 from octomil.control.ports import Clock, Store, Transaction
 from octomil.control.records import Attestation, Rollout, RolloutDevice, Version
@@ -22,6 +25,19 @@ DeviceCounts = tuple[int, int]
 """How many devices run a rollout's version, and how many cannot."""
 
 _Command = Callable[[Rollout, datetime], Transition | None]
+_BY_DEVICE: Final = "rollout_device"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AffectedDevices:
+    """Where some devices stand with a rollout, each with what it attested last.
+
+    Attributes:
+        next_cursor: leads to the next page; None on the last.
+    """
+
+    devices: Sequence[tuple[RolloutDevice, Attestation | None]]
+    next_cursor: str | None
 
 
 class RolloutService:
@@ -183,18 +199,26 @@ class RolloutService:
         return rollout, counts[rollout.digest]
 
     def affected(
-        self, caller: Caller, model_id: str, rollout_id: str, *, limit: int, offset: int = 0
-    ) -> Sequence[tuple[RolloutDevice, Attestation | None]]:
+        self, caller: Caller, model_id: str, rollout_id: str, cursor: str | None, limit: int
+    ) -> AffectedDevices:
         """Return where devices stand with a rollout, by their ids, and what they attested last.
 
         Raises:
             NotFoundError: there is no such rollout.
+            BadRequestError: the cursor is none of this list.
         """
+        place = read_cursor(cursor, _BY_DEVICE, 1)
+        after = None if place is None else str(place[0])
         with self._store.snapshot(caller.organisation) as tx:
             rollout = _rollout(tx, model_id, rollout_id)
-            found = tx.rollout_devices.list(rollout.id, limit=limit, offset=offset)
-            said = tx.attestations.of_devices(model_id, {each.device_id for each in found})
-        return [(each, said.get(each.device_id)) for each in found]
+            found = tx.rollout_devices.page(rollout.id, after, limit + 1)
+            said = tx.attestations.of_devices(model_id, {each.device_id for each in found[:limit]})
+        return AffectedDevices(
+            devices=[(each, said.get(each.device_id)) for each in found[:limit]],
+            next_cursor=(
+                cursor_of(_BY_DEVICE, found[limit - 1].device_id) if len(found) > limit else None
+            ),
+        )
 
     def history(
         self, caller: Caller, model_id: str, rollout_id: str, *, limit: int, offset: int = 0

@@ -2,7 +2,6 @@
 
 import math
 from functools import partial
-from typing import Final
 
 from octomil.control.ports import Clock, Store, Transaction
 from octomil.control.records import DeviceUsage, Rollout
@@ -11,13 +10,10 @@ from octomil.control.services.devices import require_itself
 from octomil.control.services.last_seen import LastSeen
 from octomil.errors import BadRequestError
 from octomil.registry.manifest import hex_of
-from octomil.rollouts.states import RolloutState
 from octomil.wire.usage import UsageReport, UsageRow, UsageView
 
 _LEAST, _MOST = math.log(1e-3), math.log(86_400e3)
 """Logarithms of milliseconds: no request takes less than a microsecond, or more than a day."""
-
-_STEERED: Final = frozenset({RolloutState.ACTIVE, RolloutState.PAUSED})
 
 
 class UsageService:
@@ -83,7 +79,7 @@ def _count(tx: Transaction, device_id: str, model_id: str, report: UsageReport) 
 def _under_way(tx: Transaction, model_id: str) -> Rollout | None:
     """Return the rollout of a model whose gates are asked; there is one at most."""
     layers = tx.rollouts.layers(model_id)
-    return next((each for each in layers if each.state in _STEERED), None)
+    return next((each for each in layers if each.state.is_under_way), None)
 
 
 def _usage_of(device_id: str, row: UsageRow) -> DeviceUsage:

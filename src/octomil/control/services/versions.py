@@ -15,7 +15,7 @@ from octomil.control.services.events import announce
 from octomil.control.services.lineage import put_parents
 from octomil.control.services.lookup import held_model, held_version, require_model, require_version
 from octomil.control.services.merging import merged
-from octomil.control.services.needs import check_not_needed
+from octomil.control.services.needs import check_not_needed, check_not_rolling_out
 from octomil.convert.formats import FILE_FORMATS
 from octomil.errors import BadRequestError, ConflictError, NotFoundError
 from octomil.registry.lifecycle import TransitionError, VersionState, follow, state_of_files
@@ -193,7 +193,7 @@ class VersionService:
         Raises:
             ForbiddenError: the caller lacks the scope.
             NotFoundError: there is no such version.
-            ConflictError: it is not published.
+            ConflictError: it is not published, or a rollout of it is under way.
         """
         caller.require(MODELS_WRITE)
         with self._store.transaction(caller.organisation) as tx:
@@ -201,6 +201,7 @@ class VersionService:
             if version.state is VersionState.DEPRECATED:
                 return version
             state = followed(version, VersionState.DEPRECATED, "be deprecated")
+            check_not_rolling_out(tx, version)
             now = self._clock()
             data = {"model_id": model_id, "version": number, "digest": digest_text(version)}
             announce(tx, "version.deprecated", model_id, data, now)

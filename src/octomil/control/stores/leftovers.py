@@ -8,7 +8,8 @@ from octomil.control.stores.api_keys import api_keys
 from octomil.control.stores.bootstrap_tokens import bootstrap_tokens
 from octomil.control.stores.idempotency import idempotency_keys
 from octomil.control.stores.outbox import deliveries
-from octomil.control.stores.rollouts import rollouts
+from octomil.control.stores.rollout_devices import rollout_devices
+from octomil.control.stores.rollouts import ended_before, rollouts
 from octomil.control.stores.tokens import token_families
 from octomil.control.stores.usage import rollout_usage
 
@@ -43,6 +44,14 @@ class LeftoverRows:
         of_it = rollouts.c.id == rollout_usage.c.rollout_id
         over = select(rollouts.c.id).where(of_it, is_over).correlate(rollout_usage)
         return self._drop(rollout_usage, over.exists(), limit)
+
+    def drop_rollout_devices(self, before: datetime, limit: int) -> int:
+        """Drop where devices stand with rollouts that ended before a moment; see the port.
+
+        Found by the rollouts, which are few: the devices' rows are not looked through.
+        """
+        ended = select(rollouts.c.id).where(ended_before(before))
+        return self._drop(rollout_devices, rollout_devices.c.rollout_id.in_(ended), limit)
 
     def drop_api_keys(self, before: datetime, limit: int) -> int:
         """Drop API keys that ended before a moment; an organisation's youngest key stays."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     RowMapping,
+    Select,
     Table,
     func,
     select,
@@ -68,9 +70,9 @@ class RolloutDeviceRows:
         found = self._found(rollout_id, rollout_devices.c.device_id == device_id)
         return found[0] if found else None
 
-    def list(self, rollout_id: str, *, limit: int, offset: int = 0) -> Sequence[RolloutDevice]:
-        """Return where devices stand, by their ids."""
-        return self._found(rollout_id, limit=limit, offset=offset)
+    def page(self, rollout_id: str, after: str | None, limit: int) -> Sequence[RolloutDevice]:
+        """Return where the first devices behind an id stand; see the port."""
+        return self._read(page_query(self._organisation, rollout_id, after).limit(limit))
 
     def tally(self, rollout_id: str, since: datetime) -> Sequence[tuple[DeviceProgress, int]]:
         """Count the devices that are evidence and took the version since a moment."""
@@ -105,16 +107,21 @@ class RolloutDeviceRows:
         return self._found(rollout_id, is_silent, limit=limit)
 
     def _found(
-        self,
-        rollout_id: str,
-        *conditions: ColumnElement[bool],
-        limit: int | None = None,
-        offset: int = 0,
+        self, rollout_id: str, *conditions: ColumnElement[bool], limit: int | None = None
     ) -> Sequence[RolloutDevice]:
-        of_it = rollout_devices.c.rollout_id == rollout_id
-        query = select(rollout_devices).where(self._own, of_it, *conditions)
-        some = query.order_by(rollout_devices.c.device_id).limit(limit).offset(offset)
-        return [_device(row) for row in self._connection.execute(some).mappings()]
+        query = page_query(self._organisation, rollout_id, None)
+        return self._read(query.where(*conditions).limit(limit))
+
+    def _read(self, query: Select[Any]) -> Sequence[RolloutDevice]:
+        return [_device(row) for row in self._connection.execute(query).mappings()]
+
+
+def page_query(organisation: str, rollout_id: str, after: str | None) -> Select[Any]:
+    """Return what finds a page's rows along the primary key; without a limit."""
+    table = rollout_devices.c
+    of_it = (table.organisation == organisation) & (table.rollout_id == rollout_id)
+    query = select(rollout_devices).where(of_it).order_by(table.device_id)
+    return query if after is None else query.where(table.device_id > after)
 
 
 def _device(row: RowMapping) -> RolloutDevice:

@@ -130,8 +130,7 @@ class RolloutRows:
 
     def of_version(self, version_id: str) -> Sequence[Rollout]:
         """Return the rollouts that need a version: open ones, layers, and what is next below."""
-        needs_it = rollouts.c.is_open | _is_layer(at_most_covered=1)
-        return self._found(rollouts.c.version_id == version_id, needs_it)
+        return self._found(rollouts.c.version_id == version_id, leads_somewhere())
 
     def of_model(self, model_id: str) -> Sequence[Rollout]:
         """Return the rollouts that need a model: the open ones, and its layers."""
@@ -228,6 +227,21 @@ class OfferRows:
         may_change = rollouts.c.is_open & rollouts.c.state.in_(_STEERED)
         query = select(*_COLUMNS).where(may_change, _SHOWN)
         return _rollouts(self._connection, query.order_by(rollouts.c.id))
+
+
+def leads_somewhere() -> ColumnElement[bool]:
+    """Tell which rollouts say what devices run, or may after one step: also by a rollback."""
+    return rollouts.c.is_open | _is_layer(at_most_covered=1)
+
+
+def ended_before(moment: datetime) -> ColumnElement[bool]:
+    """Tell which rollouts lead nowhere any more, and last changed before a moment."""
+    entry = rollout_transitions.c
+    is_later = (entry.rollout_id == rollouts.c.id) & (entry.at >= moment)
+    changed_since = select(entry.revision).where(is_later).correlate(rollouts).exists()
+    is_old = (rollouts.c.created_at < moment) & ~changed_since
+    was_removed = rollouts.c.deleted_at.is_(None) | (rollouts.c.deleted_at < moment)
+    return is_old & was_removed & ~leads_somewhere()
 
 
 def _is_layer(*, at_most_covered: int = 0) -> ColumnElement[bool]:

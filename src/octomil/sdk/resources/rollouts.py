@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from octomil.http.api import path_to
-from octomil.http.records import Record
+from octomil.http.records import Page, Record
 from octomil.sdk.resources.base import Resource
 
 
@@ -123,15 +123,26 @@ class Rollouts(Resource):
         return found
 
     def get_affected_devices(
-        self, model_id: str, rollout_id: str, limit: int = 100, offset: int = 0
-    ) -> Sequence[Record]:
+        self, model_id: str, rollout_id: str, limit: int = 100, cursor: str | None = None
+    ) -> Page:
         """Return the devices that took a rollout's version, and where they stand with it.
 
-        Raises as :meth:`get` does.
+        Args:
+            model_id: the model.
+            rollout_id: the rollout.
+            limit: how many at most, up to 500.
+            cursor: `next_cursor` of the page before.
+
+        Returns:
+            Some of them, by their ids; its `next_cursor` leads to the next ones.
+
+        Raises:
+            BadRequestError: the cursor is none of this list.
+            OctomilClientError: as in :meth:`get`.
         """
         path = _path(model_id, rollout_id, "affected-devices")
-        found: Sequence[Record] = self._api.get(path, limit=limit, offset=offset)
-        return found
+        found: Record = self._api.get(path, limit=limit, cursor=cursor)
+        return Page(found.devices, found.next_cursor)
 
     def unblock(self, model_id: str, version: str, reason: str | None = None) -> Record:
         """Let a version be rolled out again that was rolled back for its health.
