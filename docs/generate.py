@@ -477,6 +477,16 @@ def orchestrators() -> str:
     return _results("orchestrators", "", "")
 
 
+def orchestrator_crashes() -> str:
+    """What killing an orchestrator does to rollouts."""
+    return _results("orchestrator_crashes", "", "")
+
+
+def steering() -> str:
+    """What the whole control plane makes of a bad version in a simulated fleet."""
+    return _results("steering", "", "")
+
+
 def buckets() -> str:
     """What it takes to tell who of a million devices is in a rollout."""
     return _results("buckets", "", "bare SHA-256, or one comparison")
@@ -538,6 +548,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "escalation": escalation,
     "metrics": metrics,
     "models": models,
+    "orchestrator-crashes": orchestrator_crashes,
     "orchestrators": orchestrators,
     "packages": packages,
     "polls": polls,
@@ -546,6 +557,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "rollouts": rollouts,
     "routing": routing,
     "serve-options": serve_options,
+    "steering": steering,
     "uploads": uploads,
     "variables": variables,
 }
