@@ -59,6 +59,7 @@ from octomil.control.services.uploads import UploadService
 from octomil.control.services.usage import UsageService
 from octomil.control.services.version_files import VersionFiles
 from octomil.control.services.versions import VersionService
+from octomil.control.services.wave_files import WaveFiles
 from octomil.control.services.webhooks import WebhookService
 from octomil.control.stores.catalog import open_store
 from octomil.control.threads import ServiceThreads
@@ -155,7 +156,7 @@ def assemble(
         public_url=None if public_url is None else require_public_url(public_url),
         **_registry(store, clock),
         **_placement(store, clock),
-        **_rollouts(store, clock, last_seen),
+        **_rollouts(store, blobs, clock, last_seen),
         **_webhooks(store, clock, allow_private=webhooks_private),
         **_timed(store, clock, Garbage(store, blobs, spool, clock)),
     )
@@ -189,13 +190,14 @@ class _Rollouts(TypedDict):
     long_polls: LongPolls
     rollouts: RolloutService
     orchestrator: Orchestrator
+    wave_files: WaveFiles
     attestations: AttestationService
     stages: Stages
     usage: UsageService
     blocks: BlockService
 
 
-def _rollouts(store: Store, clock: Clock, last_seen: LastSeen) -> _Rollouts:
+def _rollouts(store: Store, blobs: BlobStore, clock: Clock, last_seen: LastSeen) -> _Rollouts:
     plans = Plans()
     return _Rollouts(
         plans=plans,
@@ -203,6 +205,7 @@ def _rollouts(store: Store, clock: Clock, last_seen: LastSeen) -> _Rollouts:
         long_polls=LongPolls(plans, _most_held()),
         rollouts=RolloutService(store, clock),
         orchestrator=Orchestrator(store, clock),
+        wave_files=WaveFiles(store, blobs, clock),
         attestations=AttestationService(store, clock, last_seen),
         stages=Stages(store, clock, plans, last_seen),
         usage=UsageService(store, clock, last_seen),

@@ -14,8 +14,8 @@ from octomil.control.records import Rollout
 from octomil.control.services.offers import REFRESHED_S
 from octomil.rollouts.states import Action, RolloutState, Transition
 from support.control import WallClock, client_of, key_of
-from support.rollouts import Who, act, assigned, attest, begun, device, shown
-from support.versions import made_model, published_version
+from support.rollouts import Who, act, assigned, attest, begun, device, published, shown
+from support.versions import made_model
 
 MODELS = 4
 STEPS = [50.0, 100.0]
@@ -27,9 +27,9 @@ def stepping() -> dict[str, object]:
     return {"rollout_percentage": 50, "increment_step": 50, "dwell_s": 1, "health_window_s": 0}
 
 
-async def released(client: httpx.AsyncClient, plane: ControlPlane, name: str) -> str:
+async def released(client: httpx.AsyncClient, name: str) -> str:
     model = await made_model(client, name)
-    await published_version(client, plane, model)
+    await published(client, model, "1.0.0")
     return model
 
 
@@ -56,7 +56,7 @@ async def test_of_two_that_decided_the_same_one_takes_the_step(
 ):
     one, other = replicas
     async with client_of(one, key_of(one)) as client:
-        model = await released(client, one, "net")
+        model = await released(client, "net")
         rollout = await begun(client, model, **stepping)
         whose = [await device(client, f"box-{n}") for n in range(40)]
         await _all_take(client, rollout, whose)
@@ -81,7 +81,7 @@ async def test_replicas_that_steer_at_once_take_every_step_once(
 ):
     one = replicas[0]
     async with client_of(one, key_of(one)) as client:
-        models = [await released(client, one, f"net-{n}") for n in range(MODELS)]
+        models = [await released(client, f"net-{n}") for n in range(MODELS)]
         rollouts = [await begun(client, each, **stepping) for each in models]
         whose = [await device(client, f"box-{n}") for n in range(40)]
         for _ in STEPS:
@@ -105,7 +105,7 @@ async def test_a_pause_at_one_replica_reaches_the_polls_of_the_other(
 ):
     one, other = replicas
     async with client_of(one, key_of(one)) as client, client_of(other, key_of(other)) as elsewhere:
-        rollout = await begun(client, await released(client, one, "net"))
+        rollout = await begun(client, await released(client, "net"))
         who = await device(client)
         every_s, read_plans = jobs_of(other)["read plans"]
         await read_plans()
@@ -125,7 +125,7 @@ async def test_a_person_and_an_orchestrator_do_not_both_have_their_way(
 ):
     one, other = replicas
     async with client_of(one, key_of(one)) as client:
-        rollout = await begun(client, await released(client, one, "net"), **stepping)
+        rollout = await begun(client, await released(client, "net"), **stepping)
         whose = [await device(client, f"box-{n}") for n in range(40)]
         await _all_take(client, rollout, whose)
         clock.advance(seconds=1)

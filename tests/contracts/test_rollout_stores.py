@@ -153,6 +153,7 @@ def test_a_model_has_one_open_rollout_and_any_number_that_are_over(fleet: SqlSto
         ({1: (RolloutState.COMPLETED, 100), 2: (RolloutState.ACTIVE, 100)}, [2]),
         ({1: (RolloutState.COMPLETED, 100), 2: (RolloutState.PAUSED, 5)}, [2, 1]),
         ({1: (RolloutState.COMPLETED, 100), 2: (RolloutState.ROLLED_BACK, 100)}, [1]),
+        ({1: (RolloutState.COMPLETED, 100), 2: (RolloutState.FAILED, 100)}, [1]),
         ({1: (RolloutState.COMPLETED, 50), 2: (RolloutState.COMPLETED, 20)}, [2, 1]),
         (
             {

@@ -220,6 +220,13 @@ class RolloutMachine(RuleBasedStateMachine):
             lambda: commands.roll_back(self.progress, **self.by),
         )
 
+    @rule()
+    def fail(self):
+        self.command(
+            {"active": "failed", "paused": "failed", "failed": "same"},
+            lambda: commands.fail(self.progress, **self.by, reason="a file is lost"),
+        )
+
     @property
     def by(self) -> dict:
         return {"now": self.now, "actor": "key_1"}
@@ -241,8 +248,8 @@ class RolloutMachine(RuleBasedStateMachine):
 
     @invariant()
     def has_ended_only_once(self):
-        ends = [entry.after.state is RolloutState.ROLLED_BACK for entry in self.history]
-        assert sum(ends) <= 1
+        ends = {RolloutState.ROLLED_BACK, RolloutState.FAILED}
+        assert sum(entry.after.state in ends for entry in self.history) <= 1
 
 
 TestRollout = RolloutMachine.TestCase

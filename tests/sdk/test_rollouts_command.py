@@ -1,5 +1,6 @@
 """`octomil deploy` and `octomil rollouts` against a real `octomil up`, with a real device."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -124,7 +125,26 @@ def test_watching_a_version_that_fails_ends_with_an_error(registry: ModelRegistr
     done = octomil("rollouts", "watch", "mnist", **place.env)
 
     assert done.returncode == 1
-    assert "the rollout is rolled back" in done.stderr
+    assert "the rollout is rolled back: by hand" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_watching_a_rollout_whose_file_is_lost_ends_with_the_reason(
+    registry: ModelRegistry, place: Place, tmp_path: Path
+):
+    lost = hashlib.sha256((tmp_path / "2.0.0.bin").read_bytes()).hexdigest()
+    (blob,) = (tmp_path / "up").rglob(lost)
+    blob.unlink()
+    model = registry.resolve_model_id("mnist")
+    first_wave = {"first_percentage": 1, "interval_s": 0}
+    at_once = {"rollout_percentage": 100, "dwell_s": 0, "health_window_s": 0}
+    registry.create_rollout(model, "2.0.0", **at_once, pacing=first_wave)
+
+    done = octomil("rollouts", "watch", "mnist", **place.env)
+
+    assert done.returncode == 1
+    assert "the rollout is failed: the file '2.0.0.bin'" in done.stderr
+    assert f"sha256:{lost}" in done.stderr
     assert "Traceback" not in done.stderr
 
 

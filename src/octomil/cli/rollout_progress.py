@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _EVERY_S = 1.0
 _PAGE = 100
-_OVER = frozenset({"completed", "rolled_back"})
+_OVER = frozenset({"completed", "rolled_back", "failed"})
 
 
 class RolledBackError(OctomilError):
@@ -35,7 +35,7 @@ def follow(registry: "ModelRegistry", rollout: "Record", *, every_s: float = _EV
     One that a person paused is watched on: who paused it will resume it.
 
     Raises:
-        RolledBackError: it was rolled back.
+        RolledBackError: it was rolled back, or failed.
         NoVerdictError: it paused by itself.
         OctomilClientError: the control plane does not answer any more.
     """
@@ -56,7 +56,8 @@ def follow(registry: "ModelRegistry", rollout: "Record", *, every_s: float = _EV
                 )
             time.sleep(every_s)
     if present.status != "completed":
-        raise RolledBackError(f"the rollout is {present.status.replace('_', ' ')}")
+        why = f": {last.reason}" if last is not None and last.reason else ""
+        raise RolledBackError(f"the rollout is {present.status.replace('_', ' ')}{why}")
 
 
 def _is_left_to_people(entry: "Record") -> bool:

@@ -45,6 +45,7 @@ from octomil.control.services.uploads import UploadService
 from octomil.control.services.usage import UsageService
 from octomil.control.services.version_files import VersionFiles
 from octomil.control.services.versions import VersionService
+from octomil.control.services.wave_files import WaveFiles
 from octomil.control.services.webhooks import WebhookService
 from octomil.control.threads import ServiceThreads
 
@@ -96,6 +97,7 @@ class ControlPlane:
     failures: FailedCredentials
     rollouts: RolloutService
     orchestrator: Orchestrator
+    wave_files: WaveFiles
     plans: Plans
     offers: Offers
     long_polls: LongPolls

@@ -1,6 +1,6 @@
-"""What people do to a rollout: each returns the transition to store.
+"""What is done to a rollout whatever its gates say: each returns the transition to store.
 
-They go beyond the gates, which is why each has an actor and a reason in the history. What is so
+All but `fail` are what people do, and each has an actor and a reason in the history. What is so
 already is no transition: a second `pause` changes nothing and is no error.
 """
 
@@ -23,7 +23,7 @@ def start(
     if progress.state is RolloutState.ACTIVE:
         return None
     after = next_step(plan, _in_state(progress, Action.START), now)
-    return _by_hand(Action.START, progress, after, now, actor, reason)
+    return _transition(Action.START, progress, after, now, actor, reason)
 
 
 def advance(
@@ -54,10 +54,10 @@ def advance(
         after = replace(
             _in_state(progress, Action.COMPLETE), offered_percentage=progress.percentage
         )
-        return _by_hand(Action.COMPLETE, progress, after, now, actor, reason)
+        return _transition(Action.COMPLETE, progress, after, now, actor, reason)
     percentage = None if increment is None else plan.following(progress.percentage, increment)
     after = next_step(plan, after, now, percentage)
-    return _by_hand(Action.ADVANCE, progress, after, now, actor, reason)
+    return _transition(Action.ADVANCE, progress, after, now, actor, reason)
 
 
 def set_percentage(
@@ -95,7 +95,7 @@ def set_percentage(
             offered_percentage=min(progress.offered_percentage, percentage),
             widened_at=now,
         )
-    return _by_hand(action, progress, after, now, actor, reason)
+    return _transition(action, progress, after, now, actor, reason)
 
 
 def pause(progress: Progress, *, now: datetime, actor: str, reason: str = "") -> Transition | None:
@@ -107,7 +107,7 @@ def pause(progress: Progress, *, now: datetime, actor: str, reason: str = "") ->
     if progress.state is RolloutState.PAUSED:
         return None
     after = _in_state(progress, Action.PAUSE)
-    return _by_hand(Action.PAUSE, progress, after, now, actor, reason)
+    return _transition(Action.PAUSE, progress, after, now, actor, reason)
 
 
 def resume(progress: Progress, *, now: datetime, actor: str, reason: str = "") -> Transition | None:
@@ -119,17 +119,33 @@ def resume(progress: Progress, *, now: datetime, actor: str, reason: str = "") -
     if progress.state is RolloutState.ACTIVE:
         return None
     after = replace(_in_state(progress, Action.RESUME), widened_at=now)
-    return _by_hand(Action.RESUME, progress, after, now, actor, reason)
+    return _transition(Action.RESUME, progress, after, now, actor, reason)
 
 
 def roll_back(
     progress: Progress, *, now: datetime, actor: str, reason: str = ""
 ) -> Transition | None:
-    """Take the version from every device; each goes back to what it ran well before."""
+    """Take the version from every device; each goes back to what it ran well before.
+
+    Raises:
+        TransitionError: the rollout has failed.
+    """
     if progress.state is RolloutState.ROLLED_BACK:
         return None
     after = _in_state(progress, Action.ROLL_BACK)
-    return _by_hand(Action.ROLL_BACK, progress, after, now, actor, reason)
+    return _transition(Action.ROLL_BACK, progress, after, now, actor, reason)
+
+
+def fail(progress: Progress, *, now: datetime, actor: str, reason: str) -> Transition | None:
+    """End a rollout that cannot be carried out; devices go back as after a rollback.
+
+    Raises:
+        TransitionError: the rollout has not been started, or is over.
+    """
+    if progress.state is RolloutState.FAILED:
+        return None
+    after = _in_state(progress, Action.FAIL)
+    return _transition(Action.FAIL, progress, after, now, actor, reason)
 
 
 def _in_state(progress: Progress, action: Action) -> Progress:
@@ -137,7 +153,7 @@ def _in_state(progress: Progress, action: Action) -> Progress:
     return replace(progress, state=state, revision=progress.revision + 1)
 
 
-def _by_hand(
+def _transition(
     action: Action, before: Progress, after: Progress, now: datetime, actor: str, reason: str
 ) -> Transition:
     return Transition(action=action, before=before, after=after, at=now, actor=actor, reason=reason)

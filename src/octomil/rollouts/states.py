@@ -6,11 +6,14 @@ pending ──► active ◄──► paused
    │          │ └──► completed
    │          │          │ │
    └──────────┴──────────┴─┴──► rolled_back
+              │          │
+              └──────────┴────► failed
 ```
 
 An active rollout stays active while its step, its share or what is offered of it changes. A share
 that is lowered pauses it, or the next pass of the gates would raise the share again. While a
-rollout is open, its version can be neither deprecated nor removed.
+rollout is open, its version can be neither deprecated nor removed. It fails if it cannot be carried
+out whatever the devices say: a file of its version is lost.
 Each change is one `Transition`; it is stored only if the progress that it starts from is still the
 one in the store, by its revision, so that of two that act at once one has no effect.
 """
@@ -35,6 +38,7 @@ class RolloutState(StrEnum):
     PAUSED = "paused"
     COMPLETED = "completed"
     ROLLED_BACK = "rolled_back"
+    FAILED = "failed"
 
     @property
     def is_open(self) -> bool:
@@ -63,6 +67,7 @@ class Action(StrEnum):
     RESUME = "resume"
     COMPLETE = "complete"
     ROLL_BACK = "roll_back"
+    FAIL = "fail"
 
 
 _PENDING, _ACTIVE, _PAUSED = RolloutState.PENDING, RolloutState.ACTIVE, RolloutState.PAUSED
@@ -77,6 +82,7 @@ TRANSITIONS: Final[Mapping[Action, Mapping[RolloutState, RolloutState]]] = {
     Action.RESUME: {_PAUSED: _ACTIVE},
     Action.COMPLETE: {_ACTIVE: RolloutState.COMPLETED},
     Action.ROLL_BACK: dict.fromkeys((*_OPEN, RolloutState.COMPLETED), RolloutState.ROLLED_BACK),
+    Action.FAIL: dict.fromkeys((_ACTIVE, _PAUSED), RolloutState.FAILED),
 }
 """Where each action leads from where; what is not here is refused."""
 
@@ -132,6 +138,11 @@ class Transition:
         """Whether the version must not be rolled out again until somebody lifts that."""
         return self.action is Action.ROLL_BACK and self.actor == CONTROLLER
 
+    @property
+    def offers_to_more(self) -> bool:
+        """Whether devices are sent for the version that were not offered it before."""
+        return self.after.offered_percentage > self.before.offered_percentage
+
 
 def follow(present: RolloutState, action: Action) -> RolloutState:
     """Return where an action leads.
@@ -159,4 +170,7 @@ _HINTS: Final = {
     (_PENDING, Action.PAUSE): "; it offers nothing yet",
     (RolloutState.ROLLED_BACK, Action.RESUME): "; begin another",
     (RolloutState.ROLLED_BACK, Action.START): "; begin another",
+    (RolloutState.FAILED, Action.RESUME): "; begin another",
+    (RolloutState.FAILED, Action.START): "; begin another",
+    (RolloutState.FAILED, Action.ROLL_BACK): "; devices went back then already",
 }

@@ -8,6 +8,7 @@ from typing import Final
 
 from octomil.control.plane import ControlPlane
 from octomil.control.records import Rollout
+from octomil.rollouts.states import Transition
 
 RESTS: Final = 4.0
 """So many times as long as it looked it rests: all rollouts together take a fifth of a reader."""
@@ -57,9 +58,20 @@ async def _steer(plane: ControlPlane, rollout: Rollout) -> bool:
     has_changed = False
     for _ in range(AT_ONCE):
         decided = await threads.read(orchestrator.look, rollout)
-        if decided is None:
+        following = None if decided is None else await _with_files(plane, rollout, decided)
+        if following is None:
             break
-        if not await threads.write(orchestrator.take, rollout, decided):
+        if not await threads.write(orchestrator.take, rollout, following):
             break  # somebody else was first, and will look again, as this one will
         has_changed = True
     return has_changed
+
+
+async def _with_files(
+    plane: ControlPlane, rollout: Rollout, decided: Transition
+) -> Transition | None:
+    """Return what follows from a decision; of one that sends more devices, by what is kept."""
+    if not decided.offers_to_more:
+        return decided
+    files = await plane.threads.read(plane.wave_files.needed, rollout)
+    return await plane.threads.move(plane.wave_files.following, rollout, decided, files)

@@ -1,4 +1,4 @@
-"""What people do to a rollout."""
+"""What is done to a rollout whatever its gates say."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,14 @@ from octomil.rollouts import commands
 from octomil.rollouts.controller import Wait, decide
 from octomil.rollouts.evidence import Arm, Observation
 from octomil.rollouts.plan import Plan, PlanError
-from octomil.rollouts.states import Action, Progress, RolloutState, Transition, TransitionError
+from octomil.rollouts.states import (
+    CONTROLLER,
+    Action,
+    Progress,
+    RolloutState,
+    Transition,
+    TransitionError,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -40,6 +47,8 @@ def test_what_is_so_already_is_no_transition():
     assert commands.set_percentage(PLAN, STARTED, 10, **BY) is None
     over = commands.roll_back(STARTED, **BY).after
     assert commands.roll_back(over, **BY) is None
+    failed = commands.fail(STARTED, **BY).after
+    assert commands.fail(failed, **BY) is None
 
 
 def test_a_pause_keeps_everything_and_a_resume_waits_anew():
@@ -128,6 +137,27 @@ def test_a_rollback_by_hand_blocks_nothing():
     assert (made.after.state, made.blocks) == (RolloutState.ROLLED_BACK, False)
 
 
+@pytest.mark.parametrize("before", [STARTED, PAUSED])
+def test_a_failure_ends_what_is_under_way_and_blocks_nothing(before: Progress):
+    made = commands.fail(before, now=LATER, actor=CONTROLLER, reason="a file is lost")
+
+    assert (made.action, made.actor, made.reason) == (Action.FAIL, CONTROLLER, "a file is lost")
+    assert made.after == replace(before, state=RolloutState.FAILED, revision=before.revision + 1)
+    assert not made.blocks
+
+
+def test_only_what_offers_to_more_sends_devices_for_the_version():
+    assert commands.start(PLAN, Progress(), **BY).offers_to_more
+    assert commands.advance(PLAN, STARTED, **BY).offers_to_more
+    for made in (
+        commands.pause(STARTED, **BY),
+        commands.roll_back(STARTED, **BY),
+        commands.fail(STARTED, **BY),
+        commands.set_percentage(PLAN, STARTED, 0.5, **BY),
+    ):
+        assert not made.offers_to_more
+
+
 def test_what_cannot_be_done_is_refused():
     over = commands.roll_back(STARTED, **BY).after
     for refused in (
@@ -137,6 +167,9 @@ def test_what_cannot_be_done_is_refused():
         lambda: commands.start(PLAN, PAUSED, **BY),
         lambda: commands.set_percentage(PLAN, Progress(), 10, **BY),
         lambda: commands.start(PLAN, over, **BY),
+        lambda: commands.fail(Progress(), **BY),
+        lambda: commands.fail(over, **BY),
+        lambda: commands.roll_back(commands.fail(STARTED, **BY).after, **BY),
     ):
         with pytest.raises(TransitionError, match="cannot"):
             refused()

@@ -22,6 +22,13 @@ def test_what_is_not_in_the_table_is_refused_by_both_names(action: Action, state
 def test_what_is_over_stays_over():
     for action in Action:
         assert RolloutState.ROLLED_BACK not in TRANSITIONS[action]
+        assert RolloutState.FAILED not in TRANSITIONS[action]
+
+
+def test_only_what_is_under_way_fails():
+    failing = {state for state in RolloutState if state in TRANSITIONS[Action.FAIL]}
+
+    assert failing == {state for state in RolloutState if state.is_under_way}
 
 
 def test_only_a_rollback_undoes_a_completed_rollout():
@@ -54,3 +61,5 @@ def test_every_state_can_be_reached():
 def test_a_refusal_says_what_to_do():
     with pytest.raises(TransitionError, match="resume it first"):
         follow(RolloutState.PAUSED, Action.ADVANCE)
+    with pytest.raises(TransitionError, match="begin another"):
+        follow(RolloutState.FAILED, Action.RESUME)
