@@ -14,7 +14,7 @@ from octomil.control.services.observations import observed
 from octomil.rollouts.device_states import SILENCE
 from support.control import API, WallClock
 from support.registry import new_model
-from support.rollouts import Who, act, attest, begun, device, path_of, published, shown
+from support.rollouts import Who, act, affected_by, attest, begun, device, published, shown
 
 ON_THE_WAY = ["downloading", "verifying", "staged", "activating"]
 
@@ -53,7 +53,7 @@ async def told(
 
 async def states(client: httpx.AsyncClient, rollout: dict[str, Any]) -> dict[str, str]:
     """Where devices stand, by their ids."""
-    affected = (await client.get(path_of(rollout, "affected-devices"))).json()
+    affected = await affected_by(client, rollout)
     return {each["device_id"]: each["state"] for each in affected}
 
 
