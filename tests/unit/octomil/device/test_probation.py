@@ -12,6 +12,7 @@ from octomil.device.activation import LinkActivator
 from octomil.device.releases import Release, Releases
 from octomil.device.slots import SlotBook, Slots
 from octomil.device.state import StateFolder
+from octomil.device.stopping import Stop
 from octomil.errors import (
     EngineError,
     EngineUnavailableError,
@@ -120,7 +121,7 @@ def test_a_device_that_is_offline_goes_back_and_tells_it_after_a_restart(
         device.agent.turn()
         device.agent.turn()
         sick(NEW)
-        device.stop.clear()
+        device.stop = Stop()
         device.agent.run(device.stop)
         assert running(state) == OLD
 
