@@ -10,13 +10,16 @@ from typing import Any
 
 from octomil.compose import build_replacement
 from octomil.config import Settings
+from octomil.convert.sandbox import Children
 from octomil.device.activation import LinkActivator
 from octomil.device.agent import Agent
 from octomil.device.first_release import FirstReleases, is_pinned
 from octomil.device.options import DeviceOptions
 from octomil.device.pace import Pace
 from octomil.device.releases import Release, Releases, damaged_part
+from octomil.device.served import AllBut, NodeAndLinks, TrialOfOthers
 from octomil.device.session import open_session
+from octomil.device.smoke.smoke_test import SmokeTest
 from octomil.device.stage_reports import StageReports
 from octomil.device.state import StateFolder, open_state_folder
 from octomil.device.stopping import Stop
@@ -54,6 +57,8 @@ class NodeDevice:
         settings: from the environment, with the control plane and the bootstrap token.
         options: how it is a device.
         say: called with one line for people.
+        follows_all: whether it fetches and activates all that it is assigned, as `octomil device
+            run` does, and not only what it serves.
     """
 
     def __init__(
@@ -62,6 +67,8 @@ class NodeDevice:
         settings: Settings,
         options: DeviceOptions,
         say: Say,
+        *,
+        follows_all: bool = False,
     ) -> None:
         self._settings, self._say, self._pace = settings, say, Pace(poll_s=options.poll_s)
         self._session = open_session(state, settings, options)
@@ -69,6 +76,7 @@ class NodeDevice:
         downloader = Downloader(self._session.api, self._advance)
         self._releases = Releases(state, self._session.api, downloader)
         self._links = LinkActivator(state)
+        self._follows_all = follows_all
         self._begun: dict[str, tuple[ModelRef, Release]] = {}
 
     def _advance(self, name: str, done_bytes: int, total_bytes: int) -> None:
@@ -185,11 +193,8 @@ class NodeDevice:
             options: as for the node.
             models: as for the node.
         """
-        following = {
-            release.model_id: ref
-            for ref, release in self._begun.values()
-            if not is_pinned(ref.revision)
-        }
+        begun = {release.model_id: ref for ref, release in self._begun.values()}
+        following = {id_: ref for id_, ref in begun.items() if not is_pinned(ref.revision)}
         refs = {ref.name: ref for ref in following.values()}
         prepare = self._preparing(options, models)
         serving = NodeActivator(
@@ -199,13 +204,16 @@ class NodeDevice:
             loop=asyncio.get_running_loop(),
             say=self._say,
         )
+        trials = Children()
+        smoke_test = SmokeTest(children=trials)
         agent = Agent(
             self._session,
             self._releases,
-            _RememberingActivator(serving, self._links),
+            NodeAndLinks(serving, following.keys(), self._links),
             say=self._say,
             pace=self._pace,
-            only=following.keys(),
+            only=AllBut(begun.keys() - following) if self._follows_all else following.keys(),
+            trial=TrialOfOthers(smoke_test, following.keys()) if self._follows_all else None,
         )
         agent.tell_stages(StageReports(self._session))
         stop = Stop()
@@ -219,6 +227,7 @@ class NodeDevice:
             yield
         finally:
             stop.set()
+            trials.end()
             serving.close()
             for thread in threads:
                 await asyncio.to_thread(thread.join, _LEAVING_S)
@@ -248,46 +257,24 @@ class NodeDevice:
                 self._say(f"how releases fare could not be told yet: {error}")
 
 
-class _RememberingActivator:
-    """Serves a release and points the model's link at it, where a restarted node finds it.
+@contextmanager
+def open_node_device(
+    settings: Settings, options: DeviceOptions, say: Say, *, follows_all: bool = False
+) -> Iterator[NodeDevice]:
+    """Open the folder of a node that is a device, and close it when the block ends.
 
     Args:
-        serving: the node.
-        links: remembers what ran last.
-    """
-
-    def __init__(self, serving: NodeActivator, links: LinkActivator) -> None:
-        self._serving = serving
-        self._links = links
-
-    def activate(self, release: Release) -> None:
-        """Serve a release, then remember it. Raises as `NodeActivator.activate` does."""
-        self._serving.activate(release)
-        self._links.activate(release)
-
-    def running(self, model_id: str) -> str | None:
-        """Return the digest that the node's engine holds open."""
-        return self._serving.running(model_id)
-
-    def problem(self, model_id: str) -> str | None:
-        """Return why the node's engine cannot be asked now; None if it can."""
-        return self._serving.problem(model_id)
-
-    def in_use(self) -> set[str]:
-        """Return the digests of what engines hold open, and of what a restart begins with."""
-        return self._serving.in_use() | self._links.in_use()
-
-
-@contextmanager
-def open_node_device(settings: Settings, options: DeviceOptions, say: Say) -> Iterator[NodeDevice]:
-    """Open the folder of a node that is a device, and close it when the block ends.
+        settings: as for `NodeDevice`, like all the others.
+        options: how it is a device.
+        say: called with one line for people.
+        follows_all: whether it follows what it does not serve, too.
 
     Raises:
         DataFolderError: another agent uses it, or it cannot be used.
         ConfigurationError: it belongs to another device, or to another control plane.
     """
     with open_state_folder(options.folder(settings)) as state:
-        device = NodeDevice(state, settings, options, say)
+        device = NodeDevice(state, settings, options, say, follows_all=follows_all)
         try:
             yield device
         finally:

@@ -21,8 +21,9 @@ from octomil.rollouts.device_states import ON_THE_WAY
 from octomil.sdk.model_registry import ModelRegistry
 from support.device_runs import affected, killed_at
 from support.models import make_gguf, renamed_gguf
+from support.onnx_models import runnable_onnx
 from support.sdk import Place, control_place
-from support.serving import ServeProcess, serving
+from support.serving import ServeProcess, running, serving
 from support.waiting import eventually
 
 NAME = "storyteller"
@@ -179,7 +180,7 @@ def test_node_that_is_restarted_goes_back_from_what_cannot_be_loaded(
     (tmp_path / "2.gguf").write_bytes(make_gguf({"llama.block_count": 1}))
     second = published(registry, tmp_path / "2.gguf", "2.0.0")
     state, reference = tmp_path / "device", f"registry:{NAME}@production"
-    step = ("octomil.compose_device", "_RememberingActivator.activate")
+    step = ("octomil.device.served", "NodeAndLinks.activate")
 
     with node(place, state, reference, program=killed_at(*step, "after", UNPROVED)) as served:
         assert release(served) == {"version": "1.0.0", "digest": first.digest}
@@ -209,6 +210,36 @@ def test_node_that_is_restarted_goes_back_from_what_cannot_be_loaded(
     (device,) = affected(registry, rollout)
     assert (device.state, device.code) == ("failed", "does_not_run")
     assert (device.digest, device.status) == (first.digest, "active")
+
+
+@pytest.mark.model
+def test_an_agent_that_serves_follows_all_that_it_is_assigned(
+    place: Place, registry: ModelRegistry, weights: Path, tmp_path: Path
+):
+    first = published(registry, weights, "1.0.0")
+    registry.set_alias(first.model_id, "production", "1.0.0")
+    second = published(registry, renamed_gguf(weights, tmp_path / "2.gguf"), "2.0.0")
+    (tmp_path / "sorter.onnx").write_bytes(runnable_onnx())
+    sorter = registry.ensure_model("sorter", "onnx", "tests").id
+    registry.upload_version_from_path(sorter, tmp_path / "sorter.onnx", "1.0.0")
+    registry.publish_version(sorter, "1.0.0")
+    state = tmp_path / "device"
+    words = ("--server", place.served.url, "--state-dir", str(state), "--poll-interval", "0.1")
+    env = {"OCTOMIL_BOOTSTRAP_TOKEN": place.key, "OCTOMIL_SERVE_KEY": "secret"}
+    with running("device run", "--serve", NAME, *words, env=env, says="serve") as served:
+        assert release(served) == {"version": "1.0.0", "digest": first.digest}
+        sorted_by = registry.deploy_version(sorter, "1.0.0")
+        told_by = registry.deploy_version(first.model_id, "2.0.0")
+        eventually(lambda: attested(registry, sorted_by) and attested(registry, told_by))
+
+        assert release(served) == {"version": "2.0.0", "digest": second.digest}
+        body = {"model": NAME, "prompt": "The sea", "max_tokens": 2}
+        statuses = [
+            served.post("/v1/completions", body, headers=headers).status_code
+            for headers in ({}, {"Authorization": "Bearer secret"})
+        ]
+        assert statuses == [401, 200]
+    assert (state / "active" / sorter / "onnx").read_bytes() == runnable_onnx()
 
 
 @pytest.mark.model

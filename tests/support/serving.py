@@ -73,11 +73,15 @@ def running(
     env: Mapping[str, str] | None = None,
     wait_ready: bool = True,
     program: str | None = None,
+    says: str | None = None,
 ) -> Iterator[ServeProcess]:
-    """Run `octomil COMMAND --port 0 ARGUMENTS` until the block ends; by a program of one's own."""
+    """Run `octomil COMMAND --port 0 ARGUMENTS` until the block ends; by a program of one's own.
+
+    `says` is the name that it tells by where it listens, if that is not the command's.
+    """
     octomil = ("-m", "octomil.cli.main") if program is None else ("-c", program)
     process = subprocess.Popen(
-        [sys.executable, *octomil, command, "--port", "0", *arguments],
+        [sys.executable, *octomil, *command.split(), "--port", "0", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -94,7 +98,7 @@ def running(
         reader.start()
     try:
         if wait_ready:
-            served.url = _await_url(command, served, heard)
+            served.url = _await_url(says or command, served, heard)
         yield served
     finally:
         if process.poll() is None:

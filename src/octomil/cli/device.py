@@ -4,6 +4,7 @@ import json
 import signal
 import sys
 from contextlib import closing
+from dataclasses import replace
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,16 @@ from octomil.cli.device_profile import command as profile
 from octomil.cli.device_simulate import simulate
 from octomil.cli.groups import SuggestingGroup
 from octomil.device.options import DeviceOptions
-from octomil.errors import MissingDependencyError
+from octomil.errors import ConfigurationError, MissingDependencyError
+from octomil.serve.options import ServeOptions
 
 if TYPE_CHECKING:
     from octomil.convert.sandbox import Children
     from octomil.device.stopping import Stop
 
 _HOUR_S = 3600
+_ALIAS = "production"
+_NODE = ServeOptions(models=())
 
 
 @click.group("device", cls=SuggestingGroup)
@@ -73,7 +77,19 @@ def invite(name: str, *, max_uses: int, expires_in_hours: int, as_json: bool) ->
 @click.option(
     "--once", is_flag=True, help="End as soon as it runs what is wanted; fail if it cannot."
 )
-def run(*, device: DeviceOptions, once: bool) -> int:
+@click.option(
+    "--serve",
+    "served",
+    metavar="A,B",
+    help="Serve these models of the registry, too: NAME, or NAME@ALIAS.  [default alias: "
+    f"{_ALIAS}]",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help=f"Where --serve listens, on this machine alone.  [default: {_NODE.port}]",
+)
+def run(*, device: DeviceOptions, once: bool, served: str | None, port: int | None) -> int:
     """Register, ask what to run, fetch it verified, activate it, attest what runs; and again.
 
     What runs is at DIR/active/MODEL, which changes from one release to the next at once. A release
@@ -82,9 +98,18 @@ def run(*, device: DeviceOptions, once: bool) -> int:
 
     Before a release is activated it is run once in a process of its own. For a while afterwards it
     is watched, and if it fails, the device goes back to the release before by itself.
+
+    With --serve it is a serving node besides: the models that are named answer at
+    http://localhost:PORT/v1, as those of `octomil serve --control-plane` do, which has more flags.
     """
     try:
-        return _run(device, once=once)
+        if served is None:
+            if port is not None:
+                raise ConfigurationError("--port is where --serve listens: say what to serve")
+            return _run(device, once=once)
+        if once:
+            raise ConfigurationError("--once ends, and --serve does not: leave one of them out")
+        return _serve(device, served, _NODE.port if port is None else port)
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
             f"`octomil device` needs the package {error.name!r}, which is not installed"
@@ -92,6 +117,19 @@ def run(*, device: DeviceOptions, once: bool) -> int:
 
 
 command.add_command(profile)
+
+
+def _serve(device: DeviceOptions, served: str, port: int) -> int:
+    from octomil.cli.serve import key_of, serve_node
+    from octomil.models.references import split_names
+
+    settings = device.settings()
+    names = tuple(
+        f"registry:{name if '@' in name else f'{name}@{_ALIAS}'}" for name in split_names([served])
+    )
+    options = replace(_NODE, models=names, port=port, api_keys=key_of(settings))
+    serve_node(settings, options, replace(device, api_base=settings.api_base), follows_all=True)
+    return 0
 
 
 def _run(device: DeviceOptions, *, once: bool) -> int:

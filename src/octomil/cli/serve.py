@@ -214,11 +214,33 @@ def command(
     settings = device.settings()
     options = ServeOptions(
         models=tuple(_with_engine(name, engine, settings) for name in names),
-        api_keys=api_keys or _key_of(settings),
+        api_keys=api_keys or key_of(settings),
         **flags,
     )
+    serve_node(settings, options, device, quiet=quiet, examples=examples)
+
+
+def serve_node(
+    settings: Settings,
+    options: ServeOptions,
+    device: DeviceOptions,
+    *,
+    quiet: bool = False,
+    examples: bool = False,
+    follows_all: bool = False,
+) -> None:
+    """Serve until a signal ends it.
+
+    Args:
+        settings: from the environment, and from `device`.
+        options: what to serve, and how.
+        device: how it is a device, if it is one.
+        quiet: whether to write no line per request.
+        examples: whether to print requests to try.
+        follows_all: whether a device fetches and activates what it does not serve, too.
+    """
     listen(options.host, options.port).close()  # a taken port shows before a long download
-    with _as_device(settings, options, device) as itself:
+    with _as_device(settings, options, device, follows_all=follows_all) as itself:
         with open_progress() as progress:
             fetch = None if itself is None else partial(itself.fetch, progress=progress)
             found = fetch_models(settings, options, progress, from_registry=fetch)
@@ -241,7 +263,7 @@ def command(
 
 @contextmanager
 def _as_device(
-    settings: Settings, options: ServeOptions, device: DeviceOptions
+    settings: Settings, options: ServeOptions, device: DeviceOptions, *, follows_all: bool
 ) -> Iterator["NodeDevice | None"]:
     """Yield the node as a device, where it is one.
 
@@ -268,11 +290,13 @@ def _as_device(
         raise MissingDependencyError(
             f"--control-plane needs the package {error.name!r}, which is not installed"
         ) from error
-    with open_node_device(settings, device, lambda line: _say(f"[device] {line}")) as itself:
+    say = partial(_say_of, "device")
+    with open_node_device(settings, device, say, follows_all=follows_all) as itself:
         yield itself
 
 
-def _key_of(settings: Settings) -> tuple[str, ...]:
+def key_of(settings: Settings) -> tuple[str, ...]:
+    """Return the key that clients are asked for where no flag names one; empty if there is none."""
     return () if settings.serve_key is None else (settings.serve_key,)
 
 
@@ -299,6 +323,10 @@ def _is_gguf(ref: ModelRef) -> bool:
 
 def _say(line: str) -> None:
     print(line, flush=True)
+
+
+def _say_of(who: str, line: str) -> None:
+    _say(f"[{who}] {line}")
 
 
 def _show_examples(url: str, *, is_wanted: bool) -> None:
