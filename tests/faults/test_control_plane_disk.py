@@ -19,7 +19,7 @@ from support.control import API, bearer, client_of, control_plane, key_of, print
 from support.disks import fill, read_only, small_disk
 from support.postgres import fresh_database
 from support.versions import made_model, ready_version
-from support.waiting import eventually
+from support.waiting import PATIENCE_S, eventually
 
 AT_ONCE = 40
 DISK_MIB = 6
@@ -214,7 +214,9 @@ def test_files_that_can_only_be_read_are_read_on_and_need_no_restart(tmp_path: P
 def complaint(folder: Path) -> str:
     """What `octomil up` says that does not start on a folder."""
     argv = [sys.executable, "-m", "octomil.cli.main", "up", "--data-dir", str(folder)]
-    done = subprocess.run([*argv, "--port", "0"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*argv, "--port", "0"], capture_output=True, text=True, check=False, timeout=PATIENCE_S
+    )
     assert (done.returncode, done.stdout) == (1, "")
     return done.stderr
 

@@ -1,5 +1,6 @@
 """Uploads under way: a file each, hashed while it grows, gone on with after a restart."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -59,10 +60,7 @@ class UploadSpool:
     def __init__(self, folder: Path) -> None:
         make_root(folder)
         self._folder = folder
-        # Children of a server that was killed may write there for another moment: what they leave
-        # goes at the next start.
-        shutil.rmtree(self.scratch, ignore_errors=True)
-        self.scratch.mkdir(mode=0o700, exist_ok=True)
+        _clear(self.scratch)
         self._uploads: OrderedDict[str, _Upload] = OrderedDict()
         self._lock = Lock()
         self._is_closing = Event()
@@ -206,6 +204,25 @@ class UploadSpool:
                     message = f"the disk has no room for the next {len(data)} bytes of the upload"
                     raise InsufficientSpaceError(message) from error
                 raise
+
+
+def _clear(folder: Path) -> None:
+    """Empty a folder, made if need be.
+
+    Children of a server that was killed may write there for another moment: what they leave goes at
+    the next start.
+
+    Raises:
+        OSError: nothing can be removed or made there.
+    """
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        pass  # nothing was there, or a child took away what was its own
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
+    folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _modified_s(path: Path) -> float:
