@@ -88,8 +88,8 @@ async def _delivery(owner: httpx.AsyncClient, made: Made) -> str:
     return str(answer.json()["deliveries"][0]["id"])
 
 
-async def _device_type(_owner: httpx.AsyncClient, _made: Made) -> str:
-    return "phone"  # a word of the published client's, nobody's own
+async def _word(_owner: httpx.AsyncClient, _made: Made) -> str:
+    return "phone"  # in paths that are not served; nobody's own
 
 
 MAKERS: dict[str, Callable[[httpx.AsyncClient, Made], Awaitable[str]]] = {
@@ -104,5 +104,7 @@ MAKERS: dict[str, Callable[[httpx.AsyncClient, Made], Awaitable[str]]] = {
     "rollout_id": _rollout,
     "upload_id": _upload,
     "delivery_id": _delivery,
-    "device_type": _device_type,
+    **dict.fromkeys(
+        ("device_type", "experiment_id", "federation_id", "query_id", "round_id"), _word
+    ),
 }
