@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from octomil.control.api.callers import OPEN, caller_dependency
 from octomil.control.api.failures import address_of
 from octomil.control.api.json_bodies import StrictJsonRoute
-from octomil.control.api.parameters import PathText
+from octomil.control.api.parameters import DIGITS, PathText
 from octomil.control.api.problems import problem_response
 from octomil.control.api.ranges import has_tag, span_of
 from octomil.control.moments import shown
@@ -88,7 +88,7 @@ def downloads_router(plane: ControlPlane) -> APIRouter:
         digest: PathText,
         request: Request,
         org_id: _Text,
-        expires: Annotated[int, Query(ge=0, le=_MAX_S)],
+        expires: Annotated[int, Query(ge=0, le=_MAX_S), DIGITS],
         name: _Text,
         key: _Text,
         signature: _Text,
