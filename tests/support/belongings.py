@@ -16,6 +16,10 @@ from support.registry import begun, new_model, sent
 Made = dict[str, str]
 
 
+NAMES = ("box-1", "third", "ci", "line 1", "mnist", "https://example.com/hook")
+"""What those that are made are called, beside their ids."""
+
+
 async def make_all(owner: httpx.AsyncClient) -> Made:
     """Make one of each, in an organisation; a value for each name that occurs in a path."""
     made: Made = {}
