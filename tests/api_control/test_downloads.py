@@ -58,6 +58,46 @@ async def test_what_the_client_has_is_not_sent_again(admin: httpx.AsyncClient, m
     assert answer.status_code == 200
 
 
+async def cached(client: httpx.AsyncClient, model: str, version: str, **query: str) -> str:
+    answer = await downloaded(client, model, version, **query)
+    assert (answer.status_code, answer.content) == (200, CONTENT), answer.text
+    same = await client.get(
+        path_of(model, version), params=query, headers={"if-none-match": answer.headers["etag"]}
+    )
+    assert same.status_code == 304
+    assert same.headers["cache-control"] == answer.headers["cache-control"]
+    return answer.headers["cache-control"]
+
+
+async def test_only_what_never_changes_is_kept_without_asking(
+    admin: httpx.AsyncClient, anybody: httpx.AsyncClient, model: str
+):
+    """Another upload may take a draft's number, a release follows the latest, a file is added."""
+    named = {"format": "safetensors"}
+    draft = [await cached(admin, model, "1.0.0"), await cached(admin, model, "1.0.0", **named)]
+    await admin.post(f"{API}/models/{model}/versions/1.0.0/publish", json={})
+    latest = [await cached(admin, model, "latest"), await cached(admin, model, "latest", **named)]
+    unnamed = await cached(admin, model, "1.0.0")
+    release = await cached(admin, model, "1.0.0", **named)
+    await admin.post(f"{API}/models/{model}/versions/1.0.0/deprecate", json={})
+    deprecated = await cached(admin, model, "1.0.0", **named)
+    blob = (await anybody.get((await link(admin, model))["url"])).headers["cache-control"]
+
+    assert {*draft, *latest, unnamed} == {"private, no-cache"}
+    assert {release, deprecated, blob} == {"private, max-age=31536000, immutable"}
+
+
+async def test_a_draft_that_is_made_anew_is_sent_anew(admin: httpx.AsyncClient, model: str):
+    tag = (await downloaded(admin, model)).headers["etag"]
+    await admin.delete(f"{API}/models/{model}/versions/1.0.0")
+    other = made.safetensors_file(w=[9.0])
+    await sent(admin, model, other)
+
+    answer = await admin.get(path_of(model), headers={"if-none-match": tag})
+
+    assert (answer.status_code, answer.content) == (200, other)
+
+
 @pytest.mark.parametrize(
     ("asked", "start", "end"),
     [

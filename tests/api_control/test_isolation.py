@@ -6,7 +6,7 @@ import pytest
 from octomil.control.api.not_served import CALLS
 from octomil.control.plane import ControlPlane
 from octomil.control.scopes import ALL_SCOPES, INSTALLATION
-from support.belongings import MAKERS, make_all
+from support.belongings import MAKERS, NAMES, make_all
 from support.control import API, bearer, client_of, key_of
 from support.control_routes import ControlRoute, openapi_of, routes_of
 from support.examples import request_of
@@ -44,6 +44,59 @@ async def test_what_is_another_organisations_is_not_there(
             path = route.filled(made)
             answer = await client.request(route.method, path, headers=headers, **options)
             assert answer.status_code == 404, f"{route}: {answer.text}"
+
+
+async def lists_of(client: httpx.AsyncClient, routes: list[ControlRoute]) -> dict[str, str]:
+    """What each route answers; also if it is asked for the first organisation's."""
+    return {
+        f"{route} {query}": (await client.get(route.path, params=query)).text
+        for route in routes for query in ({}, {"org_id": "default"})
+    }  # fmt: skip
+
+
+def told_in(texts: dict[str, str], words: set[str]) -> set[tuple[str, str]]:
+    return {(name, word) for name, text in texts.items() for word in words if word in text}
+
+
+async def test_nothing_of_another_organisation_is_in_a_list(plane: ControlPlane):
+    routes = [each for each in routes_of(plane) if each.method == "GET" and not each.parameters]
+    async with client_of(plane, key_of(plane, "default", ALL_SCOPES, INSTALLATION)) as owner:
+        made = await make_all(owner)
+        mine = await lists_of(owner, routes)
+    async with client_of(plane, key_of(plane, "globex")) as stranger:
+        theirs = await lists_of(stranger, routes)
+
+    words = {made[f"{each}_id"] for each in ("device", "key", "bootstrap_token", "webhook",
+                                             "model", "rollout")}  # fmt: skip
+    words |= {f'"{name}"' for name in NAMES}
+    listed = {word for _, word in told_in(mine, words)}
+    assert listed == words, "what is not told to its owner proves nothing"
+    assert told_in(theirs, words) == set()
+
+
+async def test_where_a_model_runs_is_not_told_by_what_others_measured(plane: ControlPlane):
+    capabilities = {"platform": "linux", "total_memory_mb": 4096}
+    asked = {"model_params": 10**8, "model_size_mb": 100, "device_capabilities": capabilities}
+    async with client_of(plane, key_of(plane)) as owner:
+        mine = await new_model(owner)
+        device = await owner.post(f"{API}/devices/register", json={"device_identifier": "box-1"})
+        measured = {"model_id": mine, "model_size_mb": 100, "model_params": 10**8,
+                    "engine": "llama_cpp", "tokens_per_s": 50, "first_token_ms": 1}  # fmt: skip
+        kept = await owner.put(
+            f"{API}/devices/{device.json()['id']}/profile",
+            json={**capabilities, "accelerator": "cpu", "models": [measured]},
+        )
+        assert kept.is_success, kept.text
+        to_owner = (await owner.post(f"{API}/route", json={**asked, "model_id": mine})).json()
+    async with client_of(plane, key_of(plane, "globex")) as stranger:
+        to_stranger, of_none = [
+            (await stranger.post(f"{API}/route", json={**asked, "model_id": model})).json()
+            for model in (mine, "mod_none")
+        ]
+
+    assert to_owner["estimates_measured"]["device"]
+    own = {"id": "", "routing_latency_us": 0}
+    assert to_stranger | own == of_none | own
 
 
 async def test_to_its_owner_it_is_there(plane: ControlPlane, with_ids: list[ControlRoute]):

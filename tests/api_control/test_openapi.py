@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -33,6 +34,9 @@ SEED = 1
 
 WRONG = {"integer": [True, "12", 1.5], "number": [True, "12"], "boolean": [1, "yes"]}
 """What is no such value, and might be made into one."""
+
+NO_DIGITS = ("+0.0", "+1", " 1", "1 ", "1_0", "1.0", "1e3", "0x1", "-0", "٣")
+"""What Python might read as an integer, in a path, a query or a header; pydantic does with most."""
 
 UNPROCESSABLE = {f"{API}/route"}
 """Where wrong values are told from a wrong form."""
@@ -145,6 +149,39 @@ async def test_no_text_or_boolean_passes_for_a_number(
                 assert answer.json()["details"]["fields"][0]["field"] == name
                 tried += 1
     assert tried > 20
+
+
+def integers_of(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any], Any]]:
+    """Each parameter outside of a body that is an integer: method, path, operation, and it."""
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            for parameter in operation.get("parameters", ()):
+                schema = parameter["schema"]
+                kinds = {each.get("type") for each in schema.get("anyOf", [schema])}
+                if "integer" in kinds:
+                    yield method, path, operation, parameter
+
+
+async def test_an_integer_outside_of_a_body_is_digits(
+    admin: httpx.AsyncClient, plane: ControlPlane
+):
+    document, made, tried = openapi_of(plane), await make_all(admin), set()
+    ids = {**made, "digest": "a" * 64}
+    for method, path, operation, parameter in integers_of(document):
+        options, name, place = request_of(operation, document), parameter["name"], parameter["in"]
+        needed = {each["name"] for each in operation["parameters"] if each.get("required")} - {name}
+        for value in NO_DIGITS:
+            filled = path.format(**ids | ({name: quote(value)} if place == "path" else {}))
+            options["params"] = {name: value} if place == "query" else {}
+            if place == "header":
+                options["headers"] = {name: value.encode()}
+            answer = await admin.request(method, filled, **options)
+            assert answer.status_code == 400, f"{method} {filled} {name}={value!r}: {answer.text}"
+            if method != "head":
+                (field,) = {each["field"] for each in answer.json()["details"]["fields"]} - needed
+                assert field.rpartition(".")[2] == name.lower(), f"{filled}: {answer.text}"
+        tried.add((place, name))
+    assert {place for place, _ in tried} == {"path", "query", "header"}
 
 
 async def test_fields_that_are_not_known_are_left_aside(

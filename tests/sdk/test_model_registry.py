@@ -17,14 +17,16 @@ from octomil.errors import (
     ConfigurationError,
     ConflictError,
     DigestMismatchError,
+    InvalidModelFileError,
     NotFoundError,
     OctomilClientError,
     UnauthorizedError,
     UnsupportedMediaError,
 )
+from octomil.http.api import ApiClient
 from octomil.sdk.model_registry import ModelRegistry
 from octomil.sdk.resources.files import RESUMABLE_BYTES
-from octomil.sdk.uploads import PIECE_BYTES
+from octomil.sdk.uploads import PIECE_BYTES, ResumableUpload
 from support.model_files import onnx_file, safetensors_file
 from support.sdk import Place
 
@@ -212,6 +214,19 @@ def test_an_upload_whose_process_was_killed_is_gone_on_with(
     done = place.served.get(f"/api/v1/uploads/{upload_id}", headers=headers).json()
     assert done["is_complete"]
     assert not note.exists()
+
+
+def test_a_file_that_becomes_shorter_while_it_is_sent_is_told(
+    place: Place, large: Path, tmp_path: Path
+):
+    def cut(_name: str, over: int, _size: int) -> None:
+        if over:
+            os.truncate(large, PIECE_BYTES)
+
+    with ApiClient(f"{place.served.url}/api/v1", lambda: place.key) as api:
+        upload = ResumableUpload(api, large, tmp_path / "notes", cut)
+        with pytest.raises(InvalidModelFileError, match="changed while it was sent"):
+            upload.send()
 
 
 def test_progress_is_told_to_who_wants_it(

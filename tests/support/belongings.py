@@ -16,6 +16,10 @@ from support.registry import begun, new_model, sent
 Made = dict[str, str]
 
 
+NAMES = ("box-1", "third", "ci", "line 1", "mnist", "https://example.com/hook")
+"""What those that are made are called, beside their ids."""
+
+
 async def make_all(owner: httpx.AsyncClient) -> Made:
     """Make one of each, in an organisation; a value for each name that occurs in a path."""
     made: Made = {}
@@ -88,8 +92,8 @@ async def _delivery(owner: httpx.AsyncClient, made: Made) -> str:
     return str(answer.json()["deliveries"][0]["id"])
 
 
-async def _device_type(_owner: httpx.AsyncClient, _made: Made) -> str:
-    return "phone"  # a word of the published client's, nobody's own
+async def _word(_owner: httpx.AsyncClient, _made: Made) -> str:
+    return "phone"  # in paths that are not served; nobody's own
 
 
 MAKERS: dict[str, Callable[[httpx.AsyncClient, Made], Awaitable[str]]] = {
@@ -104,5 +108,7 @@ MAKERS: dict[str, Callable[[httpx.AsyncClient, Made], Awaitable[str]]] = {
     "rollout_id": _rollout,
     "upload_id": _upload,
     "delivery_id": _delivery,
-    "device_type": _device_type,
+    **dict.fromkeys(
+        ("device_type", "experiment_id", "federation_id", "query_id", "round_id"), _word
+    ),
 }

@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import mkdtemp
 
 from octomil.control.blobs.layout import key_of
 from octomil.control.data_folder import DataFolder, data_folder_at, is_data_folder, mark_folder
@@ -41,7 +42,8 @@ def back_up(folder: DataFolder, target: Path) -> Copied:
     """Copy a data folder, which may be in use, to `target`.
 
     Raises:
-        DataFolderError: there is something at `target`, or a file of the folder is damaged.
+        DataFolderError: there is something at `target`, now or at the end, or a file of the folder
+            is damaged.
     """
     return _made(folder, target, lambda _: None)
 
@@ -103,21 +105,22 @@ def _note_restore(database: Path) -> None:
 
 
 def _begin(target: Path) -> Path:
-    """Return a new folder beside a target at which there is nothing."""
+    """Return a new folder beside a target at which there is nothing; nobody else has its name."""
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise DataFolderError(f"{target} is not empty; name a folder that is, or none")
-    partial = target.with_name(f"{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     try:
-        partial.mkdir(mode=0o700, parents=True)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Path(mkdtemp(prefix=f"{target.name}.partial-", dir=target.parent))
     except OSError as error:
-        raise DataFolderError(f"{partial} cannot be made: {error}") from error
-    return partial
+        raise DataFolderError(f"no folder can be made beside {target}: {error}") from error
 
 
 def _finish(partial: Path, target: Path) -> None:
     mark_folder(partial)
-    partial.rename(target)
+    try:
+        partial.rename(target)
+    except OSError as error:
+        raise DataFolderError(f"the copy cannot be moved to {target}: {error}") from error
     sync_folder(target.parent)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from octomil.errors import ConflictError, NotFoundError
+from octomil.errors import ConflictError, InvalidModelFileError, NotFoundError
 from octomil.http.api import ApiClient, Request, path_to
 from octomil.http.records import Record
 from octomil.models.partial import read_json, write_json
@@ -68,6 +68,7 @@ class ResumableUpload:
         """Bring the whole file over; return the storage path that a version can be made of.
 
         Raises:
+            InvalidModelFileError: the file became shorter while it was sent.
             UnsupportedMediaError: the file is no model that is taken.
             OctomilClientError: the control plane refuses, or does not answer.
         """
@@ -111,7 +112,13 @@ class ResumableUpload:
             while offset < self._size_bytes:
                 self._report(self._path.name, offset, self._size_bytes)
                 file.seek(offset)
-                offset = self._send_piece(upload.id, offset, file.read(PIECE_BYTES))
+                piece = file.read(PIECE_BYTES)
+                if not piece:
+                    raise InvalidModelFileError(
+                        f"{self._path} changed while it was sent: it had {self._size_bytes} bytes, "
+                        f"and ends at or before byte {offset} now"
+                    )
+                offset = self._send_piece(upload.id, offset, piece)
         self._report(self._path.name, offset, self._size_bytes)
 
     def _send_piece(self, upload_id: str, offset: int, piece: bytes) -> int:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Security
 from octomil.control.api.callers import caller_dependency
 from octomil.control.api.idempotency import UNKEYED
 from octomil.control.api.json_bodies import StrictJsonRoute
+from octomil.control.api.parameters import DIGITS
 from octomil.control.plane import ControlPlane
 from octomil.control.scopes import INSTALLATION
 from octomil.control.services.callers import Caller
@@ -27,7 +28,9 @@ def blobs_router(plane: ControlPlane) -> APIRouter:
     async def collect(
         caller: Annotated[Caller, Security(caller_of, scopes=[INSTALLATION])],
         grace_s: Annotated[
-            int, Query(ge=_LEAST_GRACE_S, le=_MOST_GRACE_S, description="So long files stay.")
+            int,
+            Query(ge=_LEAST_GRACE_S, le=_MOST_GRACE_S, description="So long files stay."),
+            DIGITS,
         ] = int(GRACE.total_seconds()),
     ) -> Collected:
         """Remove abandoned uploads, and files that no version refers to."""

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Security
 from octomil.control.api.callers import ITSELF, caller_dependency
 from octomil.control.api.idempotency import UNKEYED
 from octomil.control.api.json_bodies import StrictJsonRoute
-from octomil.control.api.parameters import PathText
+from octomil.control.api.parameters import DIGITS, PathText
 from octomil.control.plane import ControlPlane
 from octomil.control.scopes import DEVICES_READ, DEVICES_REGISTER, DEVICES_WRITE
 from octomil.control.services.callers import Caller
@@ -68,7 +68,7 @@ def devices_router(plane: ControlPlane) -> APIRouter:
     async def assignments(
         device_id: PathText,
         caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_READ, ITSELF])],
-        config_version: Annotated[int | None, Query(ge=0, le=MAX_VERSION)] = None,
+        config_version: Annotated[int | None, Query(ge=0, le=MAX_VERSION), DIGITS] = None,
         _wait_s: Annotated[
             float, Query(alias="wait_s", ge=0, le=MAX_WAIT_S, description=_WAIT)
         ] = 0.0,

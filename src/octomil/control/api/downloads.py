@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from octomil.control.api.callers import OPEN, caller_dependency
 from octomil.control.api.failures import address_of
 from octomil.control.api.json_bodies import StrictJsonRoute
-from octomil.control.api.parameters import PathText
+from octomil.control.api.parameters import DIGITS, PathText
 from octomil.control.api.problems import problem_response
 from octomil.control.api.ranges import has_tag, span_of
 from octomil.control.moments import shown
@@ -21,6 +21,7 @@ from octomil.control.plane import ControlPlane
 from octomil.control.scopes import MODELS_READ
 from octomil.control.services.callers import Caller
 from octomil.control.services.download_links import DownloadLink
+from octomil.control.services.downloads import LATEST
 from octomil.control.threads import ServiceThreads
 from octomil.errors import RangeNotSatisfiableError
 from octomil.wire.uploads import DownloadUrl
@@ -29,6 +30,8 @@ _BINARY: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/octet-stream": {}}, "description": "The file's bytes."}
 }
 _MAX_S = 2**53
+_NEVER_CHANGES = "private, max-age=31536000, immutable"
+_ASK_AGAIN = "private, no-cache"  # by its ETag, which costs no bytes
 _Text = Annotated[str, Query(max_length=512, pattern=r"^[^\u0000]*$")]
 _Format = Annotated[str | None, Query(alias="format", max_length=32, pattern=r"^[a-z0-9_.-]*$")]
 
@@ -53,7 +56,9 @@ def downloads_router(plane: ControlPlane) -> APIRouter:
         """Return a version's file in a format; the one that was uploaded if none is named."""
         found, file = await threads.read(service.find, caller, model_id, version, format_)
         name = _name(f"{model_id}-{found.number}", file.format)
-        return await _answer(plane, request, _Content(file.digest, file.size_bytes, name))
+        is_named = version != LATEST and format_ is not None
+        cached = _NEVER_CHANGES if is_named and found.published_at else _ASK_AGAIN
+        return await _answer(plane, request, _Content(file.digest, file.size_bytes, name, cached))
 
     @router.get("/models/{model_id}/versions/{version}/download-url")
     async def download_url(
@@ -83,7 +88,7 @@ def downloads_router(plane: ControlPlane) -> APIRouter:
         digest: PathText,
         request: Request,
         org_id: _Text,
-        expires: Annotated[int, Query(ge=0, le=_MAX_S)],
+        expires: Annotated[int, Query(ge=0, le=_MAX_S), DIGITS],
         name: _Text,
         key: _Text,
         signature: _Text,
@@ -95,18 +100,23 @@ def downloads_router(plane: ControlPlane) -> APIRouter:
             await threads.read(plane.download_links.require_true, link)
         plane.download_links.require_current(link)
         size = await threads.read(service.held_size, org_id, digest)
-        return await _answer(plane, request, _Content(digest, size, name))
+        return await _answer(plane, request, _Content(digest, size, name, _NEVER_CHANGES))
 
     return router
 
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    """What is to be sent."""
+    """What is to be sent.
+
+    Attributes:
+        cached: how long its address means these bytes, as `Cache-Control` says it.
+    """
 
     digest: str
     size: int
     name: str
+    cached: str
 
     @property
     def tag(self) -> str:
@@ -155,7 +165,7 @@ def _headers(content: _Content) -> dict[str, str]:
         "etag": content.tag,
         "repr-digest": f"sha-256=:{digest}:",
         "accept-ranges": "bytes",
-        "cache-control": "private, max-age=31536000, immutable",
+        "cache-control": content.cached,
         "content-disposition": f"attachment; filename*=UTF-8''{quote(content.name)}",
         "x-content-type-options": "nosniff",
     }

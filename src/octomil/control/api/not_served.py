@@ -21,6 +21,9 @@ from octomil.errors import NotImplementedYetError
 from octomil.wire.problems import Problem
 
 _MODEL = "/models/{model_id}"
+_FEDERATION = "/federations/{federation_id}"
+_ANALYTICS = f"{_FEDERATION}/analytics"
+_SECAGG = "/training/rounds/{round_id}/secagg"
 
 CALLS: Final[Mapping[tuple[str, str], str]] = {
     ("GET", f"{_MODEL}/optimized-config/{{device_type}}"): MODELS_READ,
@@ -36,7 +39,23 @@ CALLS: Final[Mapping[tuple[str, str], str]] = {
     ("GET", "/device-config"): DEVICES_READ,
     ("GET", "/experiments"): TRAINING_READ,
     ("POST", "/experiments"): TRAINING_WRITE,
+    ("GET", "/experiments/{experiment_id}"): TRAINING_READ,
     ("POST", "/federations"): TRAINING_WRITE,
+    ("GET", _FEDERATION): TRAINING_READ,
+    ("GET", f"{_FEDERATION}/members"): TRAINING_READ,
+    ("POST", f"{_FEDERATION}/join"): TRAINING_WRITE,
+    ("GET", f"{_FEDERATION}/models"): TRAINING_READ,
+    ("POST", f"{_FEDERATION}/models"): TRAINING_WRITE,
+    ("POST", f"{_ANALYTICS}/descriptive"): TRAINING_READ,
+    ("POST", f"{_ANALYTICS}/t-test"): TRAINING_READ,
+    ("POST", f"{_ANALYTICS}/chi-square"): TRAINING_READ,
+    ("POST", f"{_ANALYTICS}/anova"): TRAINING_READ,
+    ("GET", f"{_ANALYTICS}/queries"): TRAINING_READ,
+    ("GET", f"{_ANALYTICS}/queries/{{query_id}}"): TRAINING_READ,
+    ("GET", f"{_SECAGG}/session"): TRAINING_READ,
+    ("POST", f"{_SECAGG}/shares"): TRAINING_WRITE,
+    ("POST", f"{_SECAGG}/masked"): TRAINING_WRITE,
+    ("POST", f"{_SECAGG}/unmask"): TRAINING_WRITE,
 }
 """Method and path → the scope that is asked for; one that comes to be served is taken out."""
 

@@ -4,10 +4,12 @@ from typing import Annotated, Final
 
 from fastapi import Query
 
+from octomil.control.api.parameters import DIGITS
+
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 500
 
-PageLimit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most.")]
+PageLimit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most."), DIGITS]
 Cursor = Annotated[
     str | None,
     Query(

@@ -1,14 +1,30 @@
 """Parameters that many routes take."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Any
 
 from fastapi import Path, Query
+from pydantic import BeforeValidator
+from pydantic_core import PydanticKnownError
 
 from octomil.wire.models import MAX_LISTED
 
-Limit = Annotated[int, Query(ge=1, le=MAX_LISTED, description="How many at most.")]
+
+def _digits(value: Any) -> Any:
+    """Refuse texts that only Python reads as integers, such as `+0.0`, `1_0` and ` 1`."""
+    if isinstance(value, str) and re.fullmatch("[0-9]+|-[1-9][0-9]*", value) is None:
+        raise PydanticKnownError("int_parsing")
+    return value
+
+
+DIGITS = BeforeValidator(_digits)
+"""For integers outside of bodies; to stand last, so that it reads the text first."""
+
+Limit = Annotated[int, Query(ge=1, le=MAX_LISTED, description="How many at most."), DIGITS]
 Offset = Annotated[
-    int, Query(ge=0, le=2**31 - 1, description="How many to leave out at the beginning.")
+    int,
+    Query(ge=0, le=2**31 - 1, description="How many to leave out at the beginning."),
+    DIGITS,
 ]
 PathText = Annotated[str, Path(max_length=255, pattern=r"^[^\u0000]*$")]
 """Part of a path; Postgres cannot even look for a text with a NUL in it."""

@@ -11,7 +11,7 @@ from octomil.control.api.arriving import SpoolWriter, pieces_of
 from octomil.control.api.callers import caller_dependency
 from octomil.control.api.idempotency import UNKEYED
 from octomil.control.api.json_bodies import StrictJsonRoute
-from octomil.control.api.parameters import PathText
+from octomil.control.api.parameters import DIGITS, PathText
 from octomil.control.plane import ControlPlane
 from octomil.control.records import Blob, Upload
 from octomil.control.scopes import MODELS_WRITE
@@ -59,7 +59,7 @@ def uploads_router(plane: ControlPlane) -> APIRouter:
         request: Request,
         response: Response,
         caller: Annotated[Caller, Security(caller_of, scopes=[MODELS_WRITE])],
-        upload_offset: Annotated[int, Header(ge=0, le=MAX_OFFSET)],
+        upload_offset: Annotated[int, Header(ge=0, le=MAX_OFFSET), DIGITS],
     ) -> UploadView:
         """Add the body at `Upload-Offset`; what is acknowledged survives a loss of power."""
         upload = await threads.read(service.find_open, caller, upload_id)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Security
 from octomil.control.api.callers import caller_dependency
 from octomil.control.api.idempotency import SECRET
 from octomil.control.api.json_bodies import StrictJsonRoute
-from octomil.control.api.parameters import Limit, Offset, PathText
+from octomil.control.api.parameters import DIGITS, Limit, Offset, PathText
 from octomil.control.plane import ControlPlane
 from octomil.control.records import DeliveryState
 from octomil.control.scopes import WEBHOOKS_READ, WEBHOOKS_WRITE
@@ -80,7 +80,7 @@ def webhooks_router(plane: ControlPlane) -> APIRouter:
     @router.post("/{webhook_id}/deliveries/{delivery_id}/retry")
     async def retry(
         webhook_id: PathText,
-        delivery_id: Annotated[int, Path(ge=1, le=2**63 - 1)],
+        delivery_id: Annotated[int, Path(ge=1, le=2**63 - 1), DIGITS],
         caller: Annotated[Caller, Security(caller_of, scopes=[WEBHOOKS_WRITE])],
     ) -> WebhookView:
         """Try a dead delivery again."""

@@ -11,6 +11,7 @@ import pytest
 from octomil.cli.main import main
 from octomil.compose_control import build_plane, first_admin_key, open_kept
 from octomil.config import Settings
+from octomil.control import backups
 from octomil.control.backups import back_up, restore
 from octomil.control.data_folder import DataFolder, data_folder_at, open_data_folder
 from octomil.control.plan_numbers import EPOCH_SETTING
@@ -132,7 +133,41 @@ def test_nothing_is_written_over(plane: ControlPlane, folder: Path, tmp_path: Pa
             run()
 
     assert names_in(full) == ["mine"]
-    assert not full.with_name("full.partial").exists()
+    assert sorted(names_in(tmp_path)) == ["copy", "data", "full"]
+
+
+def test_what_lies_beside_the_target_is_let_alone(
+    plane: ControlPlane, folder: Path, tmp_path: Path
+):
+    """It may be somebody's folder, or the copy that another backup is making."""
+    theirs = [tmp_path / f"{name}.partial" for name in ("copy", "new")]
+    for each in theirs:
+        each.mkdir()
+        (each / "mine").write_text("x")
+
+    back_up(DataFolder(folder), tmp_path / "copy")
+    restore(tmp_path / "copy", tmp_path / "new")
+
+    assert [names_in(each) for each in theirs] == [["mine"], ["mine"]]
+    assert sorted(names_in(tmp_path)) == ["copy", "copy.partial", "data", "new", "new.partial"]
+
+
+def test_of_two_backups_to_one_place_the_first_to_end_has_it(
+    plane: ControlPlane, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    copy, copy_database = tmp_path / "copy", backups._copy_database
+
+    def copy_after_another(source: Path, target: Path) -> None:
+        monkeypatch.setattr(backups, "_copy_database", copy_database)
+        back_up(DataFolder(folder), copy)
+        copy_database(source, target)
+
+    monkeypatch.setattr(backups, "_copy_database", copy_after_another)
+    with pytest.raises(DataFolderError, match="cannot be moved"):
+        back_up(DataFolder(folder), copy)
+
+    assert sorted(names_in(tmp_path)) == ["copy", "data"]
+    assert str(checked(copy)) == "0 of 5 blobs differ"
 
 
 def test_a_damaged_backup_is_not_restored(plane: ControlPlane, folder: Path, tmp_path: Path):
