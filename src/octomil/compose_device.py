@@ -17,7 +17,7 @@ from octomil.device.first_release import FirstReleases, is_pinned
 from octomil.device.options import DeviceOptions
 from octomil.device.pace import Pace
 from octomil.device.releases import Release, Releases, damaged_part
-from octomil.device.served import AllBut, NodeAndLinks, TrialOfOthers
+from octomil.device.served import AllBut, NodeAndLinks, TrialOfOthers, link_begun
 from octomil.device.session import open_session
 from octomil.device.smoke.smoke_test import SmokeTest
 from octomil.device.stage_reports import StageReports
@@ -234,8 +234,7 @@ class NodeDevice:
 
     def _run(self, agent: Agent, stop: Stop) -> None:
         try:
-            for _, release in self._begun.values():
-                self._links.activate(release)
+            link_begun(self._links, [release for _, release in self._begun.values()], self._say)
             agent.run(stop)
         except (OctomilError, OSError) as error:
             self._say(f"follows no rollout any more, and serves what it has: {error}")
