@@ -8,7 +8,7 @@ from typing import Final
 
 from octomil.device.answers import read_answer
 from octomil.device.session import Session
-from octomil.device.stopping import Stop, unless_stopped
+from octomil.device.stopping import NoThreadError, Stop, unless_stopped
 from octomil.errors import BadRequestError, OctomilClientError, UnauthorizedError
 from octomil.http.api import Request, path_to
 from octomil.wire.devices import MAX_WAIT_S, AssignmentsAnswer
@@ -66,6 +66,8 @@ class Questions:
             return self._asked(known_version)
         try:
             return unless_stopped(wait.stop, partial(self._held, known_version, wait.seconds))
+        except NoThreadError:
+            return self._asked(known_version)
         except UnauthorizedError:
             raise
         except OctomilClientError as error:
