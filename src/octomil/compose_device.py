@@ -17,14 +17,14 @@ from octomil.device.first_release import FirstReleases, is_pinned
 from octomil.device.options import DeviceOptions
 from octomil.device.pace import Pace
 from octomil.device.releases import Release, Releases, damaged_part
-from octomil.device.served import AllBut, NodeAndLinks, TrialOfOthers
+from octomil.device.served import AllBut, NodeAndLinks, TrialOfOthers, link_begun
 from octomil.device.session import open_session
 from octomil.device.smoke.smoke_test import SmokeTest
 from octomil.device.stage_reports import StageReports
 from octomil.device.state import StateFolder, open_state_folder
 from octomil.device.stopping import Stop
 from octomil.device.usage_reports import UsageReports
-from octomil.device.way_back import before, take_back
+from octomil.device.way_back import way_out
 from octomil.engines.pooled import HeldRelease
 from octomil.errors import (
     ConfigurationError,
@@ -78,6 +78,13 @@ class NodeDevice:
         self._links = LinkActivator(state)
         self._follows_all = follows_all
         self._begun: dict[str, tuple[ModelRef, Release]] = {}
+        stop = Stop()  # never set: Ctrl-C ends the wait
+        self._first = FirstReleases(
+            self._session,
+            self._releases,
+            say=say,
+            wait=lambda: stop.wait(self._pace.poll_s),
+        )
 
     def _advance(self, name: str, done_bytes: int, total_bytes: int) -> None:
         self._progress.advance(name, done_bytes, total_bytes)
@@ -101,16 +108,9 @@ class NodeDevice:
         Raises:
             OctomilError: the control plane refuses, or the release is nothing that can be served.
         """
-        stop = Stop()  # never set: Ctrl-C ends the wait
-        first = FirstReleases(
-            self._session,
-            self._releases,
-            say=self._say,
-            wait=lambda: stop.wait(self._pace.poll_s),
-        )
         self._progress = progress
         try:
-            release = first.find(ref.target, ref.revision)
+            release = self._first.find(ref.target, ref.revision)
         finally:
             self._progress = Silent()
         if any(release.model_id == begun.model_id for _, begun in self._begun.values()):
@@ -126,8 +126,9 @@ class NodeDevice:
         name: str,
         error: OctomilError,
     ) -> None:
-        """Load what ran before in place of a release on probation that cannot be loaded.
+        """Load another release in place of one that cannot be loaded.
 
+        That is what ran before, where the one is on probation, and else what is assigned by now.
         Only once that answers is anything held against the release: where neither can be loaded,
         the cause is more likely to be this machine.
 
@@ -140,29 +141,30 @@ class NodeDevice:
 
         Raises:
             EngineError: there is no way back, or it cannot be loaded either; names both.
-            OctomilError: `error` itself, where it speaks of no release on probation.
+            OctomilError: `error` itself, where nothing else is assigned, either.
         """
         ref, begun = self._begun.get(name, (None, None))
         is_its_fault = isinstance(error, EngineError | InvalidModelFileError)
         if ref is None or begun is None or is_pinned(ref.revision) or not is_its_fault:
             raise error
-        release = await asyncio.to_thread(before, self._releases, begun, error)
+        instead = self._first.assigned_instead
+        out = await asyncio.to_thread(way_out, self._releases, begun, error, instead)
         prepare = self._preparing(options, models)
         try:
-            await load_instead(node, await asyncio.to_thread(prepare, ref, release))
+            await load_instead(node, await asyncio.to_thread(prepare, ref, out.release))
         except OctomilError as second:
             raise EngineError(
-                f"{name} {begun.version} is on probation and cannot be loaded: {error}; nor can "
-                f"{release.version}, which ran before it: {second}"
+                f"{name} {begun.version} {out.fault}: {error}; nor can {out.release.version}, "
+                f"{out.origin}: {second}"
             ) from second
-        self._begun[name] = ref, release
+        self._begun[name] = ref, out.release
         self._say(
-            f"{name} {begun.version} failed its probation, as it cannot be loaded: {error}; begins "
-            f"with {release.version}, which ran before"
+            f"{name} {begun.version} {out.verdict}: {error}; begins with {out.release.version}, "
+            f"{out.origin}"
         )
         try:
-            await asyncio.to_thread(take_back, self._releases, begun, error)
-        except InsufficientSpaceError as full:  # then the agent tries it once more, and tells that
+            await asyncio.to_thread(out.note)
+        except InsufficientSpaceError as full:  # then what failed is tried once more, and told then
             self._say(f"{name} {begun.version}: that it failed could not be noted: {full}")
 
     def _preparing(
@@ -234,8 +236,7 @@ class NodeDevice:
 
     def _run(self, agent: Agent, stop: Stop) -> None:
         try:
-            for _, release in self._begun.values():
-                self._links.activate(release)
+            link_begun(self._links, [release for _, release in self._begun.values()], self._say)
             agent.run(stop)
         except (OctomilError, OSError) as error:
             self._say(f"follows no rollout any more, and serves what it has: {error}")

@@ -168,6 +168,7 @@ async def test_nothing_is_assigned_before_something_is_planned(admin: httpx.Asyn
         "assignments_changed": False,
         "rollouts_changed": False,
         "assignments": [],
+        "held": [],
     }
 
 

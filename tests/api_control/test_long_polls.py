@@ -19,7 +19,7 @@ from support.rollouts import Who, act, assigned, begun, device, published
 
 NO_NEWS = {
     "updated": False, "config_version": 0, "assignments_changed": False,
-    "rollouts_changed": False, "assignments": [],
+    "rollouts_changed": False, "assignments": [], "held": [],
 }  # fmt: skip
 
 

@@ -213,6 +213,38 @@ def test_node_that_is_restarted_goes_back_from_what_cannot_be_loaded(
 
 
 @pytest.mark.model
+def test_rollout_rescues_a_node_whose_last_release_cannot_be_loaded(
+    place: Place, registry: ModelRegistry, weights: Path, tmp_path: Path
+):
+    first = published(registry, weights, "1.0.0")
+    registry.set_alias(first.model_id, "production", "1.0.0")
+    (tmp_path / "2.gguf").write_bytes(make_gguf({"llama.block_count": 1}))
+    published(registry, tmp_path / "2.gguf", "2.0.0")
+    third = published(registry, renamed_gguf(weights, tmp_path / "3.gguf"), "3.0.0")
+    state, reference = tmp_path / "device", f"registry:{NAME}@production"
+    step = ("octomil.device.served", "NodeAndLinks.activate")
+    with node(place, state, reference, program=killed_at(*step, "after", UNPROVED)) as served:
+        bad = registry.deploy_version(first.model_id, "2.0.0")
+        assert served.process.wait(120) == -signal.SIGKILL
+    (state / "slots.json").unlink()  # it is on no probation
+    registry.rollouts.delete(bad.model_id, bad.id, force=True)
+    rescue = registry.deploy_version(first.model_id, "3.0.0")
+    identity = json.loads((state / "identity.json").read_text())
+    path = f"/devices/{identity['device_id']}/assignments"
+    eventually(
+        lambda: [each["version"] for each in registry._api.get(path).assignments] == ["3.0.0"]
+    )
+
+    with node(place, state, reference) as served:
+        assert release(served) == {"version": "3.0.0", "digest": third.digest}
+        (line,) = [line for line in served.lines if "cannot be loaded" in line]
+        assert f"{NAME} 2.0.0 cannot be loaded: " in line
+        assert line.endswith("begins with 3.0.0, which is assigned")
+        eventually(lambda: attested(registry, rescue) == [(third.digest, "active")])
+        assert slots(state, first.model_id)["trial"]["digest"] == third.digest
+
+
+@pytest.mark.model
 def test_an_agent_that_serves_follows_all_that_it_is_assigned(
     place: Place, registry: ModelRegistry, weights: Path, tmp_path: Path
 ):

@@ -1,7 +1,7 @@
 """A device whose control plane answers as told, and the answers that one gives."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
@@ -47,10 +47,13 @@ def offer(payload: bytes = PAYLOAD, model_id: str = "m", sequence: int = 3) -> d
     return {**said, "sequence": sequence, "signature": signed}
 
 
-def plan(*offers: dict[str, Any], version: int = 3, updated: bool = True) -> Answer:
-    """An answer to the question what to run."""
+def plan(
+    *offers: dict[str, Any], version: int = 3, updated: bool = True, held: Sequence[str] = ()
+) -> Answer:
+    """An answer to the question what to run; as before there was `held` where nothing is."""
     flags = dict.fromkeys(("updated", "assignments_changed", "rollouts_changed"), updated)
-    return Answer({**flags, "config_version": version, "assignments": offers})
+    named = {"held": held} if held else {}
+    return Answer({**flags, "config_version": version, "assignments": offers, **named})
 
 
 def told(payload: bytes = PAYLOAD, *, updated: bool = True) -> Answer:

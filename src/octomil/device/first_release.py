@@ -18,7 +18,7 @@ from octomil.errors import (
 from octomil.http.api import path_to
 from octomil.registry.semver import SemVer
 from octomil.wire.aliases import AliasView
-from octomil.wire.devices import AssignmentsAnswer
+from octomil.wire.devices import Assignment, AssignmentsAnswer
 from octomil.wire.models import ModelList
 from octomil.wire.versions import VersionView
 
@@ -101,6 +101,23 @@ class FirstReleases:
                     self._say(f"waiting for a release of {name}@{version}: {error}")
             self._wait()
 
+    def assigned_instead(self, begun: Release) -> Release | None:
+        """Return what is assigned in place of a release, fetched; None if nothing else is.
+
+        What this device took back is nothing to begin with.
+
+        Raises:
+            OctomilError: the control plane refuses or does not answer, or what is assigned is not
+                to be had.
+        """
+        model_id = begun.model_id
+        rejection = self._releases.slots.of(model_id).rejection
+        left_out = {begun.digest} | ({rejection.candidate.digest} if rejection else set())
+        for each in self._assignments():
+            if each.model_id == model_id and each.digest not in left_out:
+                return self._obtain(each)
+        return None
+
     def _last(self, name: str, version: str) -> Release | None:
         """Return what ran last; who asks for a number is not led back from that."""
         releases = self._releases
@@ -114,17 +131,21 @@ class FirstReleases:
             OctomilError: as `find`, or it may work the next time.
         """
         if not is_pinned(version):
-            path = path_to("devices", self._session.device_id, "assignments")
-            answer = read_answer(self._session.api.get(path), AssignmentsAnswer, "what to run")
-            for each in answer.assignments:
+            for each in self._assignments():
                 if each.name == name:
-                    if last is not None:
-                        return last
-                    self._releases.accept(each, self._session.device_id)
-                    return self._releases.obtain(
-                        each.model_id, each.version, each.digest, name=name
-                    )
+                    return last or self._obtain(each)
         return self._named(name, version)
+
+    def _assignments(self) -> list[Assignment]:
+        path = path_to("devices", self._session.device_id, "assignments")
+        answer = self._session.api.get(path)
+        return read_answer(answer, AssignmentsAnswer, "what to run").assignments
+
+    def _obtain(self, wanted: Assignment) -> Release:
+        self._releases.accept(wanted, self._session.device_id)
+        return self._releases.obtain(
+            wanted.model_id, wanted.version, wanted.digest, name=wanted.name
+        )
 
     def _named(self, name: str, version: str) -> Release:
         """Return the release of a number or an alias. Raises as `_wanted` does."""

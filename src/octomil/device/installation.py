@@ -1,6 +1,6 @@
 """How an accepted assignment comes to run: fetched, tried and activated, while it is wanted."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from octomil.device.activation import Activator
@@ -8,7 +8,7 @@ from octomil.device.assignments import is_same
 from octomil.device.probation import Probation
 from octomil.device.releases import Release, Releases
 from octomil.errors import DigestMismatchError, InsufficientSpaceError, ModelUnavailableError
-from octomil.wire.devices import Assignment
+from octomil.wire.devices import Assignment, AssignmentsAnswer
 from octomil.wire.rollouts import Stage
 
 
@@ -19,7 +19,8 @@ class Installation:
         releases: what the device has.
         activator: what runs models here.
         probation: tries and activates them.
-        news: returns what is assigned where that may have changed lately; None if it did not.
+        news: returns what the device is told where that may have changed lately; None if it did
+            not.
         say: tells a person what happens, a line at a time.
         tell: is told each stage that an assignment comes to.
     """
@@ -30,7 +31,7 @@ class Installation:
         activator: Activator,
         probation: Probation,
         *,
-        news: Callable[[], Sequence[Assignment] | None],
+        news: Callable[[], AssignmentsAnswer | None],
         say: Callable[[str], None],
         tell: Callable[[Assignment, Stage], object],
     ) -> None:
@@ -51,13 +52,13 @@ class Installation:
         if self._activator.running(wanted.model_id) == wanted.digest:
             return
         news = self._news()
-        if news is not None and not any(is_same(each, wanted) for each in news):
+        if news is not None and not _is_assigned(news, wanted):
             raise ModelUnavailableError("it is not assigned any more, so it is not fetched")
         self._say(f"{wanted.model_id} {wanted.version}: fetching")
         release = self._obtain(wanted)
-        instead = [each for each in self._news() or () if each.model_id == wanted.model_id]
-        if any(not is_same(each, wanted) for each in instead):  # a pause keeps from nothing here
-            raise ModelUnavailableError("another one is assigned by now, so it is not activated")
+        news = self._news()
+        if news is not None and not (_is_assigned(news, wanted) or wanted.model_id in news.held):
+            raise ModelUnavailableError("it is not assigned any more, so it is not activated")
         self._probation.activate(wanted, release, partial(self._tell, wanted))
         found = self._activator.running(wanted.model_id)
         if found != wanted.digest:
@@ -79,3 +80,7 @@ class Installation:
             if not self._releases.make_room(wanted.model_id, self._activator.in_use()):
                 raise
             return obtain()
+
+
+def _is_assigned(news: AssignmentsAnswer, wanted: Assignment) -> bool:
+    return any(is_same(each, wanted) for each in news.assignments)

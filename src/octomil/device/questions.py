@@ -1,17 +1,17 @@
 """Asking the control plane what to run: at once, or waiting there for news."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from octomil.device.answers import read_answer
 from octomil.device.session import Session
-from octomil.device.stopping import Stop, unless_stopped
+from octomil.device.stopping import NoThreadError, Stop, unless_stopped
 from octomil.errors import BadRequestError, OctomilClientError, UnauthorizedError
 from octomil.http.api import Request, path_to
-from octomil.wire.devices import MAX_WAIT_S, Assignment, AssignmentsAnswer
+from octomil.wire.devices import MAX_WAIT_S, AssignmentsAnswer
 
 ANSWER_S: Final = 30.0
 """So much later than the end of its wait a held question may be answered."""
@@ -66,6 +66,8 @@ class Questions:
             return self._asked(known_version)
         try:
             return unless_stopped(wait.stop, partial(self._held, known_version, wait.seconds))
+        except NoThreadError:
+            return self._asked(known_version)
         except UnauthorizedError:
             raise
         except OctomilClientError as error:
@@ -73,8 +75,8 @@ class Questions:
                 self._plain_until_s = self._clock() + PLAIN_S
             return self._asked(known_version)
 
-    def news(self, known_version: int | None) -> Sequence[Assignment] | None:
-        """Return what is assigned where that may have changed since the last answer.
+    def news(self, known_version: int | None) -> AssignmentsAnswer | None:
+        """Return what the device is told where that may have changed since the last answer.
 
         Returns:
             None if it did not: the last answer came just now, or it still holds. Of a question that
@@ -87,7 +89,7 @@ class Questions:
         if at_s is not None and self._clock() - at_s <= FRESH_S:
             return None
         answer = self.ask(known_version)
-        return answer.assignments if answer.updated else None
+        return answer if answer.updated else None
 
     def _held(self, known_version: int | None, seconds: float) -> AssignmentsAnswer:
         """Ask, and wait for news.

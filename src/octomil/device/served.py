@@ -1,11 +1,12 @@
 """A device that serves some of its models and keeps others for programs that open them."""
 
-from collections.abc import Container
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 
 from octomil.device.activation import Activator
 from octomil.device.probation import Trial
 from octomil.device.releases import Release
+from octomil.errors import OctomilError
 
 
 class NodeAndLinks:
@@ -41,6 +42,24 @@ class NodeAndLinks:
     def in_use(self) -> set[str]:
         """Return the digests of what engines hold open, and of what links lead to."""
         return self._node.in_use() | self._links.in_use()
+
+
+def link_begun(links: Activator, begun: Iterable[Release], say: Callable[[str], None]) -> None:
+    """Point links at what a node begins with, where they do not lead there yet.
+
+    What cannot be linked is served all the same, and the next release of its model is linked anew.
+
+    Args:
+        links: what programs open models through.
+        begun: what the node begins with.
+        say: called with one line for people where a link cannot be made.
+    """
+    for release in begun:
+        try:
+            if release.digest not in links.in_use():
+                links.activate(release)
+        except (OctomilError, OSError) as error:
+            say(f"{release.model_id} {release.version} is served and could not be linked: {error}")
 
 
 class TrialOfOthers:

@@ -65,7 +65,11 @@ class StageReports:
             if self._is_sending or not self._kept:
                 return
             self._is_sending = True
-        Thread(target=self._send, name="stages", daemon=True).start()
+        try:
+            Thread(target=self._send, name="stages", daemon=True).start()
+        except RuntimeError:  # the machine has no thread to spare: the next call tries again
+            with self._lock:
+                self._is_sending = False
 
     def _send(self) -> None:
         while (next_one := self._next()) is not None:

@@ -14,6 +14,10 @@ class StoppedError(Exception):
     """The device was told to stop meanwhile."""
 
 
+class NoThreadError(Exception):
+    """Nothing can be waited for beside the loop."""
+
+
 class Stop:
     """Tells a loop to stop, and whatever waits in it for something else.
 
@@ -61,6 +65,7 @@ def unless_stopped(stop: Stop, call: Callable[[], ResultT]) -> ResultT:
     is no way to end a read that is under way, and the process's end closes the connection.
 
     Raises:
+        NoThreadError: the machine has no thread to spare.
         StoppedError: the device was told to stop first.
     """
     outcomes: SimpleQueue[Callable[[], ResultT]] = SimpleQueue()
@@ -73,7 +78,10 @@ def unless_stopped(stop: Stop, call: Callable[[], ResultT]) -> ResultT:
         else:
             outcomes.put(lambda: result)
 
-    Thread(target=make, name="waits", daemon=True).start()
+    try:
+        Thread(target=make, name="waits", daemon=True).start()
+    except RuntimeError as error:
+        raise NoThreadError(str(error)) from error
     with stop.telling(lambda: outcomes.put(partial(_raise, StoppedError()))):
         return outcomes.get()()
 

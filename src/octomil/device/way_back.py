@@ -3,8 +3,13 @@
 While it runs, `device.probation` looks after that. At its start there is nothing yet to look at.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
 from octomil.device.attestations import failure_of
 from octomil.device.releases import Release, Releases
+from octomil.device.slots import Candidate
 from octomil.errors import EngineError, OctomilError
 
 
@@ -51,6 +56,79 @@ def before(releases: Releases, begun: Release, error: OctomilError) -> Release:
             f"{slots.previous}, is not here whole"
         ) from error
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WayOut:
+    """What to begin with in place of a release that cannot be loaded.
+
+    Attributes:
+        release: here whole.
+        fault: what is wrong with the other one, for people, before the error.
+        verdict: the same, once this one runs in its place.
+        origin: where this one is from, for people.
+        note: writes down that it runs, once it does; raises InsufficientSpaceError.
+    """
+
+    release: Release
+    fault: str
+    verdict: str
+    origin: str
+    note: Callable[[], None]
+
+
+def way_out(
+    releases: Releases,
+    begun: Release,
+    error: OctomilError,
+    assigned_instead: Callable[[Release], Release | None],
+) -> WayOut:
+    """Return what ran before a release on probation; where there is no such way, what is assigned.
+
+    Args:
+        releases: what the device has.
+        begun: what it began with.
+        error: why that cannot be loaded.
+        assigned_instead: fetches what is assigned in its place; None if nothing else is.
+
+    Raises:
+        EngineError: what is assigned cannot be had, either; names both.
+        OctomilError: nothing else is assigned; as `before`.
+    """
+    try:
+        return WayOut(
+            release=before(releases, begun, error),
+            fault="is on probation and cannot be loaded",
+            verdict="failed its probation, as it cannot be loaded",
+            origin="which ran before it",
+            note=partial(take_back, releases, begun, error),
+        )
+    except OctomilError as no_way:
+        try:
+            release = assigned_instead(begun)
+        except OctomilError as second:
+            raise EngineError(
+                f"{begun.version} cannot be loaded: {no_way}; nor can what is assigned be had: "
+                f"{second}"
+            ) from error
+        if release is None:
+            raise
+        return WayOut(
+            release=release,
+            fault="cannot be loaded",
+            verdict="cannot be loaded",
+            origin="which is assigned",
+            note=partial(_take, releases, begun, release),
+        )
+
+
+def _take(releases: Releases, begun: Release, release: Release) -> None:
+    """Note that a release runs in place of another: on probation, unless it ran before."""
+    if releases.slots.of(begun.model_id).previous == release.digest:
+        releases.slots.end_return(begun.model_id)
+        return
+    candidate = Candidate(model_id=release.model_id, version=release.version, digest=release.digest)
+    releases.slots.begin(candidate, begun.digest)
 
 
 def take_back(releases: Releases, begun: Release, error: OctomilError) -> None:

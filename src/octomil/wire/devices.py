@@ -1,6 +1,6 @@
 """Devices, their heartbeats, and what they are assigned to run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from annotated_types import MaxLen
@@ -171,6 +171,8 @@ class AssignmentsAnswer:
             backup is restored; below 2^53.
         assignments: what the device is to run, of each model that it is told something about; none
             where nothing is news.
+        held: ids of the models that the device is told nothing about for now, because a rollout
+            that it is in is paused: who has begun goes on. None where nothing is news.
     """
 
     updated: bool
@@ -178,3 +180,4 @@ class AssignmentsAnswer:
     assignments_changed: bool
     rollouts_changed: bool
     assignments: list[Assignment]
+    held: list[str] = field(default_factory=list)

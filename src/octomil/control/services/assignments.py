@@ -56,8 +56,12 @@ class ModelLayers:
 
     def of(self, raw_id: bytes) -> Layer | None:
         """Return what a device, by its id in UTF-8, is told; None if nothing."""
-        found = next((each for each in self.layers if each.includes(raw_id)), None)
+        found = self.first_of(raw_id)
         return None if found is None or found.is_held else found
+
+    def first_of(self, raw_id: bytes) -> Layer | None:
+        """Return the first layer that a device, by its id in UTF-8, is in, held or not."""
+        return next((each for each in self.layers if each.includes(raw_id)), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +91,12 @@ class FleetPlan:
             self._signed(key, device_id, model, layer)
             for key, model, layer in self._told(device_id)
         ]
+
+    def held(self, device_id: str) -> list[str]:
+        """Return the ids of the models whose rollout is held, of those that a device is in."""
+        raw_id = device_id.encode()
+        firsts = ((each.model_id, each.first_of(raw_id)) for each in self.models)
+        return [model_id for model_id, layer in firsts if layer is not None and layer.is_held]
 
     def gist(self, device_id: str) -> Gist:
         """Return what a device is to run, and whose signature that bears."""
@@ -181,6 +191,7 @@ class Plans:
             assignments_changed=changed,
             rollouts_changed=changed,
             assignments=plan.assignments(device_id) if changed else [],
+            held=plan.held(device_id) if changed else [],
         )
 
     def encoded_answer(self, organisation: str, device_id: str, known_number: int | None) -> bytes:

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from octomil.device import stopping
 from octomil.device.pace import Pace
 from octomil.device.questions import PLAIN_S, Wait
 from octomil.device.state import StateFolder
@@ -115,6 +116,25 @@ def test_a_wait_that_something_in_between_cuts_off_ends_in_a_plain_question(stat
 
     assert questions(script) == ["wait_s=8.5", "", "wait_s=8.5"]
     assert len(device.lines) == 1  # who it is
+
+
+class NoThread(threading.Thread):
+    """A thread too many."""
+
+    def start(self) -> None:
+        raise RuntimeError("can't start new thread")
+
+
+def test_without_a_thread_to_spare_it_asks_plainly(
+    state: StateFolder, monkeypatch: pytest.MonkeyPatch
+):
+    with scripted(REGISTERED, NO_NEWS) as script, Device(script, state) as device:
+        with monkeypatch.context() as patch:
+            patch.setattr(stopping, "Thread", NoThread)
+            assert turn(device)
+        assert turn(device)
+
+    assert questions(script) == ["", "wait_s=8.5"]
 
 
 def test_a_token_that_ended_during_a_wait_is_renewed(state: StateFolder):

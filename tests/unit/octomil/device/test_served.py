@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from octomil.device.activation import LinkActivator
 from octomil.device.releases import Release
-from octomil.device.served import AllBut, NodeAndLinks, TrialOfOthers
+from octomil.device.served import AllBut, NodeAndLinks, TrialOfOthers, link_begun
+from octomil.device.state import StateFolder
 from octomil.errors import EngineError
 
 
@@ -65,6 +67,34 @@ def test_what_the_node_refuses_is_not_linked():
         NodeAndLinks(Runs("node", fails=True), {"served"}, links).activate(release("served"))
 
     assert links.releases == {}
+
+
+def test_what_a_node_begins_with_is_linked_where_that_works(state: StateFolder):
+    links, said = LinkActivator(state), []
+    begun = [
+        Release(model_id=name, version="1.0.0", digest=f"sha256:{digits}",
+                folder=state.releases / digits, files={})
+        for name, digits in (("first", "a" * 64), ("second", "b" * 64))
+    ]  # fmt: skip
+    for each in begun:
+        each.folder.mkdir()
+    in_the_way = state.link("first").with_name(".first.new")
+    in_the_way.mkdir()
+
+    link_begun(links, begun, said.append)
+    assert links.in_use() == {begun[1].digest}
+    (line,) = said
+    assert line.startswith("first 1.0.0 is served and could not be linked: ")
+
+    in_the_way.rmdir()
+    link_begun(links, begun, said.append)
+    assert links.in_use() == {each.digest for each in begun}
+
+
+def test_what_is_linked_already_is_left_alone():
+    links = Runs("links", {"served": "sha256:served"}, fails=True)
+
+    link_begun(links, [release("served")], pytest.fail)
 
 
 def test_only_what_is_not_served_is_tried():

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from octomil.device import stage_reports
 from octomil.device.slots import Candidate
 from octomil.device.stage_reports import StageReports
 from octomil.device.state import StateFolder
@@ -98,6 +99,27 @@ def test_what_is_attested_is_told_no_more(state: StateFolder):
         eventually(lambda: script.asked)
         reports.tell(WANTED, "activating")
         reports.forget("m")
+
+    assert stages(script) == ["downloading"]
+
+
+class NoThread(threading.Thread):
+    """A thread too many."""
+
+    def start(self) -> None:
+        raise RuntimeError("can't start new thread")
+
+
+def test_without_a_thread_to_spare_it_is_told_later(
+    state: StateFolder, monkeypatch: pytest.MonkeyPatch
+):
+    with reporting(state, HEARD) as (script, reports):
+        with monkeypatch.context() as patch:
+            patch.setattr(stage_reports, "Thread", NoThread)
+            reports.tell(WANTED, "downloading")
+        assert script.asked == []
+        reports.send()
+        eventually(lambda: script.asked)
 
     assert stages(script) == ["downloading"]
 

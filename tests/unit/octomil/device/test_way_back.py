@@ -3,18 +3,31 @@
 import pytest
 
 from octomil.device.activation import LinkActivator
+from octomil.device.first_release import FirstReleases
 from octomil.device.releases import Release, Releases
-from octomil.device.slots import Candidate, Failure
+from octomil.device.slots import Candidate, Failure, Slots
 from octomil.device.state import StateFolder
-from octomil.device.way_back import before, last_of, take_back
-from octomil.errors import EngineError
+from octomil.device.way_back import before, last_of, take_back, way_out
+from octomil.errors import EngineError, ServiceUnavailableError
 from octomil.http.api import ApiClient
 from octomil.models.partial import write_json
 from octomil.registry.manifest import Manifest, digest_of, hex_of
 from octomil.sdk.downloads import Downloader
-from support.device_agent import CONTENT, FILES, PAYLOAD
+from support.device_agent import (
+    CONTENT,
+    FILES,
+    LINK,
+    PAYLOAD,
+    Device,
+    enveloped,
+    offer,
+    plan,
+    told,
+)
+from support.scripted import Answer, scripted
 
 BETTER = Manifest(name="mnist", version="2.0.0", files=FILES, lineage=(), created="y").payload()
+MENDED = Manifest(name="mnist", version="1.0.0", files=FILES, lineage=(), created="z").payload()
 OLD, NEW = digest_of(PAYLOAD), digest_of(BETTER)
 CANDIDATE = Candidate(model_id="m", version="2.0.0", digest=NEW)
 ERROR = EngineError("half of it is missing")
@@ -101,3 +114,84 @@ def test_what_got_through_its_probation_leads_nowhere(releases: Releases):
     assert raised.value is ERROR
     take_back(releases, newest(releases), ERROR)
     assert releases.slots.of("m").rejection is None
+
+
+def test_what_is_on_probation_leads_to_nothing_that_is_assigned(releases: Releases):
+    out = way_out(releases, newest(releases), ERROR, pytest.fail)
+    out.note()
+
+    assert out.release.digest == OLD
+    assert releases.slots.of("m").rejection is not None
+
+
+def test_what_is_on_no_probation_leads_to_what_is_assigned(releases: Releases, state: StateFolder):
+    releases.slots.end_trial("m")
+    here(state, MENDED)
+    mended = releases.here("m", digest_of(MENDED))
+    assert mended is not None
+
+    out = way_out(releases, newest(releases), ERROR, lambda _: mended)
+    assert out.release == mended
+    assert releases.slots.of("m").trial is None  # it may not load, either
+    out.note()
+
+    trial = Candidate(model_id="m", version="1.0.0", digest=digest_of(MENDED))
+    assert releases.slots.of("m") == Slots(previous=NEW, trial=trial)
+
+
+def test_what_ran_before_and_is_assigned_is_on_no_probation(releases: Releases):
+    releases.slots.end_trial("m")
+
+    way_out(releases, newest(releases), ERROR, lambda _: releases.here("m", OLD)).note()
+
+    assert releases.slots.of("m") == Slots()
+
+
+def test_where_nothing_else_is_assigned_there_is_no_way_out(releases: Releases):
+    releases.slots.end_trial("m")
+
+    with pytest.raises(EngineError) as raised:
+        way_out(releases, newest(releases), ERROR, lambda _: None)
+
+    assert raised.value is ERROR
+
+
+def test_what_is_assigned_and_not_to_be_had_is_told(releases: Releases):
+    releases.slots.end_trial("m")
+
+    def nobody_answers(_: Release) -> Release:
+        raise ServiceUnavailableError("nobody answers")
+
+    with pytest.raises(EngineError, match=r"^2\.0\.0 .*half of it is missing; .*nobody answers"):
+        way_out(releases, newest(releases), ERROR, nobody_answers)
+
+
+def assigned_instead(state: StateFolder, begun: Release, *answers: Answer) -> Release | None:
+    with scripted(*answers) as script, Device(script, state) as device:
+        releases = Releases(state, device.session.api, Downloader(device.session.api))
+        first = FirstReleases(device.session, releases, say=pytest.fail, wait=pytest.fail)
+        return first.assigned_instead(begun)
+
+
+def test_what_is_assigned_instead_is_fetched(releases: Releases, state: StateFolder):
+    answers = told(MENDED), enveloped(MENDED), LINK, Answer(CONTENT)
+
+    found = assigned_instead(state, newest(releases), *answers)
+
+    assert found is not None
+    assert found.digest == digest_of(MENDED)
+    assert found.files["onnx"].read_bytes() == CONTENT
+
+
+def test_what_cannot_be_loaded_or_was_taken_back_is_not_assigned_instead(
+    releases: Releases, state: StateFolder
+):
+    begun = newest(releases)
+    take_back(releases, begun, ERROR)
+    old = releases.here("m", OLD)
+    assert old is not None
+    back = {**offer(BETTER), "version": "2.0.0"}  # it is not even asked whose word that is
+
+    assert assigned_instead(state, old, plan(back, offer(model_id="other"))) is None
+    assert assigned_instead(state, old, told()) is None
+    assert assigned_instead(state, old, plan()) is None
