@@ -1,7 +1,7 @@
 """Waiting for what a running node will do by itself, without guessing how long that takes."""
 
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, sleep
 from typing import TypeVar
 
 import psutil
@@ -11,6 +11,9 @@ from support.serving import ServeProcess
 PATIENCE_S = 120.0
 """Only ever spent by a test that fails."""
 
+PAUSE_S = 0.02
+"""Between two looks, so that looking does not slow down what is waited for."""
+
 ResultT = TypeVar("ResultT")
 
 
@@ -19,6 +22,7 @@ def eventually(look: Callable[[], ResultT]) -> ResultT:
     deadline = monotonic() + PATIENCE_S
     while not (seen := look()):
         assert monotonic() < deadline, "it never happened"
+        sleep(PAUSE_S)
     return seen
 
 
