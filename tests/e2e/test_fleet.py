@@ -6,10 +6,11 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,12 +139,20 @@ def published(registry: ModelRegistry, folder: Path, number: str, content: bytes
     return registry.publish_version(model.id, number)
 
 
+BY_HAND = {**IN_STEPS, "automatic": False}
+"""The same, but for the first step: only a breach ends it, however early some devices are well."""
+
+
 def planned(
-    fleet: Fleet, model_id: str, number: str, suits: Callable[[Record], bool], **more: object
+    fleet: Fleet,
+    model_id: str,
+    number: str,
+    suits: Callable[[Record], bool],
+    plan: Mapping[str, Any] = IN_STEPS,
 ) -> Record:
     """A rollout that is not begun; its id, which is drawn, says who is in which step."""
     rollouts = fleet.registry.rollouts
-    while not suits(made := rollouts.create(model_id, number, **{**IN_STEPS, **more})):
+    while not suits(made := rollouts.create(model_id, number, **plan)):
         rollouts.delete(model_id, made.id)
     return made
 
@@ -188,9 +197,8 @@ def test_five_devices_follow_a_good_version_and_leave_a_bad_one(weights: bytes, 
 
         published(registry, tmp_path, "3.0.0", heavier(weights, BALLAST_BYTES))
         bad = planned(
-            fleet, model_id, "3.0.0", lambda made: reaches_small_ones_first(fleet, made),
-            dwell_s=15,  # for the small ones to fetch it, too, before the step is judged
-        )  # fmt: skip
+            fleet, model_id, "3.0.0", lambda made: reaches_small_ones_first(fleet, made), BY_HAND
+        )
         registry.rollouts.start(model_id, bad.id)
         eventually(lambda: registry.rollouts.get(model_id, bad.id).status == "rolled_back")
         eventually(lambda: fleet.attested(good) == dict.fromkeys(NAMES, (second.digest, "active")))

@@ -140,7 +140,7 @@ def test_watching_a_rollout_whose_file_is_lost_ends_with_the_reason(
     at_once = {"rollout_percentage": 100, "dwell_s": 0, "health_window_s": 0}
     registry.create_rollout(model, "2.0.0", **at_once, pacing=first_wave)
 
-    done = octomil("rollouts", "watch", "mnist", **place.env)
+    done = octomil("rollouts", "watch", "mnist", timeout_s=300, **place.env)  # two looks, a minute
 
     assert done.returncode == 1
     assert "the rollout is failed: the file '2.0.0.bin'" in done.stderr

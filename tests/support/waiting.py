@@ -11,7 +11,8 @@ from support.serving import ServeProcess
 PATIENCE_S = 120.0
 """Only ever spent by a test that fails."""
 
-_PAUSE_S = 0.02  # who looks without one slows what it waits for
+PAUSE_S = 0.02
+"""Between two looks, so that looking does not slow down what is waited for."""
 
 ResultT = TypeVar("ResultT")
 
@@ -21,7 +22,7 @@ def eventually(look: Callable[[], ResultT]) -> ResultT:
     deadline = monotonic() + PATIENCE_S
     while not (seen := look()):
         assert monotonic() < deadline, "it never happened"
-        sleep(_PAUSE_S)
+        sleep(PAUSE_S)
     return seen
 
 

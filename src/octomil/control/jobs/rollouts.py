@@ -39,7 +39,9 @@ async def steer_sparingly(
 async def steer(plane: ControlPlane) -> None:
     """Let every rollout go as far as it may; one that cannot be looked at holds up no other."""
     has_changed = False
-    for rollout in await plane.threads.read(plane.orchestrator.steered):
+    steered = await plane.threads.read(plane.orchestrator.steered)
+    plane.wave_files.forget_all_but(steered)
+    for rollout in steered:
         try:
             has_changed |= await _steer(plane, rollout)
         except Exception:  # noqa: BLE001 - logged, and the next run may do better

@@ -1,7 +1,8 @@
 """Whether a version's files are kept: asked before a wave sends more devices for them."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,13 +15,34 @@ from octomil.rollouts import commands
 from octomil.rollouts.states import CONTROLLER, Transition
 
 ASKED_AGAIN: Final = timedelta(minutes=1)
-"""So long a blob store that did not answer is left alone; until it answers, waves wait."""
+"""So long the files of a rollout are left alone that could not be asked for, or were missing."""
+
+TOLD_AGAIN: Final = timedelta(hours=1)
+"""So often it is logged that a wave waits."""
 
 _log = logging.getLogger("octomil.control")
 
 
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """What the last look at a rollout's files found, if they were not all there.
+
+    Attributes:
+        is_missing: whether a file was missing or cut short; else it could not be asked for.
+        looked_at: when.
+        told_at: when it was logged last.
+    """
+
+    is_missing: bool
+    looked_at: datetime
+    told_at: datetime
+
+
 class WaveFiles:
     """Ends a rollout whose files are lost: no device that it sends for them could take them.
+
+    They are lost if two looks in a row miss one, since a folder that is not mounted for a moment
+    looks the same, and a rollout that failed stays so.
 
     Args:
         store: where it is noted which files a version has.
@@ -32,7 +54,7 @@ class WaveFiles:
         self._store = store
         self._blobs = blobs
         self._clock = clock
-        self._unanswered_at: datetime | None = None
+        self._doubts: dict[tuple[str, str], _Doubt] = {}
 
     def needed(self, rollout: Rollout) -> Sequence[VersionFile]:
         """Return the files that devices are sent for.
@@ -48,31 +70,45 @@ class WaveFiles:
     ) -> Transition | None:
         """Return the wave if its files are kept, and the rollout's failure if one is lost.
 
-        None if nobody can tell: the blob store does not answer, and the wave waits.
+        None while nobody can tell: the wave waits, and the next call a minute later looks again.
         """
-        lost = self._lost(files)
-        if lost is None:
-            return None
-        if not lost:
-            return wave
-        return commands.fail(
-            wave.before, now=wave.at, actor=CONTROLLER, reason=_reason(rollout, lost)
-        )
-
-    def _lost(self, files: Sequence[VersionFile]) -> Sequence[VersionFile] | None:
-        """Return those of some files that are missing or cut short; None if nobody can tell."""
-        now, unanswered_at = self._clock(), self._unanswered_at
-        if unanswered_at is not None and timedelta(0) <= now - unanswered_at < ASKED_AGAIN:
+        key, now = _key(rollout), self._clock()
+        doubt = self._doubts.get(key)
+        if doubt is not None and timedelta(0) <= now - doubt.looked_at < ASKED_AGAIN:
             return None
         try:
             lost = [each for each in files if self._blobs.size(each.digest) != each.size_bytes]
         except (OSError, ServiceUnavailableError) as error:
-            self._unanswered_at = now
-            if unanswered_at is None:  # else it was told already
-                _log.warning("waves of rollouts wait, since no file can be asked for: %s", error)
+            self._doubt(rollout, now, f"its files cannot be asked for: {error}", is_missing=False)
             return None
-        self._unanswered_at = None
-        return lost
+        if not lost:
+            self._doubts.pop(key, None)
+            return wave
+        reason = _reason(rollout, lost)
+        if doubt is None or not doubt.is_missing or now < doubt.looked_at:
+            self._doubt(rollout, now, f"it fails unless that changes: {reason}", is_missing=True)
+            return None
+        return commands.fail(wave.before, now=wave.at, actor=CONTROLLER, reason=reason)
+
+    def forget_all_but(self, rollouts: Collection[Rollout]) -> None:
+        """Forget what was found of rollouts that are over."""
+        present = {_key(each) for each in rollouts}
+        self._doubts = {key: each for key, each in self._doubts.items() if key in present}
+
+    def _doubt(self, rollout: Rollout, now: datetime, why: str, *, is_missing: bool) -> None:
+        """Note that a wave waits, and log it where that is news."""
+        before = self._doubts.get(_key(rollout))
+        told_at = None
+        if before is not None and before.is_missing == is_missing:
+            told_at = before.told_at
+        if told_at is None or not timedelta(0) <= now - told_at < TOLD_AGAIN:
+            _log.warning("the rollout %s waits with its next wave: %s", rollout.id, why)
+            told_at = now
+        self._doubts[_key(rollout)] = _Doubt(is_missing, now, told_at)
+
+
+def _key(rollout: Rollout) -> tuple[str, str]:
+    return rollout.organisation, rollout.id
 
 
 def _reason(rollout: Rollout, lost: Sequence[VersionFile]) -> str:
