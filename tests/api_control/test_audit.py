@@ -1,9 +1,15 @@
 """`/audit` over HTTP: what was done, and whether the record of it is whole."""
 
+import asyncio
+import time
+
 import httpx
+import pytest
 from sqlalchemy import text
 
 from octomil.control.plane import ControlPlane
+from octomil.control.services.callers import Caller
+from octomil.wire.audit import AuditVerdict
 from support.control import API, client_of, key_of
 
 
@@ -74,3 +80,25 @@ async def test_each_organisation_sees_its_own(admin: httpx.AsyncClient, plane: C
 
     assert [entry["operation"] for entry in page["entries"]] == ["api_key.create"]
     assert verdict["records"] == 1
+
+
+async def test_audits_are_walked_through_one_at_a_time(
+    admin: httpx.AsyncClient, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+):
+    """So many at once would keep all threads that read from everybody else."""
+    verify, at_it, most = plane.audit.verify, 0, 0
+
+    def watched(caller: Caller) -> AuditVerdict:
+        nonlocal at_it, most
+        at_it += 1
+        most = max(most, at_it)
+        time.sleep(0.02)  # long enough for others to come in, were they let
+        try:
+            return verify(caller)
+        finally:
+            at_it -= 1
+
+    monkeypatch.setattr(plane.audit, "verify", watched)
+    answers = await asyncio.gather(*[admin.get(f"{API}/audit/verify") for _ in range(8)])
+
+    assert ([each.status_code for each in answers], most) == ([200] * 8, 1)
