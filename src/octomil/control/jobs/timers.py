@@ -17,20 +17,22 @@ async def running(jobs: Mapping[str, tuple[float, Job]]) -> AsyncGenerator[None]
     Args:
         jobs: by name, the seconds between two runs, and what to do.
     """
+    ended = asyncio.Event()
     tasks = [
-        asyncio.create_task(_repeat(name, every_s, job), name=name)
+        asyncio.create_task(_repeat(name, every_s, job, ended), name=name)
         for name, (every_s, job) in jobs.items()
     ]
     try:
         yield
     finally:
+        ended.set()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _repeat(name: str, every_s: float, job: Job) -> None:
-    while True:
+async def _repeat(name: str, every_s: float, job: Job, ended: asyncio.Event) -> None:
+    while not ended.is_set():  # a connection that is just made can swallow the cancellation
         await asyncio.sleep(every_s)
         try:
             await job()

@@ -18,6 +18,8 @@ from octomil.errors import ForbiddenError, OctomilClientError, UnauthorizedError
 
 _TELL_S: Final = 1.0
 _JITTER: Final = 0.2
+_LAST_TURNS_S: Final = 10.0
+"""What is under way when a fleet ends has so long to be answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +127,11 @@ class Fleet:
             with suppress(TimeoutError):  # its time is up
                 await asyncio.wait_for(self._stop.wait(), self._plan.seconds)
         finally:
-            for task in (*lives, teller):
+            self._stop.set()
+            teller.cancel()
+            # Who is cancelled while it connects may lose the cancellation, and leaves a socket.
+            _, late = await asyncio.wait(lives, timeout=_LAST_TURNS_S)
+            for task in late:
                 task.cancel()
             ended = await asyncio.gather(*lives, teller, return_exceptions=True)
             await self._calls.close()
@@ -160,8 +166,10 @@ class Fleet:
 
     async def _live(self, nature: Nature, device: SimulatedDevice) -> None:
         poll_s = self._plan.poll_s
-        await asyncio.sleep(nature.rng.random() * poll_s)  # a fleet does not wake up at once
+        await self._rest(nature.rng.random() * poll_s)  # a fleet does not wake up at once
         for _ in count() if self._plan.turns is None else range(self._plan.turns):
+            if self._stop.is_set():
+                return
             try:
                 await device.turn()
             except (UnauthorizedError, ForbiddenError) as error:
@@ -170,10 +178,15 @@ class Fleet:
                     self._stop.set()
             except OctomilClientError:
                 pass  # counted by `Calls`; the device tries again at its next turn
-            await asyncio.sleep(poll_s * nature.rng.uniform(1 - _JITTER, 1 + _JITTER))
+            await self._rest(poll_s * nature.rng.uniform(1 - _JITTER, 1 + _JITTER))
         self._living -= 1
         if not self._living:
             self._stop.set()
+
+    async def _rest(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
 
     async def _tell_often(self) -> None:
         while True:

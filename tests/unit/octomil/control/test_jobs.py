@@ -1,5 +1,6 @@
 import asyncio
 import logging
+from contextlib import suppress
 
 import pytest
 
@@ -23,6 +24,19 @@ async def test_a_job_that_fails_is_told_and_tried_again(caplog: pytest.LogCaptur
 
     assert "divide" in caplog.text
     assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_job_that_loses_its_cancellation_ends_with_the_rest():
+    begun = asyncio.Event()
+
+    async def job() -> None:
+        begun.set()
+        with suppress(asyncio.CancelledError):  # as one that is just connecting may do
+            await asyncio.Event().wait()
+
+    async with asyncio.timeout(60):
+        async with running({"deaf": (0.001, job)}):
+            await begun.wait()
 
 
 async def test_sightings_that_cannot_be_written_wait_for_the_next_time(tmp_path, monkeypatch):
