@@ -43,14 +43,6 @@ from support.versions import caller_of
 ALL = {**AT_ONCE, "version": "1.0.0"}
 
 
-@pytest.fixture
-async def model(admin: httpx.AsyncClient) -> str:
-    model_id = await new_model(admin)
-    for number in ("1.0.0", "2.0.0"):
-        await published(admin, model_id, number)
-    return model_id
-
-
 async def test_a_rollout_is_what_devices_are_told_until_all_of_them_run_it(
     admin: httpx.AsyncClient, plane: ControlPlane, model: str
 ):

@@ -13,18 +13,9 @@ from octomil.control.services import stages
 from octomil.control.services.observations import observed
 from octomil.rollouts.device_states import SILENCE
 from support.control import API, WallClock
-from support.registry import new_model
-from support.rollouts import Who, act, affected_by, attest, begun, device, published, shown
+from support.rollouts import Who, act, affected_by, attest, begun, device, shown
 
 ON_THE_WAY = ["downloading", "verifying", "staged", "activating"]
-
-
-@pytest.fixture
-async def model(admin: httpx.AsyncClient) -> str:
-    model_id = await new_model(admin)
-    for number in ("1.0.0", "2.0.0"):
-        await published(admin, model_id, number)
-    return model_id
 
 
 async def tell(
