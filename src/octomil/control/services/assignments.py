@@ -114,10 +114,8 @@ class FleetPlan:
             digest: of the version's manifest, with `sha256:`.
         """
         raw_id = device_id.encode()
-        layers = (
-            layer for each in self.models if each.model_id == model_id for layer in each.layers
-        )
-        first = next((layer for layer in layers if layer.includes(raw_id)), None)
+        firsts = (each.first_of(raw_id) for each in self.models if each.model_id == model_id)
+        first = next(firsts, None)
         return first is not None and first.digest == digest
 
     def _told(self, device_id: str) -> Iterator[tuple[PlanKey, ModelLayers, Layer]]:
