@@ -12,7 +12,6 @@ import inspect
 import json
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
@@ -31,7 +30,6 @@ from epochly.inference.metrics.prometheus import families
 from octomil import errors as error_tree
 from octomil.cli.main import COMMANDS, help_text
 from octomil.cli.serve import command as serve_command
-from octomil.compose_control import assemble
 from octomil.config import variable_table
 from octomil.control.app import framework_app
 from octomil.control.metrics import ControlMetrics
@@ -282,17 +280,7 @@ def control_metrics() -> str:
 @cache
 def control_openapi() -> dict[str, Any]:
     """The document that the control plane describes itself with."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        plane = assemble(
-            database_url=f"sqlite:///{folder}/octomil.sqlite3",
-            blob_url=(folder / "blobs").as_uri(),
-            uploads=folder / "uploads",
-        )
-        try:
-            return framework_app(plane).openapi()
-        finally:
-            plane.close()
+    return framework_app().openapi()
 
 
 def control_endpoints() -> str:

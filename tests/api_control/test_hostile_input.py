@@ -118,7 +118,7 @@ async def on_each(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         plane = stack.enter_context(control_plane(tmp_path, **options))
         key = key_of(plane, "default", "*", "installation:admin")
         async with client_of(plane, key) as client:
-            yield client, list(routes_of(plane))
+            yield client, list(routes_of())
 
 
 async def test_no_parameter_of_a_path_takes_a_nul(on_each: Swept):

@@ -15,11 +15,11 @@ from support.registry import new_model, uploaded
 
 
 @pytest.fixture
-def with_ids(plane: ControlPlane) -> list[ControlRoute]:
+def with_ids() -> list[ControlRoute]:
     """The routes with ids in their paths; those that are open ask for a proof in the query."""
     not_served = {f"{method} {API}{path}" for method, path in CALLS}
     return [
-        route for route in routes_of(plane)
+        route for route in routes_of()
         if route.parameters and not route.is_open and str(route) not in not_served
     ]  # fmt: skip
 
@@ -33,7 +33,7 @@ def test_there_is_a_maker_for_each_name_in_a_path(with_ids: list[ControlRoute]):
 async def test_what_is_another_organisations_is_not_there(
     plane: ControlPlane, with_ids: list[ControlRoute]
 ):
-    document = openapi_of(plane)
+    document = openapi_of()
     owner_key = key_of(plane, "default", ALL_SCOPES, INSTALLATION)
     async with client_of(plane, owner_key) as client:
         made = await make_all(client)
@@ -59,7 +59,7 @@ def told_in(texts: dict[str, str], words: set[str]) -> set[tuple[str, str]]:
 
 
 async def test_nothing_of_another_organisation_is_in_a_list(plane: ControlPlane):
-    routes = [each for each in routes_of(plane) if each.method == "GET" and not each.parameters]
+    routes = [each for each in routes_of() if each.method == "GET" and not each.parameters]
     async with client_of(plane, key_of(plane, "default", ALL_SCOPES, INSTALLATION)) as owner:
         made = await make_all(owner)
         mine = await lists_of(owner, routes)

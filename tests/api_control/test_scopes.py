@@ -10,24 +10,24 @@ from support.control import API, bearer, client_of, key_of
 from support.control_routes import routes_of
 
 
-def test_every_route_declares_a_scope_or_that_it_is_open(plane: ControlPlane):
-    routes = list(routes_of(plane))
+def test_every_route_declares_a_scope_or_that_it_is_open():
+    routes = list(routes_of())
     undeclared = [str(route) for route in routes if bool(route.scopes - {ITSELF}) == route.is_open]
 
     assert len(routes) > 20
     assert undeclared == []
 
 
-def test_every_declared_scope_is_documented_and_every_grantable_one_is_known(plane: ControlPlane):
-    declared = {scope for route in routes_of(plane) for scope in route.scopes}
+def test_every_declared_scope_is_documented_and_every_grantable_one_is_known():
+    declared = {scope for route in routes_of() for scope in route.scopes}
 
     assert declared - {ITSELF} <= set(SCOPES)
     assert set(SCOPES) >= DEVICE_SCOPES
 
 
-def test_the_open_routes_are_these(plane: ControlPlane):
+def test_the_open_routes_are_these():
     """Whoever opens another one comes by here."""
-    assert {str(route) for route in routes_of(plane) if route.is_open} == OPEN_ROUTES
+    assert {str(route) for route in routes_of() if route.is_open} == OPEN_ROUTES
 
 
 OPEN_ROUTES = {
@@ -47,7 +47,7 @@ OPEN_ROUTES = {
 async def test_a_key_without_a_routes_scope_is_refused_by_every_one(plane: ControlPlane):
     key = key_of(plane, "default", "nothing:at-all")
     async with client_of(plane, key) as client:
-        for route in routes_of(plane):
+        for route in routes_of():
             if route.is_open:
                 continue
             path = route.filled(dict.fromkeys(route.parameters, "x"))
@@ -55,21 +55,19 @@ async def test_a_key_without_a_routes_scope_is_refused_by_every_one(plane: Contr
             assert answer.status_code == 403, f"{route}: {answer.text}"
 
 
-async def test_without_a_key_every_route_but_the_open_ones_is_closed(
-    anybody: httpx.AsyncClient, plane: ControlPlane
-):
-    for route in routes_of(plane):
+async def test_without_a_key_every_route_but_the_open_ones_is_closed(anybody: httpx.AsyncClient):
+    for route in routes_of():
         if not route.is_open:
             path = route.filled(dict.fromkeys(route.parameters, "x"))
             answer = await anybody.request(route.method, path)
             assert answer.status_code == 401, str(route)
 
 
-async def test_a_device_s_token_is_no_key(admin: httpx.AsyncClient, plane: ControlPlane):
+async def test_a_device_s_token_is_no_key(admin: httpx.AsyncClient):
     """Not even for its own device, where the route is not for devices."""
     body = {"device_identifier": "box-1", "scopes": sorted(DEVICE_SCOPES)}
     tokens = (await admin.post(f"{API}/device-auth/bootstrap", json=body)).json()
-    for route in routes_of(plane):
+    for route in routes_of():
         if "device_id" not in route.parameters or ITSELF in route.scopes:
             continue
         path = route.filled(dict.fromkeys(route.parameters, tokens["device_id"]))

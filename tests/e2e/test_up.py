@@ -120,9 +120,9 @@ class Swallows:
         os.kill(os.getpid(), signal.SIGINT)
 
 framework_app = app.framework_app
-def interrupted(plane):
+def interrupted():
     Swallows()
-    return framework_app(plane)
+    return framework_app()
 app.framework_app = interrupted
 
 from octomil.cli.main import main

@@ -11,7 +11,6 @@ from pydantic import TypeAdapter
 
 from octomil.control.api.callers import OPEN
 from octomil.control.app import framework_app
-from octomil.control.plane import ControlPlane
 
 
 @dataclass(frozen=True)
@@ -43,9 +42,9 @@ class ControlRoute:
         return re.sub(r"{(\w+)(?::\w+)?}", lambda found: values[found[1]], self.path)
 
 
-def routes_of(plane: ControlPlane) -> Iterator[ControlRoute]:
+def routes_of() -> Iterator[ControlRoute]:
     """Every route of the API, the framework's own left out."""
-    for context in iter_route_contexts(framework_app(plane).routes):
+    for context in iter_route_contexts(framework_app().routes):
         route = context.original_route
         if not isinstance(route, APIRoute):
             continue
@@ -60,8 +59,8 @@ def routes_of(plane: ControlPlane) -> Iterator[ControlRoute]:
             )
 
 
-def openapi_of(plane: ControlPlane) -> dict[str, Any]:
-    return framework_app(plane).openapi()
+def openapi_of() -> dict[str, Any]:
+    return framework_app().openapi()
 
 
 def _texts(dependants: list[Dependant]) -> Iterator[str]:

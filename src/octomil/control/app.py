@@ -4,23 +4,25 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any, cast
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp
+from starlette.routing import Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from octomil._version import __version__
+from octomil.control.api import operations, telemetry
 from octomil.control.api.arriving import is_streamed
 from octomil.control.api.bodies import BodyLimits
 from octomil.control.api.catalog import PREFIX, ROUTERS
-from octomil.control.api.operations import operations_router
+from octomil.control.api.planes import PLANE
 from octomil.control.api.polls import AssignmentPolls
 from octomil.control.api.problems import OURS, on_error
 from octomil.control.api.requests import Requests
-from octomil.control.api.telemetry import telemetry_router
-from octomil.control.dashboard.page import page_router
+from octomil.control.dashboard import page
 from octomil.control.jobs.catalog import (
     jobs_of,
     write_key_uses,
@@ -72,7 +74,8 @@ def build_app(
         trusted_proxies: addresses and networks that are believed for whom they ask, by
             `X-Forwarded-For` and `X-Forwarded-Proto`; none by default.
     """
-    app: ASGIApp = BodyLimits(framework_app(plane), is_streamed=is_streamed)
+    app: ASGIApp = _OfPlane(framework_app(), plane)
+    app = BodyLimits(app, is_streamed=is_streamed)
     app = AssignmentPolls(app, plane, f"{PREFIX}/devices/")
     app = Requests(app, plane.metrics)
     if cors_origins:
@@ -88,40 +91,64 @@ def build_app(
     return app
 
 
-def framework_app(plane: ControlPlane) -> FastAPI:
-    """Return the framework's application, which knows every path and the OpenAPI document."""
+@cache
+def framework_app() -> FastAPI:
+    """Return the framework's application, which knows every path and the OpenAPI document.
 
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
-        try:
-            async with running(jobs_of(plane)):
-                yield
-            await _write_what_waits(plane)
-        finally:
-            try:
-                await plane.rate_limits.close()
-            finally:
-                await asyncio.to_thread(plane.close)
-
+    There is one in a process, for all planes: making its routes is most of the work of a start.
+    """
     app = FastAPI(
         title="Octomil control plane",
         version=__version__,
-        lifespan=lifespan,
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
         openapi_url=f"{PREFIX}/openapi.json",
         responses={"default": {"model": Problem, "description": "What went wrong."}},
     )
-    app.state.plane = plane
     for kind in OURS:
         app.add_exception_handler(kind, on_error)
-    app.include_router(operations_router(plane))
-    app.include_router(telemetry_router())
-    app.include_router(page_router(plane))
+    for router in (operations.router, telemetry.router, page.router):
+        app.include_router(router)
     for router in ROUTERS:
-        app.include_router(router(plane), prefix=PREFIX)
+        app.include_router(router, prefix=PREFIX)
     return app
+
+
+class _OfPlane:
+    """Hands a plane on with each request, and lives as long as that.
+
+    Args:
+        app: what answers for any plane.
+        plane: the one it is to answer for.
+    """
+
+    def __init__(self, app: ASGIApp, plane: ControlPlane) -> None:
+        self._app = app
+        self._plane = plane
+        self._life = Router(lifespan=lambda _: life_of(plane))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; begin and end the plane's life when the server does its own."""
+        if scope["type"] == "lifespan":
+            await self._life(scope, receive, send)
+            return
+        scope[PLANE] = self._plane
+        await self._app(scope, receive, send)
+
+
+@asynccontextmanager
+async def life_of(plane: ControlPlane) -> AsyncGenerator[None]:
+    """Run the plane's jobs; write down what waits and close the plane at the end."""
+    try:
+        async with running(jobs_of(plane)):
+            yield
+        await _write_what_waits(plane)
+    finally:
+        try:
+            await plane.rate_limits.close()
+        finally:
+            await asyncio.to_thread(plane.close)
 
 
 async def _write_what_waits(plane: ControlPlane) -> None:

@@ -47,6 +47,7 @@ from octomil.control.services.version_files import VersionFiles
 from octomil.control.services.versions import VersionService
 from octomil.control.services.wave_files import WaveFiles
 from octomil.control.services.webhooks import WebhookService
+from octomil.control.single_flight import SingleFlight
 from octomil.control.threads import ServiceThreads
 
 NotesT = TypeVar("NotesT")
@@ -71,6 +72,7 @@ class ControlPlane:
 
     Attributes:
         public_url: how clients reach it; as the request at hand did if None.
+        looks: at the database, by those who ask whether it answers.
     """
 
     clock: Clock
@@ -123,6 +125,7 @@ class ControlPlane:
     webhook_sender: WebhookSender
     public_url: str | None = None
     metrics: ControlMetrics = field(default_factory=ControlMetrics)
+    looks: SingleFlight = field(default_factory=SingleFlight)
 
     async def write_down(self, notebook: Notebook[NotesT]) -> None:
         """Write down what was noted; what cannot be written now waits for the next time.

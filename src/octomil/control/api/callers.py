@@ -5,16 +5,19 @@ A route declares what it needs, `Security(caller_of, scopes=[…])`, or that it 
 """
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Final
+from collections.abc import Sequence
+from typing import Final
 
-from fastapi import Depends, Security
-from fastapi.security import HTTPBearer, SecurityScopes
+from fastapi import Depends
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security import SecurityScopes
+from fastapi.security.base import SecurityBase
 from starlette.requests import Request
 from starlette.types import Scope
 
 from octomil.asgi.headers import headers_of
 from octomil.control.api.failures import address_of
+from octomil.control.api.planes import plane_of
 from octomil.control.api.requests import RATE_LIMIT
 from octomil.control.plane import ControlPlane
 from octomil.control.services.callers import Caller
@@ -25,7 +28,6 @@ ITSELF: Final = "itself"
 """Beside a scope: a device may do it to itself, whatever its token's scopes."""
 
 _SCHEME = b"bearer "
-_DOCUMENTED = HTTPBearer(auto_error=False, description="An API key or a device's access token.")
 
 
 def bearer_token(scope: Scope) -> str:
@@ -36,21 +38,21 @@ def bearer_token(scope: Scope) -> str:
     return given[len(_SCHEME) :].strip().decode("latin-1")
 
 
-async def caller_of(plane: ControlPlane, request: Request, token: str | None = None) -> Caller:
+async def authenticated(scope: Scope, token: str | None = None) -> Caller:
     """Return who sent a request.
 
     Args:
-        plane: knows them all.
-        request: what was sent.
+        scope: the request's.
         token: a key or token that came in another way than as the bearer token.
 
     Raises:
         UnauthorizedError: it brings no key or token that holds.
         RateLimitedError: the caller comes too often, or too many wrong keys from its address.
     """
-    shown = bearer_token(request.scope) if token is None else token
-    caller = await _proven(plane, shown, address_of(request.scope))
-    request.scope[RATE_LIMIT] = decision = await plane.rate_limits.take(caller)
+    plane = plane_of(scope)
+    shown = bearer_token(scope) if token is None else token
+    caller = await _proven(plane, shown, address_of(scope))
+    scope[RATE_LIMIT] = decision = await plane.rate_limits.take(caller)
     if decision is not None and not decision.allowed:
         wait_s = math.ceil(decision.retry_after_s)
         raise RateLimitedError(
@@ -89,23 +91,31 @@ def _present(caller: Caller | None) -> Caller:
     return caller
 
 
-def caller_dependency(plane: ControlPlane) -> Callable[..., Awaitable[Caller]]:
-    """Return what FastAPI asks for the caller of a route, which has the scopes it declares.
+class _KeyOrToken(SecurityBase):
+    """What FastAPI asks for the caller of a route, and how its document says that callers come."""
 
-    A device's token is good for its own device alone, and for that only where the route declares
-    `ITSELF`.
-    """
+    def __init__(self) -> None:
+        self.scheme_name = "HTTPBearer"
+        self.model = HTTPBearer(description="An API key or a device's access token.")
 
-    async def caller(
-        request: Request,
-        needed: SecurityScopes,
-        _shown: Annotated[object, Security(_DOCUMENTED)] = None,
-    ) -> Caller:
-        found = await caller_of(plane, request)
+    async def __call__(self, request: Request, needed: SecurityScopes) -> Caller:
+        """Return the caller, who has the scopes that the route declares.
+
+        A device's token is good for its own device alone, and for that only where the route
+        declares `ITSELF`.
+
+        Raises:
+            UnauthorizedError: the request brings no key or token that holds.
+            ForbiddenError: that is not good for the route.
+            RateLimitedError: the caller comes too often, or too many wrong keys from its address.
+        """
+        found = await authenticated(request.scope)
         _require(found, needed.scopes, request.path_params.get("device_id"))
         return found
 
-    return caller
+
+caller_of: Final = _KeyOrToken()
+"""For routes to declare who may call: `Security(caller_of, scopes=[…])`."""
 
 
 def _require(caller: Caller, needed: Sequence[str], device_id: str | None) -> None:

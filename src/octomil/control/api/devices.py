@@ -5,10 +5,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Security
 
-from octomil.control.api.callers import ITSELF, caller_dependency
+from octomil.control.api.callers import ITSELF, caller_of
 from octomil.control.api.idempotency import UNKEYED
 from octomil.control.api.json_bodies import StrictJsonRoute
 from octomil.control.api.parameters import DIGITS, PathText
+from octomil.control.api.planes import Plane
 from octomil.control.plane import ControlPlane
 from octomil.control.scopes import DEVICES_READ, DEVICES_REGISTER, DEVICES_WRITE
 from octomil.control.services.callers import Caller
@@ -29,56 +30,56 @@ _WAIT = (
     "earlier. A key's is answered at once."
 )
 
+router = APIRouter(prefix="/devices", tags=["devices"], route_class=StrictJsonRoute)
 
-def devices_router(plane: ControlPlane) -> APIRouter:
-    """Return the routes."""
-    router = APIRouter(prefix="/devices", tags=["devices"], route_class=StrictJsonRoute)
-    caller_of = caller_dependency(plane)
 
-    @router.post("/register")
-    async def register(
-        body: DeviceRegistration,
-        caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_REGISTER])],
-    ) -> DeviceView:
-        """Register a device; the same identifier is the same device, brought up to date."""
-        return view_of(await plane.threads.write(plane.devices.register, caller, body))
+@router.post("/register")
+async def register(
+    plane: Plane,
+    body: DeviceRegistration,
+    caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_REGISTER])],
+) -> DeviceView:
+    """Register a device; the same identifier is the same device, brought up to date."""
+    return view_of(await plane.threads.write(plane.devices.register, caller, body))
 
-    @router.get("/{device_id}")
-    async def get(
-        device_id: PathText,
-        caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_READ, ITSELF])],
-    ) -> DeviceView:
-        """Return a device."""
-        return view_of(await plane.threads.read(plane.devices.get, caller, device_id))
 
-    @router.post("/{device_id}/heartbeat", dependencies=[UNKEYED])
-    async def heartbeat(
-        device_id: PathText,
-        caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_WRITE, ITSELF])],
-        body: HeartbeatRequest | None = None,
-    ) -> HeartbeatAnswer:
-        """Note that a device is there."""
-        await _require_device(plane, caller, device_id)
-        plane.last_seen.note(device_id)
-        now = plane.clock().astimezone(UTC).isoformat()
-        sent = body.metadata if body is not None else None
-        return HeartbeatAnswer(status="ok", server_time=now, metadata=sent or {})
+@router.get("/{device_id}")
+async def get(
+    plane: Plane,
+    device_id: PathText,
+    caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_READ, ITSELF])],
+) -> DeviceView:
+    """Return a device."""
+    return view_of(await plane.threads.read(plane.devices.get, caller, device_id))
 
-    @router.get("/{device_id}/assignments")
-    async def assignments(
-        device_id: PathText,
-        caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_READ, ITSELF])],
-        config_version: Annotated[int | None, Query(ge=0, le=MAX_VERSION), DIGITS] = None,
-        _wait_s: Annotated[
-            float, Query(alias="wait_s", ge=0, le=MAX_WAIT_S, description=_WAIT)
-        ] = 0.0,
-    ) -> AssignmentsAnswer:
-        """Return what a device is to run; with `wait_s`, a device's token may wait for news."""
-        await _require_device(plane, caller, device_id)
-        plane.last_seen.note(device_id)
-        return plane.plans.answer(caller.organisation, device_id, config_version)
 
-    return router
+@router.post("/{device_id}/heartbeat", dependencies=[UNKEYED])
+async def heartbeat(
+    plane: Plane,
+    device_id: PathText,
+    caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_WRITE, ITSELF])],
+    body: HeartbeatRequest | None = None,
+) -> HeartbeatAnswer:
+    """Note that a device is there."""
+    await _require_device(plane, caller, device_id)
+    plane.last_seen.note(device_id)
+    now = plane.clock().astimezone(UTC).isoformat()
+    sent = body.metadata if body is not None else None
+    return HeartbeatAnswer(status="ok", server_time=now, metadata=sent or {})
+
+
+@router.get("/{device_id}/assignments")
+async def assignments(
+    plane: Plane,
+    device_id: PathText,
+    caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_READ, ITSELF])],
+    config_version: Annotated[int | None, Query(ge=0, le=MAX_VERSION), DIGITS] = None,
+    _wait_s: Annotated[float, Query(alias="wait_s", ge=0, le=MAX_WAIT_S, description=_WAIT)] = 0.0,
+) -> AssignmentsAnswer:
+    """Return what a device is to run; with `wait_s`, a device's token may wait for news."""
+    await _require_device(plane, caller, device_id)
+    plane.last_seen.note(device_id)
+    return plane.plans.answer(caller.organisation, device_id, config_version)
 
 
 async def _require_device(plane: ControlPlane, caller: Caller, device_id: str) -> None:

@@ -10,10 +10,11 @@ from fastapi import APIRouter, Query, Security
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from octomil.control.api.callers import OPEN, caller_dependency
+from octomil.control.api.callers import OPEN, caller_of
 from octomil.control.api.failures import address_of
 from octomil.control.api.json_bodies import StrictJsonRoute
 from octomil.control.api.parameters import DIGITS, PathText
+from octomil.control.api.planes import Plane
 from octomil.control.api.problems import problem_response
 from octomil.control.api.ranges import has_tag, span_of
 from octomil.control.moments import shown
@@ -35,74 +36,73 @@ _ASK_AGAIN = "private, no-cache"  # by its ETag, which costs no bytes
 _Text = Annotated[str, Query(max_length=512, pattern=r"^[^\u0000]*$")]
 _Format = Annotated[str | None, Query(alias="format", max_length=32, pattern=r"^[a-z0-9_.-]*$")]
 
+router = APIRouter(tags=["downloads"], route_class=StrictJsonRoute)
+_Reader = Annotated[Caller, Security(caller_of, scopes=[MODELS_READ])]
+_DOWNLOAD = "/models/{model_id}/versions/{version}/download"
 
-def downloads_router(plane: ControlPlane) -> APIRouter:
-    """Return the routes."""
-    router = APIRouter(tags=["downloads"], route_class=StrictJsonRoute)
-    caller_of = caller_dependency(plane)
-    service, threads = plane.downloads, plane.threads
 
-    download_path = "/models/{model_id}/versions/{version}/download"
+@router.head(_DOWNLOAD, response_class=Response)
+@router.get(_DOWNLOAD, response_class=Response, responses=_BINARY)
+async def download(
+    plane: Plane,
+    model_id: PathText,
+    version: PathText,
+    request: Request,
+    caller: _Reader,
+    format_: _Format = None,
+) -> Response:
+    """Return a version's file in a format; the one that was uploaded if none is named."""
+    found, file = await plane.threads.read(plane.downloads.find, caller, model_id, version, format_)
+    name = _name(f"{model_id}-{found.number}", file.format)
+    is_named = version != LATEST and format_ is not None
+    cached = _NEVER_CHANGES if is_named and found.published_at else _ASK_AGAIN
+    return await _answer(plane, request, _Content(file.digest, file.size_bytes, name, cached))
 
-    @router.head(download_path, response_class=Response)
-    @router.get(download_path, response_class=Response, responses=_BINARY)
-    async def download(
-        model_id: PathText,
-        version: PathText,
-        request: Request,
-        caller: Annotated[Caller, Security(caller_of, scopes=[MODELS_READ])],
-        format_: _Format = None,
-    ) -> Response:
-        """Return a version's file in a format; the one that was uploaded if none is named."""
-        found, file = await threads.read(service.find, caller, model_id, version, format_)
-        name = _name(f"{model_id}-{found.number}", file.format)
-        is_named = version != LATEST and format_ is not None
-        cached = _NEVER_CHANGES if is_named and found.published_at else _ASK_AGAIN
-        return await _answer(plane, request, _Content(file.digest, file.size_bytes, name, cached))
 
-    @router.get("/models/{model_id}/versions/{version}/download-url")
-    async def download_url(
-        model_id: PathText,
-        version: PathText,
-        request: Request,
-        caller: Annotated[Caller, Security(caller_of, scopes=[MODELS_READ])],
-        format_: _Format = None,
-    ) -> DownloadUrl:
-        """Return a URL that is good for one file, without a key, for an hour."""
-        found, file = await threads.read(service.find, caller, model_id, version, format_)
-        name = _name(f"{model_id}-{found.number}", file.format)
-        link, expires_at = await threads.read(
-            plane.download_links.give, caller.organisation, file.digest, name
-        )
-        return DownloadUrl(
-            url=_url(plane.public_url or str(request.base_url).rstrip("/"), link),
-            expires_at=shown(expires_at),
-            format=file.format,
-            sha256=file.digest,
-            size_bytes=file.size_bytes,
-        )
+@router.get("/models/{model_id}/versions/{version}/download-url")
+async def download_url(
+    plane: Plane,
+    model_id: PathText,
+    version: PathText,
+    request: Request,
+    caller: _Reader,
+    format_: _Format = None,
+) -> DownloadUrl:
+    """Return a URL that is good for one file, without a key, for an hour."""
+    found, file = await plane.threads.read(plane.downloads.find, caller, model_id, version, format_)
+    name = _name(f"{model_id}-{found.number}", file.format)
+    link, expires_at = await plane.threads.read(
+        plane.download_links.give, caller.organisation, file.digest, name
+    )
+    return DownloadUrl(
+        url=_url(plane.public_url or str(request.base_url).rstrip("/"), link),
+        expires_at=shown(expires_at),
+        format=file.format,
+        sha256=file.digest,
+        size_bytes=file.size_bytes,
+    )
 
-    @router.head("/blobs/{digest}", response_class=Response, dependencies=[OPEN])
-    @router.get("/blobs/{digest}", response_class=Response, responses=_BINARY, dependencies=[OPEN])
-    async def blob(
-        digest: PathText,
-        request: Request,
-        org_id: _Text,
-        expires: Annotated[int, Query(ge=0, le=_MAX_S), DIGITS],
-        name: _Text,
-        key: _Text,
-        signature: _Text,
-    ) -> Response:
-        """Return the file that a download link is for."""
-        link = DownloadLink(digest=digest, organisation=org_id, expires_s=expires, name=name,
-                            key_id=key, signature=signature)  # fmt: skip
-        async with plane.failures.counted(address_of(request.scope)):
-            await threads.read(plane.download_links.require_true, link)
-        plane.download_links.require_current(link)
-        size = await threads.read(service.held_size, org_id, digest)
-        return await _answer(plane, request, _Content(digest, size, name, _NEVER_CHANGES))
 
-    return router
+@router.head("/blobs/{digest}", response_class=Response, dependencies=[OPEN])
+@router.get("/blobs/{digest}", response_class=Response, responses=_BINARY, dependencies=[OPEN])
+async def blob(
+    plane: Plane,
+    digest: PathText,
+    request: Request,
+    org_id: _Text,
+    expires: Annotated[int, Query(ge=0, le=_MAX_S), DIGITS],
+    name: _Text,
+    key: _Text,
+    signature: _Text,
+) -> Response:
+    """Return the file that a download link is for."""
+    link = DownloadLink(digest=digest, organisation=org_id, expires_s=expires, name=name,
+                        key_id=key, signature=signature)  # fmt: skip
+    async with plane.failures.counted(address_of(request.scope)):
+        await plane.threads.read(plane.download_links.require_true, link)
+    plane.download_links.require_current(link)
+    size = await plane.threads.read(plane.downloads.held_size, org_id, digest)
+    return await _answer(plane, request, _Content(digest, size, name, _NEVER_CHANGES))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Security
 from pydantic import AwareDatetime, BeforeValidator
 
-from octomil.control.api.callers import caller_dependency
+from octomil.control.api.callers import caller_of
 from octomil.control.api.json_bodies import StrictJsonRoute
 from octomil.control.api.pages import DEFAULT_LIMIT, Cursor, PageLimit
 from octomil.control.api.parameters import PathText
+from octomil.control.api.planes import Plane
 from octomil.control.moments import in_utc
-from octomil.control.plane import ControlPlane
 from octomil.control.records import DeviceFilter
 from octomil.control.scopes import DEVICES_READ, DEVICES_WRITE
 from octomil.control.services.callers import Caller
@@ -74,43 +74,37 @@ def device_filter(
     )
 
 
-def fleet_router(plane: ControlPlane) -> APIRouter:
-    """Return the routes."""
-    router = APIRouter(prefix="/devices", tags=["devices"], route_class=StrictJsonRoute)
-    caller_of = caller_dependency(plane)
-    fleet = plane.fleet
+router = APIRouter(prefix="/devices", tags=["devices"], route_class=StrictJsonRoute)
+_Writer = Annotated[Caller, Security(caller_of, scopes=[DEVICES_WRITE])]
 
-    @router.get("")
-    async def list_all(
-        caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_READ])],
-        wanted: Annotated[DeviceFilter, Depends(device_filter)],
-        cursor: Cursor = None,
-        limit: PageLimit = DEFAULT_LIMIT,
-    ) -> DevicePage:
-        """List devices, the youngest first unless a filter has an order of its own."""
-        return await plane.threads.read(fleet.page, caller, wanted, cursor, limit)
 
-    @router.patch("/{device_id}")
-    async def change(
-        device_id: PathText,
-        body: DeviceChange,
-        caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_WRITE])],
-    ) -> DeviceView:
-        """Change a device's labels and groups."""
-        return view_of(await plane.threads.write(fleet.change, caller, device_id, body))
+@router.get("")
+async def list_all(
+    plane: Plane,
+    caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_READ])],
+    wanted: Annotated[DeviceFilter, Depends(device_filter)],
+    cursor: Cursor = None,
+    limit: PageLimit = DEFAULT_LIMIT,
+) -> DevicePage:
+    """List devices, the youngest first unless a filter has an order of its own."""
+    return await plane.threads.read(plane.fleet.page, caller, wanted, cursor, limit)
 
-    @router.delete("/{device_id}")
-    async def remove(
-        device_id: PathText, caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_WRITE])]
-    ) -> DeviceRemoved:
-        """Forget a device, and end its tokens."""
-        return await plane.threads.write(fleet.remove, caller, device_id)
 
-    @router.post("/{device_id}/revoke")
-    async def revoke(
-        device_id: PathText, caller: Annotated[Caller, Security(caller_of, scopes=[DEVICES_WRITE])]
-    ) -> DeviceRevoked:
-        """End all tokens of a device, in every replica within seconds."""
-        return await plane.threads.write(fleet.revoke, caller, device_id)
+@router.patch("/{device_id}")
+async def change(
+    plane: Plane, device_id: PathText, body: DeviceChange, caller: _Writer
+) -> DeviceView:
+    """Change a device's labels and groups."""
+    return view_of(await plane.threads.write(plane.fleet.change, caller, device_id, body))
 
-    return router
+
+@router.delete("/{device_id}")
+async def remove(plane: Plane, device_id: PathText, caller: _Writer) -> DeviceRemoved:
+    """Forget a device, and end its tokens."""
+    return await plane.threads.write(plane.fleet.remove, caller, device_id)
+
+
+@router.post("/{device_id}/revoke")
+async def revoke(plane: Plane, device_id: PathText, caller: _Writer) -> DeviceRevoked:
+    """End all tokens of a device, in every replica within seconds."""
+    return await plane.threads.write(plane.fleet.revoke, caller, device_id)

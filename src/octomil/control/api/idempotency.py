@@ -15,8 +15,8 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
+from octomil.control.api.planes import plane_of
 from octomil.control.api.problems import problem_response
-from octomil.control.plane import ControlPlane
 from octomil.control.services.callers import Caller
 from octomil.control.services.idempotency import KEY_PATTERN, Answer, keyed_request
 from octomil.errors import ApiError
@@ -87,7 +87,7 @@ class IdempotentRoute(APIRoute):
     async def _answer(
         self, request: Request, key: str, endpoint: _Endpoint, values: dict[str, Any]
     ) -> Response:
-        plane: ControlPlane = request.app.state.plane
+        plane = plane_of(request.scope)
         keyed = keyed_request(
             next(value for value in values.values() if isinstance(value, Caller)),
             key,

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Response, Security
 from starlette.requests import Request
 
-from octomil.control.api.callers import caller_dependency
+from octomil.control.api.callers import caller_of
 from octomil.control.api.json_bodies import StrictJsonRoute
 from octomil.control.api.parameters import Limit, Offset, PathText, QueryText
-from octomil.control.plane import ControlPlane
+from octomil.control.api.planes import Plane
 from octomil.control.scopes import MODELS_READ, MODELS_WRITE
 from octomil.control.services.callers import Caller
 from octomil.control.services.models import view_of
@@ -17,68 +17,60 @@ from octomil.wire.models import Deleted, ModelCreation, ModelList, ModelUpdate, 
 
 _KNOWN = frozenset(field.name for field in fields(ModelUpdate))
 
+router = APIRouter(prefix="/models", tags=["models"], route_class=StrictJsonRoute)
+_Reader = Annotated[Caller, Security(caller_of, scopes=[MODELS_READ])]
+_Writer = Annotated[Caller, Security(caller_of, scopes=[MODELS_WRITE])]
 
-def models_router(plane: ControlPlane) -> APIRouter:
-    """Return the routes."""
-    router = APIRouter(prefix="/models", tags=["models"], route_class=StrictJsonRoute)
-    caller_of = caller_dependency(plane)
-    service, threads = plane.models, plane.threads
 
-    @router.post("", responses={201: {"model": ModelView, "description": "It was made."}})
-    async def ensure(
-        body: ModelCreation,
-        response: Response,
-        caller: Annotated[Caller, Security(caller_of, scopes=[MODELS_WRITE])],
-    ) -> ModelView:
-        """Make a model, or return the one of that name as it is."""
-        model, is_new = await threads.write(service.ensure, caller, body)
-        response.status_code = 201 if is_new else 200
-        return view_of(model)
+@router.post("", responses={201: {"model": ModelView, "description": "It was made."}})
+async def ensure(
+    plane: Plane, body: ModelCreation, response: Response, caller: _Writer
+) -> ModelView:
+    """Make a model, or return the one of that name as it is."""
+    model, is_new = await plane.threads.write(plane.models.ensure, caller, body)
+    response.status_code = 201 if is_new else 200
+    return view_of(model)
 
-    @router.get("")
-    async def list_all(
-        caller: Annotated[Caller, Security(caller_of, scopes=[MODELS_READ])],
-        org_id: QueryText = None,
-        name: QueryText = None,
-        framework: QueryText = None,
-        use_case: QueryText = None,
-        limit: Limit = 100,
-        offset: Offset = 0,
-    ) -> ModelList:
-        """List models in the order of their names."""
-        caller.require_organisation(org_id)
-        given = {"name": name, "framework": framework, "use_case": use_case}
-        filters = {key: value for key, value in given.items() if value is not None}
-        found = await threads.read(service.list, caller, filters, limit=limit, offset=offset)
-        return ModelList(models=[view_of(model) for model in found])
 
-    @router.get("/{model_id}")
-    async def get(
-        model_id: PathText, caller: Annotated[Caller, Security(caller_of, scopes=[MODELS_READ])]
-    ) -> ModelView:
-        """Return a model."""
-        return view_of(await threads.read(service.get, caller, model_id))
+@router.get("")
+async def list_all(
+    plane: Plane,
+    caller: _Reader,
+    org_id: QueryText = None,
+    name: QueryText = None,
+    framework: QueryText = None,
+    use_case: QueryText = None,
+    limit: Limit = 100,
+    offset: Offset = 0,
+) -> ModelList:
+    """List models in the order of their names."""
+    caller.require_organisation(org_id)
+    given = {"name": name, "framework": framework, "use_case": use_case}
+    filters = {key: value for key, value in given.items() if value is not None}
+    found = await plane.threads.read(plane.models.list, caller, filters, limit=limit, offset=offset)
+    return ModelList(models=[view_of(model) for model in found])
 
-    @router.patch("/{model_id}")
-    async def update(
-        model_id: PathText,
-        body: ModelUpdate,
-        request: Request,
-        caller: Annotated[Caller, Security(caller_of, scopes=[MODELS_WRITE])],
-    ) -> ModelView:
-        """Change what is known about a model; what is left out stays."""
-        changes = _changes(body, await request.json())
-        return view_of(await threads.write(service.update, caller, model_id, changes))
 
-    @router.delete("/{model_id}")
-    async def delete(
-        model_id: PathText, caller: Annotated[Caller, Security(caller_of, scopes=[MODELS_WRITE])]
-    ) -> Deleted:
-        """Remove a model with all its versions."""
-        await threads.write(service.delete, caller, model_id)
-        return Deleted(id=model_id)
+@router.get("/{model_id}")
+async def get(plane: Plane, model_id: PathText, caller: _Reader) -> ModelView:
+    """Return a model."""
+    return view_of(await plane.threads.read(plane.models.get, caller, model_id))
 
-    return router
+
+@router.patch("/{model_id}")
+async def update(
+    plane: Plane, model_id: PathText, body: ModelUpdate, request: Request, caller: _Writer
+) -> ModelView:
+    """Change what is known about a model; what is left out stays."""
+    changes = _changes(body, await request.json())
+    return view_of(await plane.threads.write(plane.models.update, caller, model_id, changes))
+
+
+@router.delete("/{model_id}")
+async def delete(plane: Plane, model_id: PathText, caller: _Writer) -> Deleted:
+    """Remove a model with all its versions."""
+    await plane.threads.write(plane.models.delete, caller, model_id)
+    return Deleted(id=model_id)
 
 
 def _changes(body: ModelUpdate, sent: dict[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,7 @@ from fastapi import APIRouter, Security
 from starlette.requests import Request
 from starlette.responses import Response
 
-from octomil.control.api.callers import caller_dependency
-from octomil.control.plane import ControlPlane
+from octomil.control.api.callers import caller_of
 from octomil.control.scopes import (
     DEVICES_READ,
     MODELS_READ,
@@ -66,10 +65,13 @@ NOT_SERVED: Final[dict[int | str, dict[str, Any]]] = {
 """For routes of which all or some calls are answered so."""
 
 
-def not_served_router(plane: ControlPlane) -> APIRouter:
-    """Return the routes; to be asked after all others."""
+async def _refuse(request: Request) -> Response:
+    """Say that this is not served."""
+    raise NotImplementedYetError(f"{request.method} {request.url.path} is not served here")
+
+
+def _refusals() -> APIRouter:
     router = APIRouter(tags=["not served"])
-    caller_of = caller_dependency(plane)
     for (method, path), scope in CALLS.items():
         named = [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
@@ -86,6 +88,5 @@ def not_served_router(plane: ControlPlane) -> APIRouter:
     return router
 
 
-async def _refuse(request: Request) -> Response:
-    """Say that this is not served."""
-    raise NotImplementedYetError(f"{request.method} {request.url.path} is not served here")
+router = _refusals()
+"""To be asked after all others."""

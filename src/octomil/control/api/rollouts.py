@@ -5,10 +5,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Security
 
-from octomil.control.api.callers import caller_dependency
+from octomil.control.api.callers import caller_of
 from octomil.control.api.json_bodies import StrictJsonRoute
 from octomil.control.api.pages import DEFAULT_LIMIT, Cursor, PageLimit
 from octomil.control.api.parameters import Limit, Offset, PathText
+from octomil.control.api.planes import Plane
 from octomil.control.api.rollout_views import rollout_device_page, rollout_view, transition_view
 from octomil.control.plane import ControlPlane
 from octomil.control.records import Rollout
@@ -28,171 +29,159 @@ from octomil.wire.rollouts import (
 
 _ALL, _ONE = "/models/{model_id}/rollouts", "/models/{model_id}/rollouts/{rollout_id}"
 
-
-def rollouts_router(plane: ControlPlane) -> APIRouter:
-    """Return the routes."""
-    router = APIRouter(tags=["rollouts"], route_class=StrictJsonRoute)
-    _add_reading(router, plane)
-    _add_ends(router, plane)
-    _add_steering(router, plane)
-    _add_changes_of_share(router, plane)
-    return router
+router = APIRouter(tags=["rollouts"], route_class=StrictJsonRoute)
+_Reader = Annotated[Caller, Security(caller_of, scopes=[ROLLOUTS_READ])]
+_Writer = Annotated[Caller, Security(caller_of, scopes=[ROLLOUTS_WRITE])]
 
 
-def _add_reading(router: APIRouter, plane: ControlPlane) -> None:
-    reader = Security(caller_dependency(plane), scopes=[ROLLOUTS_READ])
-    service, threads = plane.rollouts, plane.threads
-
-    @router.get(_ALL)
-    async def list_all(
-        model_id: PathText,
-        caller: Annotated[Caller, reader],
-        status_filter: RolloutState | None = None,
-        limit: Limit = 100,
-        offset: Offset = 0,
-    ) -> Sequence[RolloutView]:
-        """Return a model's rollouts, newest first."""
-        found = await threads.read(
-            service.list, caller, model_id, status_filter, limit=limit, offset=offset
-        )
-        return [rollout_view(*each) for each in found]
-
-    @router.get(f"{_ALL}/active")
-    async def list_active(
-        model_id: PathText, caller: Annotated[Caller, reader]
-    ) -> Sequence[RolloutView]:
-        """Return a model's rollouts under way: active or paused."""
-        found = await threads.read(service.under_way, caller, model_id)
-        return [rollout_view(*each) for each in found]
-
-    @router.get(_ONE)
-    async def get(
-        model_id: PathText, rollout_id: PathText, caller: Annotated[Caller, reader]
-    ) -> RolloutView:
-        """Return a rollout, with how many devices run its version."""
-        return rollout_view(*await threads.read(service.get, caller, model_id, rollout_id))
-
-    @router.get(f"{_ONE}/status-history")
-    async def history(
-        model_id: PathText,
-        rollout_id: PathText,
-        caller: Annotated[Caller, reader],
-        limit: Limit = 100,
-        offset: Offset = 0,
-    ) -> Sequence[TransitionView]:
-        """Return what happened to a rollout, oldest first: who, when, why, by what evidence."""
-        found = await threads.read(
-            service.history, caller, model_id, rollout_id, limit=limit, offset=offset
-        )
-        return [transition_view(each) for each in found]
-
-    @router.get(f"{_ONE}/affected-devices")
-    async def affected(
-        model_id: PathText,
-        rollout_id: PathText,
-        caller: Annotated[Caller, reader],
-        limit: PageLimit = DEFAULT_LIMIT,
-        cursor: Cursor = None,
-    ) -> RolloutDevicePage:
-        """Return the devices that took a rollout's version, and where they stand with it."""
-        found = await threads.read(service.affected, caller, model_id, rollout_id, cursor, limit)
-        return rollout_device_page(model_id, found)
+@router.get(_ALL)
+async def list_all(
+    plane: Plane,
+    model_id: PathText,
+    caller: _Reader,
+    status_filter: RolloutState | None = None,
+    limit: Limit = 100,
+    offset: Offset = 0,
+) -> Sequence[RolloutView]:
+    """Return a model's rollouts, newest first."""
+    found = await plane.threads.read(
+        plane.rollouts.list, caller, model_id, status_filter, limit=limit, offset=offset
+    )
+    return [rollout_view(*each) for each in found]
 
 
-def _add_ends(router: APIRouter, plane: ControlPlane) -> None:
-    writer = Security(caller_dependency(plane), scopes=[ROLLOUTS_WRITE])
-    service, threads = plane.rollouts, plane.threads
-
-    @router.post(_ALL, status_code=201)
-    async def create(
-        model_id: PathText, body: RolloutRequest, caller: Annotated[Caller, writer]
-    ) -> RolloutView:
-        """Begin to bring a published version to the devices."""
-        return await _done(plane, service.create, caller, model_id, body)
-
-    @router.delete(_ONE)
-    async def delete(
-        model_id: PathText,
-        rollout_id: PathText,
-        caller: Annotated[Caller, writer],
-        force: bool = False,
-    ) -> Deleted:
-        """Remove a rollout; devices are told to run what was rolled out before it."""
-        await threads.write(service.delete, caller, model_id, rollout_id, force=force)
-        await threads.afterwards(plane.offers.refresh)
-        return Deleted(id=rollout_id)
+@router.get(f"{_ALL}/active")
+async def list_active(plane: Plane, model_id: PathText, caller: _Reader) -> Sequence[RolloutView]:
+    """Return a model's rollouts under way: active or paused."""
+    found = await plane.threads.read(plane.rollouts.under_way, caller, model_id)
+    return [rollout_view(*each) for each in found]
 
 
-def _add_steering(router: APIRouter, plane: ControlPlane) -> None:
-    """Add what needs no more than a reason."""
-    writer = Security(caller_dependency(plane), scopes=[ROLLOUTS_WRITE])
-    service = plane.rollouts
-
-    @router.post(f"{_ONE}/start")
-    async def start(
-        model_id: PathText,
-        rollout_id: PathText,
-        caller: Annotated[Caller, writer],
-        body: ReasonRequest | None = None,
-    ) -> RolloutView:
-        """Offer a pending rollout's version to the first devices."""
-        return await _done(plane, service.start, caller, model_id, rollout_id, _why(body))
-
-    @router.post(f"{_ONE}/pause")
-    async def pause(
-        model_id: PathText,
-        rollout_id: PathText,
-        caller: Annotated[Caller, writer],
-        body: ReasonRequest | None = None,
-    ) -> RolloutView:
-        """Offer the version to nobody new; who has it keeps it."""
-        return await _done(plane, service.pause, caller, model_id, rollout_id, _why(body))
-
-    @router.post(f"{_ONE}/resume")
-    async def resume(
-        model_id: PathText,
-        rollout_id: PathText,
-        caller: Annotated[Caller, writer],
-        body: ReasonRequest | None = None,
-    ) -> RolloutView:
-        """Go on after a pause."""
-        return await _done(plane, service.resume, caller, model_id, rollout_id, _why(body))
-
-    @router.post(f"{_ONE}/rollback")
-    async def roll_back(
-        model_id: PathText,
-        rollout_id: PathText,
-        caller: Annotated[Caller, writer],
-        body: ReasonRequest | None = None,
-    ) -> RolloutView:
-        """Take the version from every device; each goes back to what was rolled out before."""
-        return await _done(plane, service.roll_back, caller, model_id, rollout_id, _why(body))
+@router.get(_ONE)
+async def get(
+    plane: Plane, model_id: PathText, rollout_id: PathText, caller: _Reader
+) -> RolloutView:
+    """Return a rollout, with how many devices run its version."""
+    return rollout_view(*await plane.threads.read(plane.rollouts.get, caller, model_id, rollout_id))
 
 
-def _add_changes_of_share(router: APIRouter, plane: ControlPlane) -> None:
-    writer = Security(caller_dependency(plane), scopes=[ROLLOUTS_WRITE])
-    service = plane.rollouts
+@router.get(f"{_ONE}/status-history")
+async def history(
+    plane: Plane,
+    model_id: PathText,
+    rollout_id: PathText,
+    caller: _Reader,
+    limit: Limit = 100,
+    offset: Offset = 0,
+) -> Sequence[TransitionView]:
+    """Return what happened to a rollout, oldest first: who, when, why, by what evidence."""
+    found = await plane.threads.read(
+        plane.rollouts.history, caller, model_id, rollout_id, limit=limit, offset=offset
+    )
+    return [transition_view(each) for each in found]
 
-    @router.post(f"{_ONE}/advance")
-    async def advance(
-        model_id: PathText,
-        rollout_id: PathText,
-        caller: Annotated[Caller, writer],
-        body: AdvanceRequest | None = None,
-    ) -> RolloutView:
-        """Take the next step, whatever the gates say; of the last step, complete the rollout."""
-        wanted = body or AdvanceRequest()
-        return await _done(plane, service.advance, caller, model_id, rollout_id, wanted)
 
-    @router.post(f"{_ONE}/update-percentage")
-    async def update_percentage(
-        model_id: PathText,
-        rollout_id: PathText,
-        body: PercentageRequest,
-        caller: Annotated[Caller, writer],
-    ) -> RolloutView:
-        """Let it go up to another share of the devices; less takes it from some, and pauses."""
-        return await _done(plane, service.set_percentage, caller, model_id, rollout_id, body)
+@router.get(f"{_ONE}/affected-devices")
+async def affected(
+    plane: Plane,
+    model_id: PathText,
+    rollout_id: PathText,
+    caller: _Reader,
+    limit: PageLimit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> RolloutDevicePage:
+    """Return the devices that took a rollout's version, and where they stand with it."""
+    found = await plane.threads.read(
+        plane.rollouts.affected, caller, model_id, rollout_id, cursor, limit
+    )
+    return rollout_device_page(model_id, found)
+
+
+@router.post(_ALL, status_code=201)
+async def create(
+    plane: Plane, model_id: PathText, body: RolloutRequest, caller: _Writer
+) -> RolloutView:
+    """Begin to bring a published version to the devices."""
+    return await _done(plane, plane.rollouts.create, caller, model_id, body)
+
+
+@router.delete(_ONE)
+async def delete(
+    plane: Plane, model_id: PathText, rollout_id: PathText, caller: _Writer, force: bool = False
+) -> Deleted:
+    """Remove a rollout; devices are told to run what was rolled out before it."""
+    await plane.threads.write(plane.rollouts.delete, caller, model_id, rollout_id, force=force)
+    await plane.threads.afterwards(plane.offers.refresh)
+    return Deleted(id=rollout_id)
+
+
+@router.post(f"{_ONE}/start")
+async def start(
+    plane: Plane,
+    model_id: PathText,
+    rollout_id: PathText,
+    caller: _Writer,
+    body: ReasonRequest | None = None,
+) -> RolloutView:
+    """Offer a pending rollout's version to the first devices."""
+    return await _done(plane, plane.rollouts.start, caller, model_id, rollout_id, _why(body))
+
+
+@router.post(f"{_ONE}/pause")
+async def pause(
+    plane: Plane,
+    model_id: PathText,
+    rollout_id: PathText,
+    caller: _Writer,
+    body: ReasonRequest | None = None,
+) -> RolloutView:
+    """Offer the version to nobody new; who has it keeps it."""
+    return await _done(plane, plane.rollouts.pause, caller, model_id, rollout_id, _why(body))
+
+
+@router.post(f"{_ONE}/resume")
+async def resume(
+    plane: Plane,
+    model_id: PathText,
+    rollout_id: PathText,
+    caller: _Writer,
+    body: ReasonRequest | None = None,
+) -> RolloutView:
+    """Go on after a pause."""
+    return await _done(plane, plane.rollouts.resume, caller, model_id, rollout_id, _why(body))
+
+
+@router.post(f"{_ONE}/rollback")
+async def roll_back(
+    plane: Plane,
+    model_id: PathText,
+    rollout_id: PathText,
+    caller: _Writer,
+    body: ReasonRequest | None = None,
+) -> RolloutView:
+    """Take the version from every device; each goes back to what was rolled out before."""
+    return await _done(plane, plane.rollouts.roll_back, caller, model_id, rollout_id, _why(body))
+
+
+@router.post(f"{_ONE}/advance")
+async def advance(
+    plane: Plane,
+    model_id: PathText,
+    rollout_id: PathText,
+    caller: _Writer,
+    body: AdvanceRequest | None = None,
+) -> RolloutView:
+    """Take the next step, whatever the gates say; of the last step, complete the rollout."""
+    wanted = body or AdvanceRequest()
+    return await _done(plane, plane.rollouts.advance, caller, model_id, rollout_id, wanted)
+
+
+@router.post(f"{_ONE}/update-percentage")
+async def update_percentage(
+    plane: Plane, model_id: PathText, rollout_id: PathText, body: PercentageRequest, caller: _Writer
+) -> RolloutView:
+    """Let it go up to another share of the devices; less takes it from some, and pauses."""
+    return await _done(plane, plane.rollouts.set_percentage, caller, model_id, rollout_id, body)
 
 
 async def _done(plane: ControlPlane, act: Callable[..., Rollout], *arguments: Any) -> RolloutView:

@@ -7,10 +7,9 @@ import msgspec
 from fastapi import APIRouter, Header, Security
 from starlette.responses import Response
 
-from octomil.control.api.callers import caller_dependency
+from octomil.control.api.callers import caller_of
 from octomil.control.api.json_bodies import StrictJsonRoute
 from octomil.control.api.ranges import has_tag
-from octomil.control.plane import ControlPlane
 from octomil.control.scopes import INFERENCE
 from octomil.routing.policy import POLICY
 from octomil.wire.placement import PolicyThresholds, RoutingPolicyView
@@ -19,29 +18,6 @@ _TAG_DIGITS = 32
 _UNCHANGED: Final[dict[int | str, dict[str, Any]]] = {
     304: {"description": "The client's copy is up to date."}
 }
-
-
-def routing_policy_router(plane: ControlPlane) -> APIRouter:
-    """Return the route; the policy is the same for everybody, and made once."""
-    router = APIRouter(tags=["placement"], route_class=StrictJsonRoute)
-    caller_of = caller_dependency(plane)
-    body = msgspec.json.encode(_view())
-    tag = f'"{hashlib.sha256(body).hexdigest()[:_TAG_DIGITS]}"'
-    headers = {"etag": tag, "cache-control": f"private, max-age={POLICY.ttl_seconds}"}
-
-    @router.get(
-        "/route/policy",
-        response_model=RoutingPolicyView,
-        responses=_UNCHANGED,
-        dependencies=[Security(caller_of, scopes=[INFERENCE])],
-    )
-    async def policy(if_none_match: Annotated[str | None, Header()] = None) -> Response:
-        """Return what published clients route queries by."""
-        if has_tag(if_none_match, tag):
-            return Response(status_code=304, headers=headers)
-        return Response(body, media_type="application/json", headers=headers)
-
-    return router
 
 
 def _view() -> RoutingPolicyView:
@@ -59,3 +35,23 @@ def _view() -> RoutingPolicyView:
         quality_threshold=POLICY.quality_threshold,
         indicator_normalizor=POLICY.indicator_normalizor,
     )
+
+
+_BODY: Final = msgspec.json.encode(_view())
+_TAG: Final = f'"{hashlib.sha256(_BODY).hexdigest()[:_TAG_DIGITS]}"'
+_HEADERS: Final = {"etag": _TAG, "cache-control": f"private, max-age={POLICY.ttl_seconds}"}
+
+router = APIRouter(tags=["placement"], route_class=StrictJsonRoute)
+
+
+@router.get(
+    "/route/policy",
+    response_model=RoutingPolicyView,
+    responses=_UNCHANGED,
+    dependencies=[Security(caller_of, scopes=[INFERENCE])],
+)
+async def policy(if_none_match: Annotated[str | None, Header()] = None) -> Response:
+    """Return what published clients route queries by."""
+    if has_tag(if_none_match, _TAG):
+        return Response(status_code=304, headers=_HEADERS)
+    return Response(_BODY, media_type="application/json", headers=_HEADERS)

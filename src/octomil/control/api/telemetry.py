@@ -8,14 +8,10 @@ from octomil.control.api.callers import OPEN
 
 TELEMETRY: Final = "/api/v2/telemetry/events"
 
+router = APIRouter(tags=["operations"])
 
-def telemetry_router() -> APIRouter:
-    """Return the route, which lies outside of the API's prefix."""
-    router = APIRouter(tags=["operations"])
 
-    @router.post(TELEMETRY, dependencies=[OPEN])
-    async def take() -> dict[str, Any]:
-        """Take what a published client reports, and drop it unread; OTLP's word for all is well."""
-        return {}
-
-    return router
+@router.post(TELEMETRY, dependencies=[OPEN])
+async def take() -> dict[str, Any]:
+    """Take what a published client reports, and drop it unread; OTLP's word for all is well."""
+    return {}

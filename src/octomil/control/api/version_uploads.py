@@ -12,11 +12,12 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 
 from octomil.control.api.arriving import SpoolWriter, pieces_of
-from octomil.control.api.callers import caller_dependency
+from octomil.control.api.callers import caller_of
 from octomil.control.api.idempotency import UNKEYED
 from octomil.control.api.json_bodies import StrictJsonRoute
 from octomil.control.api.multipart import FormReader, PartBegin, PartData, PartEnd
 from octomil.control.api.parameters import PathText
+from octomil.control.api.planes import Plane
 from octomil.control.identifiers import new_id
 from octomil.control.plane import ControlPlane
 from octomil.control.scopes import MODELS_WRITE
@@ -57,45 +58,41 @@ _BODY: Mapping[str, Any] = {
     },
 }
 
+router = APIRouter(
+    prefix="/models/{model_id}/versions", tags=["versions"], route_class=StrictJsonRoute
+)
+_Writer = Annotated[Caller, Security(caller_of, scopes=[MODELS_WRITE])]
 
-def version_uploads_router(plane: ControlPlane) -> APIRouter:
-    """Return the routes."""
-    router = APIRouter(prefix="/models/{model_id}/versions", tags=["versions"],
-                       route_class=StrictJsonRoute)  # fmt: skip
-    caller_of = caller_dependency(plane)
-    service, threads = plane.version_files, plane.threads
 
-    @router.post(
-        "/upload", status_code=201, openapi_extra={"requestBody": _BODY}, dependencies=[UNKEYED]
+@router.post(
+    "/upload", status_code=201, openapi_extra={"requestBody": _BODY}, dependencies=[UNKEYED]
+)
+async def upload(
+    plane: Plane, model_id: PathText, request: Request, caller: _Writer
+) -> VersionView:
+    """Make a version of the files in a form, which are looked through and kept."""
+    await plane.threads.read(plane.version_files.require_model, caller, model_id)
+    form = _Form(plane)
+    try:
+        await form.read(request)
+        creation = _creation(form.fields)
+        parts = await form.keep()
+        version = await plane.threads.write(
+            plane.version_files.create_of, caller, model_id, creation, parts
+        )
+    finally:
+        await asyncio.shield(form.drop())
+    return view_of(version)
+
+
+@router.post("/{version}/files")
+async def add_file(
+    plane: Plane, model_id: PathText, version: PathText, body: VersionFileRequest, caller: _Writer
+) -> VersionView:
+    """Add a file in another format, uploaded before."""
+    return view_of(
+        await plane.threads.write(plane.version_files.add, caller, model_id, version, body)
     )
-    async def upload(
-        model_id: PathText,
-        request: Request,
-        caller: Annotated[Caller, Security(caller_of, scopes=[MODELS_WRITE])],
-    ) -> VersionView:
-        """Make a version of the files in a form, which are looked through and kept."""
-        await threads.read(service.require_model, caller, model_id)
-        form = _Form(plane)
-        try:
-            await form.read(request)
-            creation = _creation(form.fields)
-            parts = await form.keep()
-            version = await threads.write(service.create_of, caller, model_id, creation, parts)
-        finally:
-            await asyncio.shield(form.drop())
-        return view_of(version)
-
-    @router.post("/{version}/files")
-    async def add_file(
-        model_id: PathText,
-        version: PathText,
-        body: VersionFileRequest,
-        caller: Annotated[Caller, Security(caller_of, scopes=[MODELS_WRITE])],
-    ) -> VersionView:
-        """Add a file in another format, uploaded before."""
-        return view_of(await threads.write(service.add, caller, model_id, version, body))
-
-    return router
 
 
 def _creation(fields: Mapping[str, str]) -> VersionCreation:

@@ -13,9 +13,9 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import Scope
 
 from octomil.asgi.headers import headers_of
-from octomil.control.api.callers import OPEN, caller_of
+from octomil.control.api.callers import OPEN, authenticated
+from octomil.control.api.planes import Plane
 from octomil.control.dashboard.overview import Overview, overview_of
-from octomil.control.plane import ControlPlane
 from octomil.errors import UnauthorizedError
 
 if TYPE_CHECKING:
@@ -30,24 +30,20 @@ _HEADERS: Final = {
     "x-frame-options": "DENY",
 }
 
+router = APIRouter(include_in_schema=False)
 
-def page_router(plane: ControlPlane) -> APIRouter:
-    """Return the route of the page, which lies outside of the API's prefix."""
-    router = APIRouter(include_in_schema=False)
 
-    @router.get("/", dependencies=[OPEN])
-    async def page(request: Request) -> Response:
-        """Show models, versions, rollouts and devices to whoever has a key."""
-        try:
-            caller = await caller_of(plane, request, _password(request.scope))
-        except UnauthorizedError:
-            text = "Give an API key as the password; the name does not matter.\n"
-            return PlainTextResponse(text, status_code=401, headers=_ASK)
-        overview = await plane.threads.read(overview_of, plane, caller)
-        policy = {"content-security-policy": _policy()}
-        return HTMLResponse(render(overview), headers={**_HEADERS, **policy})
-
-    return router
+@router.get("/", dependencies=[OPEN])
+async def page(plane: Plane, request: Request) -> Response:
+    """Show models, versions, rollouts and devices to whoever has a key."""
+    try:
+        caller = await authenticated(request.scope, _password(request.scope))
+    except UnauthorizedError:
+        text = "Give an API key as the password; the name does not matter.\n"
+        return PlainTextResponse(text, status_code=401, headers=_ASK)
+    overview = await plane.threads.read(overview_of, plane, caller)
+    policy = {"content-security-policy": _policy()}
+    return HTMLResponse(render(overview), headers={**_HEADERS, **policy})
 
 
 def render(overview: Overview) -> str:

@@ -1,12 +1,14 @@
 """What was done, and whether the record of it is whole."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from octomil.control.cursors import cursor_of, read_cursor
 from octomil.control.ports import AuditError, Store
 from octomil.control.records import NotedAct
 from octomil.control.services.callers import Caller
+from octomil.control.turns import Turns
 from octomil.errors import BadRequestError
 from octomil.wire.audit import AuditEntry, AuditPage, AuditVerdict
 
@@ -36,6 +38,7 @@ class AuditService:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._turns = Turns()
 
     def page(self, caller: Caller, cursor: str | None, limit: int) -> AuditPage:
         """Return acts of the caller's organisation, the latest first.
@@ -52,6 +55,16 @@ class AuditService:
             entries=[_entry(noted) for noted in found],
             next_cursor=cursor_of("audit", found[-1].sequence) if is_more else None,
         )
+
+    @asynccontextmanager
+    async def turn(self, caller: Caller) -> AsyncIterator[None]:
+        """Wait for the turn of a caller to `verify`, which keeps a thread for as long as it takes.
+
+        One walk at a time, and of each organisation one in the queue, so that nobody waits for
+        another's many.
+        """
+        async with self._turns.of(f"audit of {caller.organisation}"), self._turns.of("audits"):
+            yield
 
     def verify(self, caller: Caller) -> AuditVerdict:
         """Check every record of the caller's organisation."""

@@ -1,6 +1,7 @@
 """What every table is declared with, and the statements whose form depends on the database."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, MetaData, Table
@@ -24,23 +25,38 @@ _INSERTS: Mapping[str, Callable[[Table], _Insert]] = {
 
 def insert_new(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
     """Insert a row unless that would break a unique constraint; tell whether it was inserted."""
-    insert = _INSERTS[connection.dialect.name](table).values(row)
     counted = {"preserve_rowcount": True}
-    done = connection.execute(insert.on_conflict_do_nothing(), execution_options=counted)
-    return done.rowcount == 1
+    insert = _insert_new(connection.dialect.name, table)
+    return connection.execute(insert, row, execution_options=counted).rowcount == 1
 
 
 def insert_or_add(connection: Connection, table: Table, row: dict[str, Any]) -> None:
     """Insert a row, or add its numbers to those of the one with its primary key."""
-    insert = _INSERTS[connection.dialect.name](table).values(row)
-    keys = [column.name for column in table.primary_key]
-    sums = {name: table.c[name] + insert.excluded[name] for name in row if name not in keys}
-    connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=sums))
+    connection.execute(_insert_or_add(connection.dialect.name, table, tuple(row)), row)
 
 
 def upsert(connection: Connection, table: Table, row: dict[str, Any]) -> None:
     """Insert a row, or replace the one with its primary key."""
-    insert = _INSERTS[connection.dialect.name](table).values(row)
-    keys = [column.name for column in table.primary_key]
-    rest = {name: insert.excluded[name] for name in row if name not in keys}
-    connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=rest))
+    connection.execute(_upsert(connection.dialect.name, table, tuple(row)), row)
+
+
+# The statements are made once each: `excluded` copies every column of its table.
+
+
+@cache
+def _insert_new(dialect: str, table: Table) -> _Insert:
+    return _INSERTS[dialect](table).on_conflict_do_nothing()
+
+
+@cache
+def _insert_or_add(dialect: str, table: Table, names: tuple[str, ...]) -> _Insert:
+    insert, keys = _INSERTS[dialect](table), table.primary_key.columns.keys()
+    sums = {name: table.c[name] + insert.excluded[name] for name in names if name not in keys}
+    return insert.on_conflict_do_update(index_elements=keys, set_=sums)
+
+
+@cache
+def _upsert(dialect: str, table: Table, names: tuple[str, ...]) -> _Insert:
+    insert, keys = _INSERTS[dialect](table), table.primary_key.columns.keys()
+    rest = {name: insert.excluded[name] for name in names if name not in keys}
+    return insert.on_conflict_do_update(index_elements=keys, set_=rest)
