@@ -82,6 +82,15 @@ _DEFAULTS = ControlOptions()
     help="Wrong keys and tokens of each client address, likewise.",
 )
 @click.option(
+    "--body-memory",
+    "body_memory_mib",
+    type=click.IntRange(1),
+    default=_DEFAULTS.body_memory_mib,
+    show_default=True,
+    metavar="MIB",
+    help="Memory that the bodies of all requests together may take.",
+)
+@click.option(
     "--drain-timeout",
     "drain_s",
     type=click.FloatRange(0),

@@ -20,6 +20,7 @@ from octomil.control.api.polls import AssignmentPolls
 from octomil.control.api.problems import OURS, on_error
 from octomil.control.api.requests import Requests
 from octomil.control.api.telemetry import telemetry_router
+from octomil.control.body_memory import BodyMemory
 from octomil.control.dashboard.page import page_router
 from octomil.control.jobs.catalog import (
     jobs_of,
@@ -63,6 +64,7 @@ def build_app(
     *,
     cors_origins: Sequence[str] = (),
     trusted_proxies: Sequence[str] = (),
+    body_memory_bytes: int = 256 << 20,
 ) -> ASGIApp:
     """Return the application that drives `plane`, and closes it at the end of its life.
 
@@ -71,8 +73,10 @@ def build_app(
         cors_origins: origins whose pages may call; none by default.
         trusted_proxies: addresses and networks that are believed for whom they ask, by
             `X-Forwarded-For` and `X-Forwarded-Proto`; none by default.
+        body_memory_bytes: what the bodies of all requests together may take in memory.
     """
-    app: ASGIApp = BodyLimits(framework_app(plane), is_streamed=is_streamed)
+    memory = BodyMemory(body_memory_bytes)
+    app: ASGIApp = BodyLimits(framework_app(plane), memory, is_streamed=is_streamed)
     app = AssignmentPolls(app, plane, f"{PREFIX}/devices/")
     app = Requests(app, plane.metrics)
     if cors_origins:

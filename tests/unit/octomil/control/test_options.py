@@ -38,6 +38,13 @@ def test_a_trusted_proxy_is_an_address_or_a_network(proxy: str):
     assert ControlOptions(trusted_proxies=("10.0.0.0/24", "fd00::1")).trusted_proxies
 
 
+def test_the_memory_for_bodies_has_room_for_one():
+    with pytest.raises(ConfigurationError, match="--body-memory"):
+        ControlOptions(body_memory_mib=0)
+
+    assert ControlOptions(body_memory_mib=1).body_memory_mib == 1
+
+
 def test_an_empty_host_is_refused():
     with pytest.raises(ConfigurationError, match="empty"):
         ControlOptions(host=" ")
