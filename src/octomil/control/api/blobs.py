@@ -13,6 +13,7 @@ from octomil.control.plane import ControlPlane
 from octomil.control.scopes import INSTALLATION
 from octomil.control.services.callers import Caller
 from octomil.control.services.garbage import GRACE
+from octomil.control.threads import NOBODYS
 from octomil.wire.uploads import Collected
 
 _LEAST_GRACE_S = 3600
@@ -35,6 +36,6 @@ def blobs_router(plane: ControlPlane) -> APIRouter:
     ) -> Collected:
         """Remove abandoned uploads, and files that no version refers to."""
         grace = timedelta(seconds=grace_s)
-        return await plane.threads.work(plane.garbage.collect_for, caller, grace)
+        return await plane.threads.work(NOBODYS, plane.garbage.collect_for, caller, grace)
 
     return router

@@ -104,7 +104,8 @@ def uploads_router(plane: ControlPlane) -> APIRouter:
 async def _kept(plane: ControlPlane, upload: Upload, sha256: str) -> Blob | None:
     """Wait for an upload's turn before there is a thread for it, and keep it as long."""
     async with plane.uploads.turn(upload):
-        return await plane.threads.work(plane.uploads.keep, upload, sha256)
+        whose = upload.organisation
+        return await plane.threads.work(whose, plane.uploads.keep, upload, sha256)
 
 
 def _progress(view: UploadView) -> dict[str, str]:
