@@ -27,12 +27,15 @@ class ControlOptions:
         device_rate_limit: how often each device may ask.
         failure_rate_limit: how often each client address may show a wrong key or token.
         body_memory_mib: memory that the bodies of all requests together may take.
+        open_uploads: uploads that each organisation may have under way.
+        open_upload_gib: what those are going to have together.
         drain_s: seconds running requests get to finish after SIGTERM.
 
     Raises:
         ConfigurationError: the host is empty, a certificate lacks its key or the other way round,
             keys would cross a network in the clear, a proxy has no address, a limit cannot be
-            read, or the memory does not suffice for one body.
+            read, the memory does not suffice for one body, or no upload could
+            begin.
     """
 
     host: str = "127.0.0.1"
@@ -46,6 +49,8 @@ class ControlOptions:
     device_rate_limit: str = "100/m"
     failure_rate_limit: str = "20/s"
     body_memory_mib: int = 256
+    open_uploads: int = 100
+    open_upload_gib: int = 1024
     drain_s: float = 30.0
 
     def __post_init__(self) -> None:
@@ -70,6 +75,10 @@ class ControlOptions:
         if self.body_memory_mib < 1:
             raise ConfigurationError(
                 f"{self.body_memory_mib} MiB are too few for one body; give --body-memory 1 or more"
+            )
+        if min(self.open_uploads, self.open_upload_gib) < 1:
+            raise ConfigurationError(
+                "no upload could begin; give --open-uploads and --open-upload-size 1 or more each"
             )
 
 

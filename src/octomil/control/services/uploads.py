@@ -9,6 +9,7 @@ from octomil.control.records import Blob, Upload
 from octomil.control.scopes import MODELS_WRITE
 from octomil.control.services.callers import Caller
 from octomil.control.services.intake import Intake
+from octomil.control.services.upload_quotas import DEFAULT_QUOTA, UploadQuota
 from octomil.control.turns import Turns
 from octomil.errors import (
     BadRequestError,
@@ -32,13 +33,22 @@ class UploadService:
         spool: where their bytes are.
         intake: keeps those that are complete.
         clock: tells the time.
+        quota: what each organisation may have under way.
     """
 
-    def __init__(self, store: Store, spool: Spool, intake: Intake, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        spool: Spool,
+        intake: Intake,
+        clock: Clock,
+        quota: UploadQuota = DEFAULT_QUOTA,
+    ) -> None:
         self._store = store
         self._spool = spool
         self._intake = intake
         self._clock = clock
+        self._quota = quota
         self._turns = Turns()
 
     def begin(self, caller: Caller, request: UploadRequest) -> UploadView:
@@ -46,6 +56,7 @@ class UploadService:
 
         Raises:
             ForbiddenError: the caller lacks the scope.
+            ConflictError: the organisation has too much under way.
         """
         caller.require(MODELS_WRITE)
         now = self._clock()
@@ -58,6 +69,7 @@ class UploadService:
             expires_at=now + EXPIRES,
         )
         with self._store.transaction(caller.organisation) as tx:
+            self._quota.require_room(tx.uploads.under_way(now), request.size_bytes)
             tx.uploads.add(upload)
         return _view(upload, 0)
 
