@@ -86,7 +86,7 @@ def uploads_router(plane: ControlPlane) -> APIRouter:
         """Check the whole against its SHA-256 and keep it; once more changes nothing."""
         upload = await threads.read(service.find, caller, upload_id)
         await renewed(caller, upload)
-        blob = await asyncio.shield(_kept(plane, upload, body.sha256))
+        blob = await asyncio.shield(_kept(plane, upload, body))
         return await threads.write(service.complete, caller, upload_id, blob)
 
     @router.delete("/{upload_id}")
@@ -101,11 +101,12 @@ def uploads_router(plane: ControlPlane) -> APIRouter:
     return router
 
 
-async def _kept(plane: ControlPlane, upload: Upload, sha256: str) -> Blob | None:
+async def _kept(plane: ControlPlane, upload: Upload, asked: CompleteRequest) -> Blob | None:
     """Wait for an upload's turn before there is a thread for it, and keep it as long."""
     async with plane.uploads.turn(upload):
-        whose = upload.organisation
-        return await plane.threads.work(whose, plane.uploads.keep, upload, sha256)
+        return await plane.threads.work(
+            upload.organisation, plane.uploads.keep, upload, asked.sha256, asked.format
+        )
 
 
 def _progress(view: UploadView) -> dict[str, str]:

@@ -155,8 +155,13 @@ class UploadService:
         """Wait for the calls before that keep an upload, and let those that follow wait."""
         return self._turns.of(upload.id)
 
-    def keep(self, upload: Upload, sha256: str) -> Blob | None:
+    def keep(self, upload: Upload, sha256: str, format_: str | None = None) -> Blob | None:
         """Keep a whole upload whose `turn` it is; return it, or None if that was done before.
+
+        Args:
+            upload: as it was found.
+            sha256: of the file, as its sender has it.
+            format_: what its content does not tell, as `Intake.keep` takes it.
 
         Raises:
             NotFoundError: it was given up meanwhile.
@@ -171,9 +176,9 @@ class UploadService:
         if known.digest is not None:
             _require_same(known, known.digest, digits)
             return None
-        return self._moved(known, digits) or self._keep(known, digits)
+        return self._moved(known, digits) or self._keep(known, digits, format_)
 
-    def _keep(self, upload: Upload, digits: str) -> Blob:
+    def _keep(self, upload: Upload, digits: str, format_: str | None) -> Blob:
         here = self._spool.offset(upload.id)
         if here != upload.size_bytes:
             raise ConflictError(
@@ -187,7 +192,9 @@ class UploadService:
                 tx.uploads.verify(upload.id, blob.digest)
 
         try:
-            return self._intake.keep(upload.id, sha256=digits, before_it_moves=note)
+            return self._intake.keep(
+                upload.id, sha256=digits, format_=format_, before_it_moves=note
+            )
         except (BadRequestError, NotFoundError, UnsupportedMediaError):
             moved = self._moved(self._as_noted(upload), digits)
             if moved is None:
