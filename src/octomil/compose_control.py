@@ -88,7 +88,7 @@ def build_plane(
         settings: from the environment; they say what is kept outside of the folder.
         folder: where the rest is kept.
         clock: tells the time.
-        limits: how often each caller may ask.
+        limits: how often each caller may ask, and how much may be under way.
 
     Raises:
         ConfigurationError: a setting makes no sense, or what it names cannot be reached.
@@ -149,7 +149,7 @@ def assemble(
         failures=FailedCredentials(limits.failures),
         versions=versions,
         intake=intake,
-        uploads=UploadService(store, spool, intake, clock),
+        uploads=UploadService(store, spool, intake, clock, limits.uploads),
         version_files=VersionFiles(store, versions, clock),
         downloads=Downloads(store, versions),
         download_links=DownloadLinks(store, clock),

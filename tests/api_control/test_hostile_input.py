@@ -9,6 +9,7 @@ import pytest
 
 from octomil.control.api.json_bodies import MAX_DEPTH
 from octomil.control.cursors import cursor_of
+from octomil.control.plane import ControlPlane
 from octomil.control.services.merging import MAX_CHARS
 from support.control import API, client_of, control_plane, key_of
 from support.control_routes import ControlRoute, routes_of
@@ -214,3 +215,15 @@ async def test_nor_do_they_begin_large(admin: httpx.AsyncClient):
     assert {answer.status_code for answer in answers} == {413}
     assert [each["id"] for each in (await admin.get(f"{API}/models")).json()["models"]] == [model]
     assert (await admin.get(f"{API}/models/{model}/versions")).json()["versions"] == []
+
+
+async def test_bodies_of_callers_without_a_key_do_not_fill_the_memory(plane: ControlPlane):
+    """They are read before the key is looked at."""
+    async with client_of(plane, body_memory_bytes=100) as nobody:
+        taken = await nobody.post(f"{API}/models", content=b"x" * 100)
+        refused = await nobody.post(f"{API}/models", content=b"x" * 101)
+        again = await nobody.post(f"{API}/models", content=b"x" * 100)
+
+    assert [each.status_code for each in (taken, refused, again)] == [401, 503, 401]
+    assert refused.json()["error"] == "service_unavailable"
+    assert (refused.headers["retry-after"], refused.headers["connection"]) == ("1", "close")

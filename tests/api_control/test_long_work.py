@@ -48,6 +48,32 @@ async def test_downloads_and_uploads_go_on_beside_files_that_are_looked_through(
     assert [each.status_code for each in answers] == [200] * WORKERS
 
 
+async def test_one_organisation_s_files_keep_no_other_s_waiting(
+    admin: httpx.AsyncClient, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+):
+    content = safetensors_file(w=[1.0])
+    uploads = {await uploaded_whole(admin, content) for _ in range(WORKERS + 1)}
+    go_on, keep = threading.Event(), Intake.keep
+
+    def kept_later(self, upload_id, **how):
+        assert upload_id not in uploads or go_on.wait(HANGS_S)
+        return keep(self, upload_id, **how)
+
+    monkeypatch.setattr(Intake, "keep", kept_later)
+    completing = [asyncio.create_task(completed(admin, each, content)) for each in uploads]
+    try:
+        async with asyncio.timeout(HANGS_S), client_of(plane, key_of(plane, "other")) as other:
+            while plane.threads.waiting()["work"] < len(uploads):
+                await asyncio.sleep(0.01)
+            upload = await uploaded_whole(other, content)
+            assert (await completed(other, upload, content)).status_code == 200
+    finally:
+        go_on.set()
+        answers = await asyncio.gather(*completing)
+
+    assert [each.status_code for each in answers] == [200] * len(uploads)
+
+
 async def test_one_upload_that_is_completed_again_and_again_takes_one_thread(
     admin: httpx.AsyncClient, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ):
@@ -93,8 +119,10 @@ async def test_the_end_gives_up_what_is_looked_through_and_keeps_the_upload(tmp_
 
 async def test_the_end_begins_nothing_that_waits(plane: ControlPlane):
     go_on, begun_at_all = threading.Event(), threading.Event()
-    under_way = [asyncio.ensure_future(plane.threads.work(go_on.wait, 120)) for _ in range(WORKERS)]
-    waiting = asyncio.ensure_future(plane.threads.work(begun_at_all.set))
+    under_way = [
+        asyncio.ensure_future(plane.threads.work(str(n), go_on.wait, 120)) for n in range(WORKERS)
+    ]
+    waiting = asyncio.ensure_future(plane.threads.work("last", begun_at_all.set))
     await asyncio.sleep(0)
     closing = asyncio.create_task(asyncio.to_thread(plane.threads.close))
 

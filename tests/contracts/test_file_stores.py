@@ -93,6 +93,22 @@ def test_an_upload_takes_its_steps(store: SqlStore):
         assert tx.uploads.get("upl_1") is None
 
 
+def test_uploads_under_way_are_the_organisations_own_oldest_first(store: SqlStore):
+    older = replace(UPLOAD, id="upl_2", created_at=NOW - DAY, expires_at=LATER)
+    with store.transaction("acme") as tx:
+        for upload in (UPLOAD, older, replace(UPLOAD, id="upl_3"), replace(UPLOAD, id="upl_4")):
+            tx.uploads.add(upload)
+        tx.uploads.complete("upl_3", BLOB.digest)
+        tx.uploads.verify("upl_4", BLOB.digest)
+    with store.transaction("globex") as tx:
+        assert tx.uploads.under_way(NOW) == []
+    with store.transaction("acme") as tx:
+        found = [each.id for each in tx.uploads.under_way(NOW)]
+        assert found == ["upl_2", "upl_1", "upl_4"]
+        assert tx.uploads.under_way(NOW + DAY) == [older]
+        assert tx.uploads.under_way(LATER) == []
+
+
 def test_abandoned_uploads_are_listed(store: SqlStore):
     with store.transaction("acme") as tx:
         tx.uploads.add(UPLOAD)

@@ -171,6 +171,22 @@ def test_a_large_file_goes_in_pieces(
     assert list(Path(os.environ["OCTOMIL_STATE_DIR"]).rglob("*.json")) == []
 
 
+def test_large_onnx_weights_go_in_pieces_too(
+    registry: ModelRegistry, model: str, large: Path, tmp_path: Path
+):
+    graph = tmp_path / "m.onnx"
+    graph.write_bytes(onnx_file())
+
+    version = registry.upload_version_from_path(model, graph, "1.0.0", onnx_data_path=large)
+
+    kept = {file.format: file for file in version.files}
+    assert version.status == "ready"
+    assert kept.keys() == {"onnx", "onnx_data"}
+    assert kept["onnx_data"].digest == f"sha256:{sha256(large)}"
+    assert (kept["onnx_data"].name, kept["onnx_data"].origin) == (large.name, "original")
+    assert list(Path(os.environ["OCTOMIL_STATE_DIR"]).rglob("*.json")) == []
+
+
 PROGRAM = """
 import sys
 from octomil import ModelRegistry

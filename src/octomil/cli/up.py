@@ -82,6 +82,32 @@ _DEFAULTS = ControlOptions()
     help="Wrong keys and tokens of each client address, likewise.",
 )
 @click.option(
+    "--body-memory",
+    "body_memory_mib",
+    type=click.IntRange(1),
+    default=_DEFAULTS.body_memory_mib,
+    show_default=True,
+    metavar="MIB",
+    help="Memory that the bodies of all requests together may take.",
+)
+@click.option(
+    "--open-uploads",
+    type=click.IntRange(1),
+    default=_DEFAULTS.open_uploads,
+    show_default=True,
+    metavar="N",
+    help="Uploads that each organisation may have under way.",
+)
+@click.option(
+    "--open-upload-size",
+    "open_upload_gib",
+    type=click.IntRange(1),
+    default=_DEFAULTS.open_upload_gib,
+    show_default=True,
+    metavar="GIB",
+    help="What those are going to have together.",
+)
+@click.option(
     "--drain-timeout",
     "drain_s",
     type=click.FloatRange(0),
@@ -138,12 +164,14 @@ def _run(
     from octomil.control.data_folder import open_data_folder
     from octomil.control.server import run
     from octomil.control.services.rate_limits import read_limits
+    from octomil.control.services.upload_quotas import UploadQuota
 
     os.umask(0o077)  # keys are kept, and the folder may be one that others can look into
     limits = read_limits(
         key=options.rate_limit,
         device=options.device_rate_limit,
         failures=options.failure_rate_limit,
+        uploads=UploadQuota(most=options.open_uploads, most_bytes=options.open_upload_gib << 30),
     )
     with listen(options.host, options.port) as listener, open_data_folder(data_dir) as folder:
         plane = build_plane(settings, folder, limits=limits)

@@ -22,12 +22,14 @@ from octomil.control.api.planes import PLANE
 from octomil.control.api.polls import AssignmentPolls
 from octomil.control.api.problems import OURS, on_error
 from octomil.control.api.requests import Requests
+from octomil.control.body_memory import BodyMemory
 from octomil.control.dashboard import page
 from octomil.control.jobs.catalog import (
     jobs_of,
     write_key_uses,
     write_last_seen,
     write_route_counts,
+    write_stages,
 )
 from octomil.control.jobs.timers import running
 from octomil.control.plane import ControlPlane
@@ -65,6 +67,7 @@ def build_app(
     *,
     cors_origins: Sequence[str] = (),
     trusted_proxies: Sequence[str] = (),
+    body_memory_bytes: int = 256 << 20,
 ) -> ASGIApp:
     """Return the application that drives `plane`, and closes it at the end of its life.
 
@@ -73,9 +76,10 @@ def build_app(
         cors_origins: origins whose pages may call; none by default.
         trusted_proxies: addresses and networks that are believed for whom they ask, by
             `X-Forwarded-For` and `X-Forwarded-Proto`; none by default.
+        body_memory_bytes: what the bodies of all requests together may take in memory.
     """
     app: ASGIApp = _OfPlane(framework_app(), plane)
-    app = BodyLimits(app, is_streamed=is_streamed)
+    app = BodyLimits(app, BodyMemory(body_memory_bytes), is_streamed=is_streamed)
     app = AssignmentPolls(app, plane, f"{PREFIX}/devices/")
     app = Requests(app, plane.metrics)
     if cors_origins:
@@ -158,5 +162,6 @@ async def _write_what_waits(plane: ControlPlane) -> None:
             await write_last_seen(plane)
             await write_key_uses(plane)
             await write_route_counts(plane)
+            await write_stages(plane)
     except (TimeoutError, ServiceUnavailableError) as error:
         _log.warning("the last notes could not be written: %s", str(error) or "no answer")

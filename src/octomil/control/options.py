@@ -26,12 +26,16 @@ class ControlOptions:
         rate_limit: how often each API key may ask, such as `500/s`; `off` for no limit.
         device_rate_limit: how often each device may ask.
         failure_rate_limit: how often each client address may show a wrong key or token.
+        body_memory_mib: memory that the bodies of all requests together may take.
+        open_uploads: uploads that each organisation may have under way.
+        open_upload_gib: what those are going to have together.
         drain_s: seconds running requests get to finish after SIGTERM.
 
     Raises:
         ConfigurationError: the host is empty, a certificate lacks its key or the other way round,
-            keys would cross a network in the clear, a proxy has no address, or a limit cannot be
-            read.
+            keys would cross a network in the clear, a proxy has no address, a limit cannot be
+            read, the memory does not suffice for one body, or no upload could
+            begin.
     """
 
     host: str = "127.0.0.1"
@@ -44,6 +48,9 @@ class ControlOptions:
     rate_limit: str = "500/s"
     device_rate_limit: str = "100/m"
     failure_rate_limit: str = "20/s"
+    body_memory_mib: int = 256
+    open_uploads: int = 100
+    open_upload_gib: int = 1024
     drain_s: float = 30.0
 
     def __post_init__(self) -> None:
@@ -65,6 +72,14 @@ class ControlOptions:
             _require_network(proxy)
         for limit in (self.rate_limit, self.device_rate_limit, self.failure_rate_limit):
             RateLimit.parse(limit)
+        if self.body_memory_mib < 1:
+            raise ConfigurationError(
+                f"{self.body_memory_mib} MiB are too few for one body; give --body-memory 1 or more"
+            )
+        if min(self.open_uploads, self.open_upload_gib) < 1:
+            raise ConfigurationError(
+                "no upload could begin; give --open-uploads and --open-upload-size 1 or more each"
+            )
 
 
 def require_public_url(url: str) -> str:

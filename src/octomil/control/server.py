@@ -38,7 +38,10 @@ def run(
 
     server = GracefulServer(
         build_app(
-            plane, cors_origins=options.cors_origins, trusted_proxies=options.trusted_proxies
+            plane,
+            cors_origins=options.cors_origins,
+            trusted_proxies=options.trusted_proxies,
+            body_memory_bytes=options.body_memory_mib << 20,
         ),
         http=bounded_connection(BODY_TIMEOUT_S, no_request_body),
         drain_s=options.drain_s,

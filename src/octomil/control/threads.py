@@ -3,8 +3,9 @@
 A service call is one plain function; the API and the jobs hand it over here. Calls of `write` take
 turns in one thread (`control.writer`), so that a call which waits for the disk keeps no reader
 waiting. The bytes of files have threads of their own, and so has what takes minutes, such as
-looking through a file: else four uploads would hold up every download. What such work writes, it
-writes where it is, in short transactions that wait for the database's turn as the writer's do.
+looking through a file: else four uploads would hold up every download. Organisations share those
+fairly (`control.fair_line`). What such work writes, it writes
+where it is, in short transactions that wait for the database's turn as the writer's do.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from threading import local
 from typing import Any, ParamSpec, TypeVar
 
 from octomil.control.disk_faults import told_of_disk
+from octomil.control.workers import FairWorkers
 from octomil.control.writer import Writer, ended
 from octomil.errors import ServiceUnavailableError
 
@@ -25,6 +27,8 @@ MAX_GROUP = 64
 READERS = 4
 MOVERS = 4
 WORKERS = 4
+NOBODYS = ""
+"""Whose work it is that no organisation asked for."""
 
 _log = logging.getLogger("octomil.control")
 
@@ -39,7 +43,8 @@ class ServiceThreads:
     Args:
         group: begins a group of transactions, as `Store.group` does.
         readers: threads for calls that only read.
-        max_waiting: calls that may wait in each of the two lines.
+        max_waiting: calls that may wait in each line; half as many of one organisation's for what
+            takes minutes.
     """
 
     def __init__(
@@ -50,7 +55,7 @@ class ServiceThreads:
     ) -> None:
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="octomil-reader")
         self._movers = ThreadPoolExecutor(MOVERS, thread_name_prefix="octomil-mover")
-        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="octomil-worker")
+        self._workers = FairWorkers(WORKERS, max(1, max_waiting // 2), "octomil-worker")
         self._writer = Writer(group, MAX_GROUP)
         self._here = _Thread()
         self._calls = {"write": 0, "read": 0, "move": 0, "work": 0}
@@ -111,14 +116,23 @@ class ServiceThreads:
         with _told_of_disk():
             return await self._run("move", self._movers, partial(call, *args, **kwargs))
 
-    async def work(self, call: Callable[P, ResultT], *args: P.args, **kwargs: P.kwargs) -> ResultT:
+    async def work(
+        self, whose: str, call: Callable[P, ResultT], *args: P.args, **kwargs: P.kwargs
+    ) -> ResultT:
         """Run a call that may take minutes, and return its result; it keeps no other kind waiting.
+
+        It is done for the organisation `whose`, or for `NOBODYS`; they take turns.
 
         Raises:
             ServiceUnavailableError: too many wait already, or the disk cannot be written.
         """
-        with _told_of_disk():
-            return await self._run("work", self._workers, partial(call, *args, **kwargs))
+        self._enter("work")
+        try:
+            with _told_of_disk():
+                work = self._workers.submit(whose, partial(call, *args, **kwargs))
+                return await asyncio.wrap_future(work)
+        finally:
+            self._calls["work"] -= 1
 
     async def write_as_one(
         self,
@@ -160,8 +174,9 @@ class ServiceThreads:
     def close(self) -> None:
         """Let the calls under way end, and none that waits begin; then there are no threads."""
         self._writer.close()
-        for threads in (self._readers, self._movers, self._workers):
+        for threads in (self._readers, self._movers):
             threads.shutdown(cancel_futures=True)
+        self._workers.close()
 
     async def _follow(self, call: Callable[[], object]) -> None:
         try:

@@ -18,6 +18,7 @@ _MIB = 1 << 20
 _INSPECTION = Limits(memory_bytes=1024 * _MIB, file_bytes=16 * _MIB, cpu_s=120, wall_s=300)
 _TORCH_MEMORY_BYTES = 6 * 1024 * _MIB  # torch alone reserves some of these
 _COPIES = 4  # of the file, that torch and safetensors hold at once
+_MORE_BYTES = 256 * _MIB  # than the file has, for tensors that share bytes in it
 
 
 class CannotConvertError(Exception):
@@ -86,19 +87,22 @@ def to_safetensors(source: Path, target: Path, children: Children | None = None)
         children: those that are ended together.
 
     Raises:
-        CannotConvertError: it holds no tensors, or cannot be loaded with reasonable means.
+        CannotConvertError: it holds no tensors, cannot be loaded with reasonable means, or its
+            tensors would take 256 MiB more than it, each written out.
         SandboxError: whoever was to convert gave no answer, which says nothing of the file.
         SandboxEndedError: all of `children` were ended.
         InsufficientSpaceError: the disk is full.
     """
     size = source.stat().st_size
-    limits = Limits(memory_bytes=_TORCH_MEMORY_BYTES + _COPIES * size, file_bytes=size + 256 * _MIB)
+    limits = Limits(
+        memory_bytes=_TORCH_MEMORY_BYTES + _COPIES * size, file_bytes=size + _MORE_BYTES
+    )
     with sandbox(target.parent) as folder:
         made = folder / "made.safetensors"
         found = run_in_sandbox(
             "-m",
             "octomil.convert.torch_child",
-            arguments=(str(source.absolute()), str(made)),
+            arguments=(str(source.absolute()), str(made), str(limits.file_bytes)),
             folder=folder,
             limits=limits,
             children=children,

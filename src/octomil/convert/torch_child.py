@@ -1,31 +1,45 @@
-"""The sandbox's child that makes safetensors of a torch file: `… LIMITS SOURCE TARGET`.
+"""The sandbox's child that makes safetensors of a torch file: `… LIMITS SOURCE TARGET BYTES`.
 
 `torch.load(weights_only=True)` builds tensors and plain containers, and calls nothing else. It
 prints a line of JSON: what was written, or why nothing was. A file that takes more memory or
 processor time than it is given is not converted: it would take as much the next time.
+
+A thousand bytes can stand for any number of them: a tensor may have one stored number for all its
+places (a stride of 0), many tensors may lie in one storage, few containers may hold each other many
+times, and an archive may be compressed. So what all of it would take is summed up before any of it
+is made.
 """
 
 import json
+import math
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 from octomil.convert.confinement import confine
 
 MAX_DEPTH = 16
+_ENTRY_BYTES = 64  # of the target's header for each tensor, its name aside
 
 
 def main() -> None:
     """Confine this process, then convert."""
-    source, target = map(Path, confine(sys.argv))
+    source, target, most_bytes = confine(sys.argv)
     signal.signal(signal.SIGXCPU, _out_of_time)
-    print(json.dumps(convert(source, target)))  # noqa: T201 - read by the parent
+    found = convert(Path(source), Path(target), int(most_bytes))
+    print(json.dumps(found))  # noqa: T201 - read by the parent
 
 
-def convert(source: Path, target: Path) -> dict[str, Any]:
+def convert(source: Path, target: Path, most_bytes: int) -> dict[str, Any]:
     """Write the tensors of a torch file to a safetensors file.
+
+    Args:
+        source: the torch file.
+        target: made here.
+        most_bytes: what may be unpacked, and what may be written.
 
     Returns:
         `{"tensors": how many, "left_out": names of what are no tensors}`, or `{"failed": why}`.
@@ -38,8 +52,9 @@ def convert(source: Path, target: Path) -> dict[str, Any]:
 
     tensors, left_out = {}, []
     try:
+        _check_unpacked(source, most_bytes)
         loaded = torch.load(source, map_location="cpu", weights_only=True)
-        for name, value in _leaves(loaded):
+        for name, value in _within(_leaves(loaded), most_bytes):
             if isinstance(value, torch.Tensor) and value.layout is torch.strided and value.numel():
                 tensors[name] = value.detach().clone(memory_format=torch.contiguous_format)
             else:
@@ -53,6 +68,34 @@ def convert(source: Path, target: Path) -> dict[str, Any]:
     if not tensors:
         return {"failed": "it holds no tensors"}
     return {"tensors": len(tensors), "left_out": left_out[:100]}
+
+
+def _check_unpacked(source: Path, most_bytes: int) -> None:
+    if not zipfile.is_zipfile(source):
+        return
+    with zipfile.ZipFile(source) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > most_bytes:
+        raise ValueError(f"it would be {unpacked} bytes unpacked, more than {most_bytes}")
+
+
+def _within(leaves: Iterable[tuple[str, Any]], most_bytes: int) -> list[tuple[str, Any]]:
+    """Return values by name that can all be written out.
+
+    Raises:
+        ValueError: they would be more than `most_bytes`.
+    """
+    import torch
+
+    found, size = [], 0
+    for name, value in leaves:
+        size += _ENTRY_BYTES + len(name)
+        if isinstance(value, torch.Tensor):
+            size += math.prod(value.shape) * value.element_size()
+        if size > most_bytes:
+            raise ValueError(f"its tensors would be more than {most_bytes} bytes written out")
+        found.append((name, value))
+    return found
 
 
 def _leaves(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:

@@ -52,12 +52,21 @@ class ResumableUpload:
         path: the file.
         notes: the folder where ids of uploads under way are kept.
         report: is told how far it is.
+        format_: what it is, where its content does not tell: `onnx_data`.
     """
 
-    def __init__(self, api: ApiClient, path: Path, notes: Path, report: Report) -> None:
+    def __init__(
+        self,
+        api: ApiClient,
+        path: Path,
+        notes: Path,
+        report: Report,
+        format_: str | None = None,
+    ) -> None:
         self._api = api
         self._path = path
         self._report = report
+        self._told = {} if format_ is None else {"format": format_}
         self._size_bytes = path.stat().st_size
         with path.open("rb") as file:
             self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -78,7 +87,7 @@ class ResumableUpload:
             request = Request(
                 method="POST",
                 path=path_to("uploads", upload.id, "complete"),
-                json={"sha256": self.sha256},
+                json={"sha256": self.sha256, **self._told},
                 timeout_s=_COMPLETION_S,
             )
             upload = self._api.call(request)

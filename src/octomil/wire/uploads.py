@@ -1,7 +1,7 @@
 """Uploads that can be gone on with, and where downloads are to be had."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
@@ -35,9 +35,12 @@ class CompleteRequest:
 
     Attributes:
         sha256: of the whole file, as its sender has it.
+        format: `onnx_data` for the weights of an ONNX model in a file of their own, whose content
+            does not tell what they are; of everything else it does.
     """
 
     sha256: Sha256
+    format: Literal["onnx_data"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from octomil.control.api.planes import Plane
 from octomil.control.scopes import INSTALLATION
 from octomil.control.services.callers import Caller
 from octomil.control.services.garbage import GRACE
+from octomil.control.threads import NOBODYS
 from octomil.wire.uploads import Collected
 
 _LEAST_GRACE_S = 3600
@@ -33,4 +34,4 @@ async def collect(
 ) -> Collected:
     """Remove abandoned uploads, and files that no version refers to."""
     grace = timedelta(seconds=grace_s)
-    return await plane.threads.work(plane.garbage.collect_for, caller, grace)
+    return await plane.threads.work(NOBODYS, plane.garbage.collect_for, caller, grace)

@@ -1,4 +1,8 @@
-"""How large a body may be, and how long it may take, whatever the route does with it."""
+"""How large a body may be, and how long it may take, whatever the route does with it.
+
+All that is before anybody's key was looked at, so the bodies of all requests together are bounded,
+too.
+"""
 
 from collections.abc import Callable
 
@@ -12,10 +16,12 @@ from octomil.control.api.requests import (
     read_whole_body,
     replayed,
 )
-from octomil.errors import PayloadTooLargeError, RequestTimedOutError
+from octomil.control.body_memory import BodyMemory, NoMemoryLeftError
+from octomil.errors import PayloadTooLargeError, RequestTimedOutError, ServiceUnavailableError
 
 MAX_BODY_BYTES = 1024 * 1024
 BODY_TIMEOUT_S = 30.0
+_RETRY_AFTER_S = 1
 
 
 class BodyLimits:
@@ -23,6 +29,7 @@ class BodyLimits:
 
     Args:
         app: what answers.
+        memory: what the bodies that are here take, until they were answered.
         is_streamed: whether a request's route reads the body piece by piece itself, with limits of
             its own.
         max_bytes: what a body may have.
@@ -32,34 +39,43 @@ class BodyLimits:
     def __init__(
         self,
         app: ASGIApp,
+        memory: BodyMemory,
         *,
         is_streamed: Callable[[Scope], bool] = lambda _scope: False,
         max_bytes: int = MAX_BODY_BYTES,
         timeout_s: float = BODY_TIMEOUT_S,
     ) -> None:
         self._app = app
+        self._memory = memory
         self._is_streamed = is_streamed
         self._max_bytes = max_bytes
         self._timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 413 or 408."""
+        """Pass the request on, or answer 413, 408 or 503."""
         if scope["type"] != "http" or not _has_body(scope) or self._is_streamed(scope):
             await self._app(scope, receive, send)
             return
         try:
-            body = await read_whole_body(
-                scope, receive, max_bytes=self._max_bytes, timeout_s=self._timeout_s
-            )
+            with self._memory.share() as hold:
+                body = await read_whole_body(
+                    scope, receive, hold, max_bytes=self._max_bytes, timeout_s=self._timeout_s
+                )
+                if body is not None:
+                    await self._app(scope, replayed(body, receive), send)
         except BodyTooLargeError:
             message = f"the body is larger than {self._max_bytes / 2**20:g} MiB"
             await send_problem(scope, send, PayloadTooLargeError(message), close=True)
         except BodyTooSlowError:
             message = f"the body did not arrive within {self._timeout_s:g} s"
             await send_problem(scope, send, RequestTimedOutError(message), close=True)
-        else:
-            if body is not None:
-                await self._app(scope, replayed(body, receive), send)
+        except NoMemoryLeftError:
+            error = ServiceUnavailableError(
+                "the bodies of other requests take all the memory that there is for them; try "
+                "again in a second",
+                {"retry_after_s": _RETRY_AFTER_S},
+            )
+            await send_problem(scope, send, error, close=True)
 
 
 def _has_body(scope: Scope) -> bool:

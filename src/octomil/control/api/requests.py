@@ -11,6 +11,7 @@ from epochly.inference.context.request import new_request_id
 from octomil.asgi.headers import headers_of
 from octomil.asgi.request_ids import sent_id
 from octomil.control.api.answer_headers import rate_limit_headers, safe_headers
+from octomil.control.body_memory import Hold
 from octomil.control.metrics import ControlMetrics
 
 REQUEST_ID = "octomil.request_id"
@@ -92,11 +93,19 @@ class BodyTooSlowError(Exception):
 
 
 async def read_whole_body(
-    scope: Scope, receive: Receive, *, max_bytes: int, timeout_s: float
+    scope: Scope, receive: Receive, hold: Hold, *, max_bytes: int, timeout_s: float
 ) -> bytes | None:
     """Return a request's body, or None if the client hung up.
 
+    Args:
+        scope: the request's.
+        receive: the ASGI channel from the client.
+        hold: is told of bytes before they are kept.
+        max_bytes: what the body may have.
+        timeout_s: how long it may take.
+
     Raises:
+        NoMemoryLeftError: there is no room for it.
         BodyTooLargeError: it has more than `max_bytes`.
         BodyTooSlowError: it took longer than `timeout_s`.
     """
@@ -115,6 +124,7 @@ async def read_whole_body(
                 size += len(part)
                 if size > max_bytes:
                     raise BodyTooLargeError
+                hold(len(part))
                 parts.append(part)
                 if not message.get("more_body", False):
                     return b"".join(parts)

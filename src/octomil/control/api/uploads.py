@@ -77,7 +77,7 @@ async def complete(
     """Check the whole against its SHA-256 and keep it; once more changes nothing."""
     upload = await plane.threads.read(plane.uploads.find, caller, upload_id)
     await _renewed(plane, caller, upload)
-    blob = await asyncio.shield(_kept(plane, upload, body.sha256))
+    blob = await asyncio.shield(_kept(plane, upload, body))
     return await plane.threads.write(plane.uploads.complete, caller, upload_id, blob)
 
 
@@ -95,10 +95,12 @@ async def _renewed(plane: ControlPlane, caller: Caller, upload: Upload) -> None:
         await plane.threads.write(plane.uploads.renew, caller, upload)
 
 
-async def _kept(plane: ControlPlane, upload: Upload, sha256: str) -> Blob | None:
+async def _kept(plane: ControlPlane, upload: Upload, asked: CompleteRequest) -> Blob | None:
     """Wait for an upload's turn before there is a thread for it, and keep it as long."""
     async with plane.uploads.turn(upload):
-        return await plane.threads.work(plane.uploads.keep, upload, sha256)
+        return await plane.threads.work(
+            upload.organisation, plane.uploads.keep, upload, asked.sha256, asked.format
+        )
 
 
 def _progress(view: UploadView) -> dict[str, str]:

@@ -76,7 +76,7 @@ async def upload(
     try:
         await form.read(request)
         creation = _creation(form.fields)
-        parts = await form.keep()
+        parts = await form.keep(caller)
         version = await plane.threads.write(
             plane.version_files.create_of, caller, model_id, creation, parts
         )
@@ -158,20 +158,20 @@ class _Form:
         if FILE not in self.files:
             raise BadRequestError(f"the form has no part {FILE!r} with a file")
 
-    async def keep(self) -> list[Part]:
+    async def keep(self, caller: Caller) -> list[Part]:
         """Keep the files.
 
         Raises:
             BadRequestError: there are weights beside something else than an ONNX model.
             UnsupportedMediaError: a file is refused for its content.
         """
-        work, intake = self.plane.threads.work, self.plane.intake
+        work, intake, whose = self.plane.threads.work, self.plane.intake, caller.organisation
         main = self.files[FILE]
-        parts = [Part(blob=await work(intake.keep, main.upload_id), name=main.name)]
+        parts = [Part(blob=await work(whose, intake.keep, main.upload_id), name=main.name)]
         if (data := self.files.get(ONNX_DATA)) is not None:
             if parts[0].blob.format != Format.ONNX:
                 raise BadRequestError(f"{ONNX_DATA} goes with an ONNX model only")
-            blob = await work(partial(intake.keep, data.upload_id, format_=ONNX_DATA))
+            blob = await work(whose, intake.keep, data.upload_id, format_=ONNX_DATA)
             parts.append(Part(blob=blob, name=data.name))
         return parts
 

@@ -12,6 +12,7 @@ from octomil.control.services.last_seen import FLUSHED_S
 from octomil.control.services.leftovers import DROPPED_EVERY_S
 from octomil.control.services.offers import REFRESHED_S as PLANNED_S
 from octomil.control.services.orchestration import STEERED_S
+from octomil.control.threads import NOBODYS
 
 
 def jobs_of(plane: ControlPlane) -> Mapping[str, tuple[float, Job]]:
@@ -58,7 +59,7 @@ async def read_revocations(plane: ControlPlane) -> None:
 
 async def collect_garbage(plane: ControlPlane) -> None:
     """Remove abandoned uploads, and files that no version refers to."""
-    await plane.threads.work(plane.garbage.collect)
+    await plane.threads.work(NOBODYS, plane.garbage.collect)
 
 
 async def drop_leftovers(plane: ControlPlane) -> None:

@@ -16,6 +16,9 @@ class Uploads(Protocol):
     def get(self, upload_id: str) -> Upload | None:
         """Return an upload by its id."""
 
+    def under_way(self, now: datetime) -> Sequence[Upload]:
+        """Return the uploads that are neither complete nor abandoned, oldest first."""
+
     def hold(self, upload_id: str) -> Upload | None:
         """Return an upload that nobody else can change before the transaction ends."""
 

@@ -11,6 +11,7 @@ from time import monotonic
 from octomil.control.gcra import Decision, RateLimit, decide
 from octomil.control.ports import LimitsUnavailableError, SharedLimits
 from octomil.control.services.callers import Caller
+from octomil.control.services.upload_quotas import DEFAULT_QUOTA, UploadQuota
 
 BREAK_S = 2.0
 """After a failure the shared buckets are left alone for so long."""
@@ -20,23 +21,27 @@ _SWEPT_FROM = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How often each caller may ask; None for as often as it likes.
+    """How often each caller may ask, None for as often as it likes; and how much may be under way.
 
     Attributes:
         key: for an API key or a bootstrap token.
         device: for a device's token.
         failures: for wrong keys and tokens of a client address.
+        uploads: what each organisation may have under way.
     """
 
     key: RateLimit | None = None
     device: RateLimit | None = None
     failures: RateLimit | None = None
+    uploads: UploadQuota = DEFAULT_QUOTA
 
 
 NO_LIMITS = Limits()
 
 
-def read_limits(*, key: str, device: str, failures: str) -> Limits:
+def read_limits(
+    *, key: str, device: str, failures: str, uploads: UploadQuota = DEFAULT_QUOTA
+) -> Limits:
     """Read what `octomil up` was told, such as `500/s` and `off`.
 
     Raises:
@@ -46,6 +51,7 @@ def read_limits(*, key: str, device: str, failures: str) -> Limits:
         key=RateLimit.parse(key),
         device=RateLimit.parse(device),
         failures=RateLimit.parse(failures),
+        uploads=uploads,
     )
 
 

@@ -9,6 +9,7 @@ from octomil.control.records import Blob, Upload
 from octomil.control.scopes import MODELS_WRITE
 from octomil.control.services.callers import Caller
 from octomil.control.services.intake import Intake
+from octomil.control.services.upload_quotas import DEFAULT_QUOTA, UploadQuota
 from octomil.control.turns import Turns
 from octomil.errors import (
     BadRequestError,
@@ -32,13 +33,22 @@ class UploadService:
         spool: where their bytes are.
         intake: keeps those that are complete.
         clock: tells the time.
+        quota: what each organisation may have under way.
     """
 
-    def __init__(self, store: Store, spool: Spool, intake: Intake, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        spool: Spool,
+        intake: Intake,
+        clock: Clock,
+        quota: UploadQuota = DEFAULT_QUOTA,
+    ) -> None:
         self._store = store
         self._spool = spool
         self._intake = intake
         self._clock = clock
+        self._quota = quota
         self._turns = Turns()
 
     def begin(self, caller: Caller, request: UploadRequest) -> UploadView:
@@ -46,6 +56,7 @@ class UploadService:
 
         Raises:
             ForbiddenError: the caller lacks the scope.
+            ConflictError: the organisation has too much under way.
         """
         caller.require(MODELS_WRITE)
         now = self._clock()
@@ -58,6 +69,7 @@ class UploadService:
             expires_at=now + EXPIRES,
         )
         with self._store.transaction(caller.organisation) as tx:
+            self._quota.require_room(tx.uploads.under_way(now), request.size_bytes)
             tx.uploads.add(upload)
         return _view(upload, 0)
 
@@ -143,8 +155,13 @@ class UploadService:
         """Wait for the calls before that keep an upload, and let those that follow wait."""
         return self._turns.of(upload.id)
 
-    def keep(self, upload: Upload, sha256: str) -> Blob | None:
+    def keep(self, upload: Upload, sha256: str, format_: str | None = None) -> Blob | None:
         """Keep a whole upload whose `turn` it is; return it, or None if that was done before.
+
+        Args:
+            upload: as it was found.
+            sha256: of the file, as its sender has it.
+            format_: what its content does not tell, as `Intake.keep` takes it.
 
         Raises:
             NotFoundError: it was given up meanwhile.
@@ -159,9 +176,9 @@ class UploadService:
         if known.digest is not None:
             _require_same(known, known.digest, digits)
             return None
-        return self._moved(known, digits) or self._keep(known, digits)
+        return self._moved(known, digits) or self._keep(known, digits, format_)
 
-    def _keep(self, upload: Upload, digits: str) -> Blob:
+    def _keep(self, upload: Upload, digits: str, format_: str | None) -> Blob:
         here = self._spool.offset(upload.id)
         if here != upload.size_bytes:
             raise ConflictError(
@@ -175,7 +192,9 @@ class UploadService:
                 tx.uploads.verify(upload.id, blob.digest)
 
         try:
-            return self._intake.keep(upload.id, sha256=digits, before_it_moves=note)
+            return self._intake.keep(
+                upload.id, sha256=digits, format_=format_, before_it_moves=note
+            )
         except (BadRequestError, NotFoundError, UnsupportedMediaError):
             moved = self._moved(self._as_noted(upload), digits)
             if moved is None:

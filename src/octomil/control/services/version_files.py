@@ -1,7 +1,7 @@
 """The files of versions: new versions made of uploads, and further formats added to them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from octomil.control.ports import Clock, Store
 from octomil.control.records import Blob, Origin, Version, VersionFile
@@ -9,7 +9,7 @@ from octomil.control.scopes import MODELS_WRITE
 from octomil.control.services.callers import Caller
 from octomil.control.services.lookup import require_model, require_version
 from octomil.control.services.versions import VersionService
-from octomil.convert.formats import TORCH_FORMATS, Format
+from octomil.convert.formats import ONNX_DATA, TORCH_FORMATS, Format
 from octomil.errors import BadRequestError, ConflictError, NotFoundError
 from octomil.wire.uploads import SHA256_PREFIX, VersionFileRequest
 from octomil.wire.versions import VersionCreation
@@ -53,6 +53,8 @@ class VersionFiles:
             return self._versions.create(caller, model_id, creation)
         self.require_model(caller, model_id)
         blob = self._held(caller, creation.storage_path)
+        if blob.format == ONNX_DATA:
+            raise _beside_onnx()
         _check_promise(creation, blob)
         return self.create_of(caller, model_id, creation, [Part(blob=blob, name="model")])
 
@@ -87,16 +89,20 @@ class VersionFiles:
         """Add a file in another format to a version.
 
         Raises:
-            BadRequestError: the path is none of ours, or the file is of another format.
+            BadRequestError: the path is none of ours, the file is of another format, or it is the
+                weights of an ONNX model that is not there.
             NotFoundError: the organisation has no such file, or no such version.
             ConflictError: the version is frozen, or has another file in that format.
         """
         caller.require(MODELS_WRITE)
         with self._store.snapshot(caller.organisation) as tx:
-            is_first = not require_version(tx, model_id, number).files
+            files = require_version(tx, model_id, number).files
         blob = self._held(caller, request.storage_path)
+        if ONNX_DATA in (request.format, blob.format):
+            blob = _weights(blob, request.format, files)
         _check_format(request.format, blob)
-        origin: Origin = "original" if is_first else "converted"
+        is_sent = not files or blob.format == ONNX_DATA
+        origin: Origin = "original" if is_sent else "converted"
         file = self._file(blob, origin, request.name or "model")
         with self._store.group():
             self._claim(caller, blob.digest)
@@ -142,6 +148,25 @@ class VersionFiles:
         with self._store.transaction(caller.organisation) as tx:
             if not tx.blobs.claim(digest, self._clock()):
                 raise _no_file(digest)
+
+
+def _weights(blob: Blob, wanted: str | None, files: Sequence[VersionFile]) -> Blob:
+    """Return a file as the weights of the ONNX model among a version's files.
+
+    Any bytes can be those, also what somebody else had looked through as a model of its own.
+
+    Raises:
+        BadRequestError: there is no such model.
+    """
+    if not any(each.format == Format.ONNX for each in files):
+        raise _beside_onnx()
+    return replace(blob, format=ONNX_DATA) if wanted == ONNX_DATA else blob
+
+
+def _beside_onnx() -> BadRequestError:
+    return BadRequestError(
+        f"{ONNX_DATA} goes with an ONNX model only; add it to a version that has one"
+    )
 
 
 def is_torch(format_: str) -> bool:

@@ -25,6 +25,7 @@ from octomil.control.stores.columns import PLAIN_TEXT, JsonText, Moment
 from octomil.control.stores.schema import insert_new, metadata
 from octomil.control.stores.uploads import abandoned_uploads, upload_ids, uploads
 from octomil.control.stores.version_files import version_files
+from octomil.convert.formats import ONNX_DATA
 
 blobs = Table(
     "blobs",
@@ -97,6 +98,10 @@ class BlobLedgerRows:
         learnt = {name: row[name] for name in row if name.startswith(("safetensors", "not_"))}
         known = update(blobs).where(blobs.c.digest == blob.digest, _free)
         self._connection.execute(known.values(learnt))
+        if blob.format != ONNX_DATA:  # as which some bytes were kept that nobody had looked through
+            unseen = known.where(blobs.c.format == ONNX_DATA)
+            told = {name: row[name] for name in ("format", "unknown_imports")}
+            self._connection.execute(unseen.values(told))
         return _claim(self._connection, blob.digest, now)
 
     def get(self, digest: str) -> Blob | None:

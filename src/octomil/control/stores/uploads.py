@@ -57,6 +57,13 @@ class UploadRows:
         """Return an upload by its id."""
         return self._one(select(uploads).where(self._own, uploads.c.id == upload_id))
 
+    def under_way(self, now: datetime) -> Sequence[Upload]:
+        """Return the uploads that are neither complete nor abandoned, oldest first."""
+        is_open = uploads.c.digest.is_(None) & (uploads.c.expires_at > now)
+        query = select(uploads).where(self._own, is_open)
+        rows = self._connection.execute(query.order_by(uploads.c.created_at, uploads.c.id))
+        return [_upload(row) for row in rows.mappings()]
+
     def hold(self, upload_id: str) -> Upload | None:
         """Return an upload that nobody else can change before the transaction ends."""
         query = select(uploads).where(self._own, uploads.c.id == upload_id)

@@ -22,6 +22,7 @@ RESUMABLE_BYTES = 32 << 20
 """Files from this size on are sent in pieces, so that a break costs one piece and not the file."""
 
 _SIZES = {"input_dim", "hidden_dim", "output_dim"}
+_WEIGHTS = "onnx_data"
 _FORM_S = 900.0  # the server reads the whole file again before it answers
 
 
@@ -79,9 +80,10 @@ class FileCalls(Resource):
         }
         given = {name: value for name, value in fields.items() if value is not None}
         with self._progress() as progress:
-            if onnx_data_path is None and path.stat().st_size >= RESUMABLE_BYTES:
-                return self._upload_in_pieces(model_id, path, given, progress)
             weights = None if onnx_data_path is None else _existing(onnx_data_path)
+            sizes_bytes = [each.stat().st_size for each in (path, weights) if each is not None]
+            if max(sizes_bytes) >= RESUMABLE_BYTES:
+                return self._upload_in_pieces(model_id, path, weights, given, progress)
             return self._upload_form(model_id, path, weights, given, progress)
 
     def get_download_url(
@@ -155,20 +157,37 @@ class FileCalls(Resource):
         return name if is_original and may_be_used else f"{version}.{format_}"
 
     def _upload_in_pieces(
-        self, model_id: str, path: Path, fields: Mapping[str, str], progress: ProgressSink
+        self,
+        model_id: str,
+        path: Path,
+        weights: Path | None,
+        fields: Mapping[str, str],
+        progress: ProgressSink,
     ) -> Record:
         notes = Settings.from_env().state_dir / "uploads"
+        formats = _names(fields.get("formats", ""))
         upload = ResumableUpload(self._api, path, notes, progress.advance)
+        uploads, added = [upload], None
+        if weights is not None:
+            extra = ResumableUpload(self._api, weights, notes, progress.advance, _WEIGHTS)
+            added = {"storage_path": extra.send(), "format": _WEIGHTS, "name": weights.name}
+            formats.append(_WEIGHTS)  # so that the version waits for them
+            uploads.append(extra)
         body: dict[str, Any] = {
             **fields,
             **{name: int(fields[name]) for name in _SIZES & fields.keys()},
             "storage_path": upload.send(),
             "checksum": upload.sha256,
             "size_bytes": path.stat().st_size,
-            "formats": _names(fields.get("formats", "")),
+            "format": None if added is None else "onnx",
+            "formats": formats,
         }
         made: Record = self._api.post(path_to("models", model_id, "versions"), body)
-        upload.forget()
+        if added is not None:
+            number = fields["version"]
+            made = self._api.post(path_to("models", model_id, "versions", number, "files"), added)
+        for each in uploads:
+            each.forget()
         return made
 
     def _upload_form(
@@ -179,7 +198,7 @@ class FileCalls(Resource):
         fields: Mapping[str, str],
         progress: ProgressSink,
     ) -> Record:
-        parts = {"file": path} if weights is None else {"file": path, "onnx_data": weights}
+        parts = {"file": path} if weights is None else {"file": path, _WEIGHTS: weights}
         opened = {name: CountedFile(each, progress.advance) for name, each in parts.items()}
         try:
             request = Request(

@@ -38,6 +38,21 @@ def test_a_trusted_proxy_is_an_address_or_a_network(proxy: str):
     assert ControlOptions(trusted_proxies=("10.0.0.0/24", "fd00::1")).trusted_proxies
 
 
+def test_the_memory_for_bodies_has_room_for_one():
+    with pytest.raises(ConfigurationError, match="--body-memory"):
+        ControlOptions(body_memory_mib=0)
+
+    assert ControlOptions(body_memory_mib=1).body_memory_mib == 1
+
+
+@pytest.mark.parametrize("option", ["open_uploads", "open_upload_gib"])
+def test_an_upload_can_always_begin(option: str):
+    with pytest.raises(ConfigurationError, match="no upload could begin"):
+        ControlOptions(**{option: 0})
+
+    assert getattr(ControlOptions(**{option: 1}), option) == 1
+
+
 def test_an_empty_host_is_refused():
     with pytest.raises(ConfigurationError, match="empty"):
         ControlOptions(host=" ")

@@ -3,6 +3,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
@@ -63,7 +64,7 @@ async def together(threads: ServiceThreads, *calls: Callable[[], object]) -> lis
 async def test_a_call_s_result_and_its_exception_come_back(threads: ServiceThreads):
     assert await threads.read(int, "7") == 7
     assert await threads.write(int, "7") == 7
-    for run in (threads.read, threads.write, threads.move, threads.work):
+    for run in (threads.read, threads.write, threads.move, partial(threads.work, "org")):
         with pytest.raises(ZeroDivisionError):
             await run(divmod, 1, 0)
     assert threads.waiting() == {"write": 0, "read": 0, "move": 0, "work": 0}
@@ -208,7 +209,7 @@ async def test_a_call_by_itself_is_told_before_the_next_one_ends(
 
 
 async def test_a_call_that_raises_what_no_future_takes_is_told_so(threads: ServiceThreads):
-    for run in (threads.write, threads.read, threads.move, threads.work):
+    for run in (threads.write, threads.read, threads.move, partial(threads.work, "org")):
         with pytest.raises(RuntimeError, match="StopIteration"):
             await asyncio.wait_for(run(next, iter(())), 120)
     assert await threads.write(int) == 0
@@ -230,7 +231,9 @@ async def test_a_call_that_nobody_waits_for_any_more_is_not_begun(threads: Servi
 
 async def test_what_takes_minutes_keeps_no_other_waiting(threads: ServiceThreads):
     go_on = threading.Event()
-    working = [asyncio.ensure_future(threads.work(go_on.wait, 120)) for _ in range(WORKERS + 1)]
+    working = [
+        asyncio.ensure_future(threads.work(str(n), go_on.wait, 120)) for n in range(WORKERS + 1)
+    ]
     await asyncio.sleep(0)
 
     for run in (threads.read, threads.write, threads.move):

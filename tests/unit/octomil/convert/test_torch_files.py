@@ -1,6 +1,9 @@
 """Torch's own files, where torch is installed."""
 
 import json
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from octomil.convert.files import (
 )
 from octomil.convert.formats import Format
 from octomil.convert.inspection import Inspection
+from octomil.convert.torch_child import convert
 from support import model_files as made
 
 pytestmark = pytest.mark.optional
@@ -114,8 +118,70 @@ def test_containers_laid_too_deep_in_each_other_are_kept_and_not_converted(tmp_p
         to_safetensors(saved(tmp_path, value), tmp_path / "model.safetensors")
 
 
-def test_what_takes_more_memory_than_there_is_is_kept_and_not_converted(tmp_path: Path):
-    path = saved(tmp_path, {"w": torch.zeros(1).expand(1 << 40)})
+def nested(times: int, depth: int) -> object:
+    """Lists that hold one tensor `times` to the power of `depth` times."""
+    value: object = torch.ones(1)
+    for _ in range(depth):
+        value = [value] * times
+    return value
 
-    with pytest.raises(CannotConvertError, match="memory"):
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"w": torch.zeros(1).expand(1 << 40)},
+        {"w": torch.zeros(1).expand(1 << 27)},
+        {"w": torch.zeros(1).expand(1 << 31, 1 << 31)},
+        {"w": torch.ones(1 << 10).expand(1 << 17, 1 << 10)},
+        dict.fromkeys(map(str, range(300)), torch.ones(1 << 18)),
+        torch.ones(1 << 13).unfold(0, 1 << 12, 1).unfold(1, 1 << 10, 1),
+        nested(100, 5),
+    ],
+    ids=["a tebibyte", "512 MiB", "past an int64", "rows", "one for many", "windows", "nested"],
+)
+def test_what_stands_for_far_more_than_the_file_has_is_kept_and_not_converted(
+    tmp_path: Path, value: object
+):
+    path = saved(tmp_path, value)
+
+    with pytest.raises(CannotConvertError, match=r"its tensors would be more than 26\d+ bytes"):
         to_safetensors(path, tmp_path / "model.safetensors")
+
+    assert path.stat().st_size < 2 << 20
+    assert [each.name for each in tmp_path.iterdir()] == ["model.pt"]
+
+
+def test_nothing_is_made_of_a_tensor_before_all_are_summed_up(tmp_path: Path):
+    """512 MiB of them would show in the child's peak."""
+    path = saved(tmp_path, {str(n): torch.zeros(1).expand(1 << 25) for n in range(4)})
+    program = (
+        "import resource, sys; from pathlib import Path;"
+        "from octomil.convert.torch_child import convert; import torch, safetensors.torch;"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "found = convert(Path(sys.argv[1]), Path(sys.argv[1] + '.made'), 400 << 20);"
+        "print('failed' in found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program, str(path)],
+        check=True, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+    failed, grown_kib = done.stdout.split()
+    assert failed == "True"
+    assert int(grown_kib) < 100 << 10
+
+
+def test_an_archive_that_would_unpack_to_far_more_is_not_unpacked(tmp_path: Path):
+    path, target = saved(tmp_path, {"w": torch.zeros(1 << 20)}), tmp_path / "made"
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+    found = convert(path, target, 1 << 20)
+
+    assert path.stat().st_size < 1 << 20
+    assert "unpacked" in found["failed"]
+    assert convert(path, target, 5 << 20)["tensors"] == 1

@@ -1,0 +1,58 @@
+"""How much memory the bodies of all requests together may take; before a key is even looked at."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Hold = Callable[[int], None]
+"""Counts some more bytes, or raises `NoMemoryLeftError`."""
+
+
+class NoMemoryLeftError(Exception):
+    """The bodies of other requests take what there is."""
+
+
+class BodyMemory:
+    """Counts the bytes of bodies that are in memory; used from one event loop.
+
+    Args:
+        most_bytes: what all of them may have together.
+
+    Example:
+        >>> memory = BodyMemory(100)
+        >>> with memory.share() as hold:
+        ...     hold(60)
+        ...     memory.held_bytes
+        60
+        >>> memory.held_bytes
+        0
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._held_bytes = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """What is held now."""
+        return self._held_bytes
+
+    @contextmanager
+    def share(self) -> Iterator[Hold]:
+        """Hold bytes of one request until the block ends, however it does.
+
+        What is yielded raises `NoMemoryLeftError` for bytes that there is no room for; they are not
+        counted then.
+        """
+        held_bytes = 0
+
+        def hold(size_bytes: int) -> None:
+            nonlocal held_bytes
+            if self._held_bytes + size_bytes > self._most_bytes:
+                raise NoMemoryLeftError
+            self._held_bytes += size_bytes
+            held_bytes += size_bytes
+
+        try:
+            yield hold
+        finally:
+            self._held_bytes -= held_bytes
