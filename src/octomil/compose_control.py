@@ -33,6 +33,7 @@ from octomil.control.services.device_auth import DeviceAuth
 from octomil.control.services.devices import DeviceService
 from octomil.control.services.download_links import DownloadLinks
 from octomil.control.services.downloads import Downloads
+from octomil.control.services.ended_rollouts import EndedRollouts
 from octomil.control.services.failures import FailedCredentials
 from octomil.control.services.fleet import FleetService
 from octomil.control.services.garbage import Garbage
@@ -191,6 +192,7 @@ class _Rollouts(TypedDict):
     rollouts: RolloutService
     orchestrator: Orchestrator
     wave_files: WaveFiles
+    ended_rollouts: EndedRollouts
     attestations: AttestationService
     stages: Stages
     usage: UsageService
@@ -206,6 +208,7 @@ def _rollouts(store: Store, blobs: BlobStore, clock: Clock, last_seen: LastSeen)
         rollouts=RolloutService(store, clock),
         orchestrator=Orchestrator(store, clock),
         wave_files=WaveFiles(store, blobs, clock),
+        ended_rollouts=EndedRollouts(store, clock),
         attestations=AttestationService(store, clock, last_seen),
         stages=Stages(store, clock, plans, last_seen),
         usage=UsageService(store, clock, last_seen),

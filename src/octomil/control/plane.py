@@ -19,6 +19,7 @@ from octomil.control.services.device_auth import DeviceAuth
 from octomil.control.services.devices import DeviceService
 from octomil.control.services.download_links import DownloadLinks
 from octomil.control.services.downloads import Downloads
+from octomil.control.services.ended_rollouts import EndedRollouts
 from octomil.control.services.failures import FailedCredentials
 from octomil.control.services.fleet import FleetService
 from octomil.control.services.garbage import Garbage
@@ -98,6 +99,7 @@ class ControlPlane:
     rollouts: RolloutService
     orchestrator: Orchestrator
     wave_files: WaveFiles
+    ended_rollouts: EndedRollouts
     plans: Plans
     offers: Offers
     long_polls: LongPolls

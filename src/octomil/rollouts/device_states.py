@@ -60,6 +60,8 @@ _STAGES: Final = (
 )
 _RANKS: Final = {state: rank for rank, state in enumerate(_STAGES)}
 _UNDER_WAY: Final = frozenset(_STAGES[2:])
+UNFINISHED: Final = frozenset(_STAGES)
+"""States that are no end."""
 RUNS_IT: Final = frozenset({DeviceState.ACTIVATING, DeviceState.CONFIRMING})
 """Stages in which the device runs the version, and is not confirmed to be healthy."""
 ON_THE_WAY: Final = frozenset(

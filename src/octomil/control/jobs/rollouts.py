@@ -48,6 +48,15 @@ async def steer(plane: ControlPlane) -> None:
             _log.exception("what the rollout %s does next could not be told", rollout.id)
     if has_changed:
         await plane.threads.read(plane.offers.refresh)
+    for rollout in await plane.threads.read(plane.ended_rollouts.left):
+        await _end_devices(plane, rollout)
+
+
+async def _end_devices(plane: ControlPlane, rollout: Rollout) -> None:
+    """End devices of a rollout that is over, some thousand at most; the rest in the next run."""
+    for _ in range(AT_ONCE):
+        if not await plane.threads.write(plane.ended_rollouts.end_some, rollout):
+            break
 
 
 async def _steer(plane: ControlPlane, rollout: Rollout) -> bool:

@@ -63,8 +63,8 @@ class Rollouts(Protocol):
 class RolloutDevices(Protocol):
     """Where the devices of an organisation stand with rollouts; one row for each that took one."""
 
-    def put(self, device: RolloutDevice) -> None:
-        """Note where a device stands, in place of what was known."""
+    def put(self, *some: RolloutDevice) -> None:
+        """Note where devices stand, in place of what was known."""
 
     def get(self, rollout_id: str, device_id: str) -> RolloutDevice | None:
         """Return where a device stands."""
@@ -88,6 +88,11 @@ class Rulings(Protocol):
 
     def add(self, ruling: Ruling) -> bool:
         """Note one behind those before; return False if another came in between."""
+    def unfinished(
+        self, rollout_id: str, until: datetime, *, limit: int
+    ) -> Sequence[RolloutDevice]:
+        """Return devices that came to no end and moved last by then, the longest ago first."""
+
 
     def of(self, digest: str) -> Sequence[Ruling]:
         """Return those on a version, in their order."""
@@ -139,3 +144,10 @@ class Offers(Protocol):
 
     def steered(self) -> Sequence[Rollout]:
         """Return every rollout that something may still come of: the active and paused ones."""
+
+    def unfinished(self) -> Sequence[tuple[Rollout, datetime]]:
+        """Return the rollouts that are over with devices that came to no end, deleted ones too.
+
+        Each has the moment when the one of these moved that has not for the longest time. Where
+        there are none this costs next to nothing, however many devices took rollouts.
+        """

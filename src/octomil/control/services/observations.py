@@ -8,7 +8,8 @@ from epochly.inference.statistics import Moments
 from octomil.control.ports import Transaction
 from octomil.control.records import ArmUsage, Rollout, Spread
 from octomil.rollouts.buckets import PLACES, place_of, threshold
-from octomil.rollouts.device_states import SILENCE, Outcome
+from octomil.rollouts.device_states import Outcome
+from octomil.rollouts.endings import silent_since
 from octomil.rollouts.evidence import Arm, Observation
 
 _COUNTED: Final = 1_000
@@ -21,12 +22,12 @@ def observed(tx: Transaction, rollout: Rollout, now: datetime) -> Observation:
     if began_at is None:
         return Observation(fleet=tx.devices.count())
     fleet = tx.devices.count()
-    window = timedelta(seconds=rollout.plan.health_window_s)
+    window_s = rollout.plan.health_window_s
     devices, failed = tx.attestations.others(
         rollout,
         since=began_at,
-        seen_until=began_at + window,
-        silent_before=now - window - SILENCE,
+        seen_until=began_at + timedelta(seconds=window_s),
+        silent_before=silent_since(window_s, now),
     )
     new, old = tx.usage.tally(rollout)
     return Observation(

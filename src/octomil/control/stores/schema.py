@@ -38,9 +38,12 @@ def insert_or_add(connection: Connection, table: Table, row: dict[str, Any]) -> 
     connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=sums))
 
 
-def upsert(connection: Connection, table: Table, row: dict[str, Any]) -> None:
-    """Insert a row, or replace the one with its primary key."""
-    insert = _INSERTS[connection.dialect.name](table).values(row)
+def upsert(connection: Connection, table: Table, *rows: dict[str, Any]) -> None:
+    """Insert rows with the same columns, each in place of the one with its primary key."""
+    if not rows:
+        return
+    insert = _INSERTS[connection.dialect.name](table)
     keys = [column.name for column in table.primary_key]
-    rest = {name: insert.excluded[name] for name in row if name not in keys}
-    connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=rest))
+    rest = {name: insert.excluded[name] for name in rows[0] if name not in keys}
+    change = insert.on_conflict_do_update(index_elements=keys, set_=rest)
+    connection.execute(change, list(rows))
