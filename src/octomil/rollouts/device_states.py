@@ -80,6 +80,9 @@ _AFTER_SUCCESS: Final = frozenset(
 SILENCE: Final = timedelta(hours=1)
 """So long beyond its health window a device that runs the version may be silent."""
 
+AWAITED: Final = timedelta(hours=1)
+"""So long a small fleet waits for a device that is on its way, from each stage to the next."""
+
 WRONG_DIGEST: Final = "wrong_digest"
 """The code of a device that says it succeeded, but attests something else."""
 

@@ -79,8 +79,19 @@ class RolloutDevices(Protocol):
         something: each that occurs comes once, with how many devices are there.
         """
 
+    def on_the_way(self, rollout_id: str, since: datetime) -> int:
+        """Count the devices that told a stage after a moment, and have attested nothing yet.
+
+        Removed devices are left out.
+        """
+
     def silent(self, rollout_id: str, before: datetime, *, limit: int) -> Sequence[RolloutDevice]:
         """Return devices that run the version, are not confirmed, and moved last before then."""
+
+    def unfinished(
+        self, rollout_id: str, until: datetime, *, limit: int
+    ) -> Sequence[RolloutDevice]:
+        """Return devices that came to no end and moved last by then, the longest ago first."""
 
 
 class Rulings(Protocol):
@@ -88,11 +99,6 @@ class Rulings(Protocol):
 
     def add(self, ruling: Ruling) -> bool:
         """Note one behind those before; return False if another came in between."""
-    def unfinished(
-        self, rollout_id: str, until: datetime, *, limit: int
-    ) -> Sequence[RolloutDevice]:
-        """Return devices that came to no end and moved last by then, the longest ago first."""
-
 
     def of(self, digest: str) -> Sequence[Ruling]:
         """Return those on a version, in their order."""

@@ -120,11 +120,33 @@ class RolloutDeviceRows:
             for state, reached, code, number in self._connection.execute(query)
         ]
 
+    def on_the_way(self, rollout_id: str, since: datetime) -> int:
+        """Count the devices that told a stage after a moment, and have attested nothing yet."""
+        table = rollout_devices.c
+        query = (
+            select(func.count())
+            .join_from(rollout_devices, devices, devices.c.id == table.device_id)
+            .where(self._own, table.rollout_id == rollout_id, devices.c.deleted_at.is_(None))
+            .where(table.state.in_(ON_THE_WAY), table.since > since)
+        )
+        return self._connection.execute(query).scalar_one()
+
     def silent(self, rollout_id: str, before: datetime, *, limit: int) -> Sequence[RolloutDevice]:
         """Return devices that run the version, are not confirmed, and moved last before then."""
         table = rollout_devices.c
         is_silent = table.state.in_(RUNS_IT) & (table.since <= before)
         return self._found(rollout_id, is_silent, limit=limit)
+
+    def unfinished(
+        self, rollout_id: str, until: datetime, *, limit: int
+    ) -> Sequence[RolloutDevice]:
+        """Return devices that came to no end and moved last by then, the longest ago first."""
+        return self._read(unfinished_query(self._organisation, rollout_id, until).limit(limit))
+
+    def _row(self, device: RolloutDevice) -> dict[str, Any]:
+        row = {name: getattr(device, name) for name in _PLAIN}
+        row |= {name: getattr(device.progress, name) for name in _PROGRESS}
+        return row | {"organisation": self._organisation}
 
     def _found(
         self, rollout_id: str, *conditions: ColumnElement[bool], limit: int | None = None
@@ -137,17 +159,6 @@ class RolloutDeviceRows:
 
 
 def page_query(organisation: str, rollout_id: str, after: str | None) -> Select[Any]:
-    def unfinished(
-        self, rollout_id: str, until: datetime, *, limit: int
-    ) -> Sequence[RolloutDevice]:
-        """Return devices that came to no end and moved last by then, the longest ago first."""
-        return self._read(unfinished_query(self._organisation, rollout_id, until).limit(limit))
-
-    def _row(self, device: RolloutDevice) -> dict[str, Any]:
-        row = {name: getattr(device, name) for name in _PLAIN}
-        row |= {name: getattr(device.progress, name) for name in _PROGRESS}
-        return row | {"organisation": self._organisation}
-
     """Return what finds a page's rows along the primary key; without a limit."""
     table = rollout_devices.c
     of_it = (table.organisation == organisation) & (table.rollout_id == rollout_id)
@@ -155,12 +166,6 @@ def page_query(organisation: str, rollout_id: str, after: str | None) -> Select[
     return query if after is None else query.where(table.device_id > after)
 
 
-def _device(row: RowMapping) -> RolloutDevice:
-    progress = {name: row[name] for name in _PROGRESS}
-    states = {name: DeviceState(progress[name]) for name in ("state", "reached")}
-    return RolloutDevice(
-        **{name: row[name] for name in _PLAIN}, progress=DeviceProgress(**(progress | states))
-    )
 def unfinished_query(organisation: str, rollout_id: str, until: datetime) -> Select[Any]:
     """Return what finds those that came to no end along their own index; without a limit."""
     table = rollout_devices.c
@@ -198,3 +203,9 @@ def unfinished_rollouts() -> Select[tuple[str]]:
     return select(found.union_all(step).c.rollout_id)
 
 
+def _device(row: RowMapping) -> RolloutDevice:
+    progress = {name: row[name] for name in _PROGRESS}
+    states = {name: DeviceState(progress[name]) for name in ("state", "reached")}
+    return RolloutDevice(
+        **{name: row[name] for name in _PLAIN}, progress=DeviceProgress(**(progress | states))
+    )
