@@ -43,7 +43,7 @@ class Rollouts(Protocol):
         it to all devices is none of them, nor what offers a version that was removed.
         """
 
-    def standing(self, model_id: str, digest: str) -> Sequence[Rollout]:
+    def standing(self, model_id: str) -> Sequence[Rollout]:
         """Return the rollouts that offer a version, or would if those above were rolled back."""
 
     def take(self, rollout_id: str, transition: Transition) -> bool:
@@ -101,7 +101,7 @@ class Rulings(Protocol):
         """Note one behind those before; return False if another came in between."""
 
     def of(self, digest: str) -> Sequence[Ruling]:
-        """Return those on a version, in their order."""
+        """Return those on what a version is known by, in their order."""
 
 
 class Attestations(Protocol):

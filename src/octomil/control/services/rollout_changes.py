@@ -6,6 +6,7 @@ from datetime import datetime
 
 from octomil.control.ports import Transaction
 from octomil.control.records import Act, Rollout
+from octomil.control.services.blocks import rolled_out_again, ruled_as
 from octomil.errors import ConflictError
 from octomil.rollouts import commands
 from octomil.rollouts.blocks import Ruling
@@ -26,7 +27,8 @@ def take(tx: Transaction, rollout: Rollout, transition: Transition) -> Rollout |
         return None
     withdrawn: Sequence[tuple[Rollout, Transition]] = ()
     if transition.blocks:
-        if not tx.rulings.add(_block(rollout, transition)):
+        versions = tx.versions.get_all([rollout.version_id])
+        if not tx.rulings.add(_block(ruled_as(rollout, versions), transition)):
             raise ConflictError("the version was ruled on at the same moment; look again")
         withdrawn = _withdrawn(tx, rollout, transition)
     for each, done in ((rollout, transition), *withdrawn):
@@ -47,9 +49,9 @@ def note(
 def _withdrawn(
     tx: Transaction, rollout: Rollout, blocked: Transition
 ) -> Sequence[tuple[Rollout, Transition]]:
-    """Roll back the other rollouts that offer a version that was blocked."""
+    """Roll back the other rollouts that offer the files of a version that was blocked."""
     done = []
-    for each in tx.rollouts.standing(rollout.model_id, rollout.digest):
+    for each in rolled_out_again(tx, rollout):
         transition = commands.roll_back(
             each.progress, now=blocked.at, actor=blocked.actor, reason=blocked.reason
         )
@@ -59,9 +61,9 @@ def _withdrawn(
     return done
 
 
-def _block(rollout: Rollout, transition: Transition) -> Ruling:
+def _block(known_by: str, transition: Transition) -> Ruling:
     return Ruling(
-        digest=rollout.digest,
+        digest=known_by,
         is_block=True,
         at=transition.at,
         actor=transition.actor,

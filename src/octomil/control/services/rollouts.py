@@ -9,6 +9,7 @@ from octomil.control.cursors import cursor_of, read_cursor
 from octomil.control.identifiers import new_id
 from octomil.control.ports import Clock, Store, Transaction
 from octomil.control.records import Attestation, Rollout, RolloutDevice, Version
+from octomil.control.services.blocks import ruled_by
 from octomil.control.services.callers import Caller
 from octomil.control.services.lookup import held_version, require_model
 from octomil.control.services.rollout_changes import note, take
@@ -300,9 +301,9 @@ def _published(tx: Transaction, model_id: str, number: str) -> Version:
     version = held_version(tx, model_id, number)
     if version.state is not VersionState.PUBLISHED:
         raise ConflictError(f"version {number} is {version.state}; only published ones roll out")
-    digest = version.digest or ""
+    known_by = ruled_by(version)
     try:
-        refuse_blocked(digest, tx.rulings.of(digest))
+        refuse_blocked(known_by, tx.rulings.of(known_by))
     except BlockedError as error:
         raise ConflictError(f"version {number}: {error}") from error
     return version

@@ -142,10 +142,9 @@ class RolloutRows:
         query = self._query(rollouts.c.model_id == model_id, _is_layer())
         return _rollouts(self._connection, query.order_by(rollouts.c.ordinal.desc()))
 
-    def standing(self, model_id: str, digest: str) -> Sequence[Rollout]:
+    def standing(self, model_id: str) -> Sequence[Rollout]:
         """Return the rollouts that offer a version, or would if those above were rolled back."""
-        of_it = (rollouts.c.model_id == model_id) & (rollouts.c.digest == digest)
-        return self._found(of_it, _stands(rollouts))
+        return self._found(rollouts.c.model_id == model_id, _stands(rollouts))
 
     def take(self, rollout_id: str, transition: Transition) -> bool:
         """Store a transition, and its entry in the history; tell whether it took effect."""
