@@ -39,6 +39,7 @@ from octomil.control.services.fleet import FleetService
 from octomil.control.services.garbage import Garbage
 from octomil.control.services.idempotency import IdempotencyService
 from octomil.control.services.intake import Intake
+from octomil.control.services.kept_files import FileLooks
 from octomil.control.services.last_seen import LastSeen
 from octomil.control.services.leftovers import LeftoverService
 from octomil.control.services.lineage import LineageService
@@ -192,6 +193,7 @@ class _Rollouts(TypedDict):
     rollouts: RolloutService
     orchestrator: Orchestrator
     wave_files: WaveFiles
+    file_looks: FileLooks
     ended_rollouts: EndedRollouts
     attestations: AttestationService
     stages: Stages
@@ -208,6 +210,7 @@ def _rollouts(store: Store, blobs: BlobStore, clock: Clock, last_seen: LastSeen)
         rollouts=RolloutService(store, clock),
         orchestrator=Orchestrator(store, clock),
         wave_files=WaveFiles(store, blobs, clock),
+        file_looks=FileLooks(store, blobs),
         ended_rollouts=EndedRollouts(store, clock),
         attestations=AttestationService(store, clock, last_seen),
         stages=Stages(store, clock, plans, last_seen),

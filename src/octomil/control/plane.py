@@ -25,6 +25,7 @@ from octomil.control.services.fleet import FleetService
 from octomil.control.services.garbage import Garbage
 from octomil.control.services.idempotency import IdempotencyService
 from octomil.control.services.intake import Intake
+from octomil.control.services.kept_files import FileLooks
 from octomil.control.services.last_seen import LastSeen
 from octomil.control.services.leftovers import LeftoverService
 from octomil.control.services.lineage import LineageService
@@ -99,6 +100,7 @@ class ControlPlane:
     rollouts: RolloutService
     orchestrator: Orchestrator
     wave_files: WaveFiles
+    file_looks: FileLooks
     ended_rollouts: EndedRollouts
     plans: Plans
     offers: Offers

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Security
+from fastapi import APIRouter, Depends, Security
 
 from octomil.control.api.callers import caller_dependency
 from octomil.control.api.json_bodies import StrictJsonRoute
+from octomil.control.api.kept_files import files_of_rollout, files_of_share, files_of_version
 from octomil.control.api.pages import DEFAULT_LIMIT, Cursor, PageLimit
 from octomil.control.api.parameters import Limit, Offset, PathText
 from octomil.control.api.rollout_views import rollout_device_page, rollout_view, transition_view
@@ -14,6 +15,7 @@ from octomil.control.plane import ControlPlane
 from octomil.control.records import Rollout
 from octomil.control.scopes import ROLLOUTS_READ, ROLLOUTS_WRITE
 from octomil.control.services.callers import Caller
+from octomil.control.services.kept_files import KeptFiles
 from octomil.rollouts.states import RolloutState
 from octomil.wire.models import Deleted
 from octomil.wire.rollouts import (
@@ -103,12 +105,17 @@ def _add_ends(router: APIRouter, plane: ControlPlane) -> None:
     writer = Security(caller_dependency(plane), scopes=[ROLLOUTS_WRITE])
     service, threads = plane.rollouts, plane.threads
 
+    found = Depends(files_of_version(plane, writer))
+
     @router.post(_ALL, status_code=201)
     async def create(
-        model_id: PathText, body: RolloutRequest, caller: Annotated[Caller, writer]
+        model_id: PathText,
+        body: RolloutRequest,
+        caller: Annotated[Caller, writer],
+        files: Annotated[KeptFiles, found],
     ) -> RolloutView:
         """Begin to bring a published version to the devices."""
-        return await _done(plane, service.create, caller, model_id, body)
+        return await _done(plane, service.create, caller, model_id, body, files)
 
     @router.delete(_ONE)
     async def delete(
@@ -127,16 +134,18 @@ def _add_steering(router: APIRouter, plane: ControlPlane) -> None:
     """Add what needs no more than a reason."""
     writer = Security(caller_dependency(plane), scopes=[ROLLOUTS_WRITE])
     service = plane.rollouts
+    found = Depends(files_of_rollout(plane, writer))
 
     @router.post(f"{_ONE}/start")
     async def start(
         model_id: PathText,
         rollout_id: PathText,
         caller: Annotated[Caller, writer],
+        files: Annotated[KeptFiles, found],
         body: ReasonRequest | None = None,
     ) -> RolloutView:
         """Offer a pending rollout's version to the first devices."""
-        return await _done(plane, service.start, caller, model_id, rollout_id, _why(body))
+        return await _done(plane, service.start, caller, model_id, rollout_id, _why(body), files)
 
     @router.post(f"{_ONE}/pause")
     async def pause(
@@ -172,17 +181,20 @@ def _add_steering(router: APIRouter, plane: ControlPlane) -> None:
 def _add_changes_of_share(router: APIRouter, plane: ControlPlane) -> None:
     writer = Security(caller_dependency(plane), scopes=[ROLLOUTS_WRITE])
     service = plane.rollouts
+    found = Depends(files_of_rollout(plane, writer))
+    found_of_share = Depends(files_of_share(plane, writer))
 
     @router.post(f"{_ONE}/advance")
     async def advance(
         model_id: PathText,
         rollout_id: PathText,
         caller: Annotated[Caller, writer],
+        files: Annotated[KeptFiles, found],
         body: AdvanceRequest | None = None,
     ) -> RolloutView:
         """Take the next step, whatever the gates say; of the last step, complete the rollout."""
         wanted = body or AdvanceRequest()
-        return await _done(plane, service.advance, caller, model_id, rollout_id, wanted)
+        return await _done(plane, service.advance, caller, model_id, rollout_id, wanted, files)
 
     @router.post(f"{_ONE}/update-percentage")
     async def update_percentage(
@@ -190,9 +202,10 @@ def _add_changes_of_share(router: APIRouter, plane: ControlPlane) -> None:
         rollout_id: PathText,
         body: PercentageRequest,
         caller: Annotated[Caller, writer],
+        files: Annotated[KeptFiles, found_of_share],
     ) -> RolloutView:
         """Let it go up to another share of the devices; less takes it from some, and pauses."""
-        return await _done(plane, service.set_percentage, caller, model_id, rollout_id, body)
+        return await _done(plane, service.set_percentage, caller, model_id, rollout_id, body, files)
 
 
 async def _done(plane: ControlPlane, act: Callable[..., Rollout], *arguments: Any) -> RolloutView:

@@ -8,9 +8,9 @@ from typing import Final
 
 from octomil.control.ports import BlobStore, Clock, Store
 from octomil.control.records import Rollout, VersionFile
+from octomil.control.services.kept_files import lost_of, told_of_lost
 from octomil.control.services.lookup import require_version
 from octomil.errors import ServiceUnavailableError
-from octomil.registry.manifest import DIGEST_PREFIX
 from octomil.rollouts import commands
 from octomil.rollouts.states import CONTROLLER, Transition
 
@@ -77,14 +77,14 @@ class WaveFiles:
         if doubt is not None and timedelta(0) <= now - doubt.looked_at < ASKED_AGAIN:
             return None
         try:
-            lost = [each for each in files if self._blobs.size(each.digest) != each.size_bytes]
+            lost = lost_of(self._blobs, files)
         except (OSError, ServiceUnavailableError) as error:
             self._doubt(rollout, now, f"its files cannot be asked for: {error}", is_missing=False)
             return None
         if not lost:
             self._doubts.pop(key, None)
             return wave
-        reason = _reason(rollout, lost)
+        reason = told_of_lost(rollout.number, lost)
         if doubt is None or not doubt.is_missing or now < doubt.looked_at:
             self._doubt(rollout, now, f"it fails unless that changes: {reason}", is_missing=True)
             return None
@@ -109,13 +109,3 @@ class WaveFiles:
 
 def _key(rollout: Rollout) -> tuple[str, str]:
     return rollout.organisation, rollout.id
-
-
-def _reason(rollout: Rollout, lost: Sequence[VersionFile]) -> str:
-    file, more = lost[0], len(lost) - 1
-    others = f" ({more} more besides)" if more else ""
-    return (
-        f"the file {file.name!r} ({DIGEST_PREFIX}{file.digest}) of the version {rollout.number} is "
-        f"missing or cut short in the blob store{others}; look for others with `octomil fsck`, "
-        "upload the same content again as a new version, and begin another rollout"
-    )
