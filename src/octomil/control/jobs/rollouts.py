@@ -40,8 +40,7 @@ async def steer(plane: ControlPlane) -> None:
     """Let every rollout go as far as it may; one that cannot be looked at holds up no other."""
     has_changed = False
     steered = await plane.threads.read(plane.orchestrator.steered)
-    plane.wave_files.forget_all_but(steered)
-    for rollout in steered:
+    for rollout in plane.wave_files.begin(steered):
         try:
             has_changed |= await _steer(plane, rollout)
         except Exception:  # noqa: BLE001 - logged, and the next run may do better

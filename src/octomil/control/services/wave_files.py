@@ -55,6 +55,18 @@ class WaveFiles:
         self._blobs = blobs
         self._clock = clock
         self._doubts: dict[tuple[str, str], _Doubt] = {}
+        self._is_unanswered = False
+
+    def begin(self, rollouts: Collection[Rollout]) -> Sequence[Rollout]:
+        """Begin a run over the rollouts under way; return them as they are to be looked at.
+
+        What was found of others is forgotten. Those in doubt come last: one whose files cannot be
+        asked for keeps none of the others from being looked at.
+        """
+        present = {_key(each) for each in rollouts}
+        self._doubts = {key: each for key, each in self._doubts.items() if key in present}
+        self._is_unanswered = False
+        return sorted(rollouts, key=lambda each: _key(each) in self._doubts)
 
     def needed(self, rollout: Rollout) -> Sequence[VersionFile]:
         """Return the files that devices are sent for.
@@ -71,14 +83,19 @@ class WaveFiles:
         """Return the wave if its files are kept, and the rollout's failure if one is lost.
 
         None while nobody can tell: the wave waits, and the next call a minute later looks again.
+        A store that is down may take its time to say so: for the files of the other rollouts it is
+        not asked before the next run.
         """
         key, now = _key(rollout), self._clock()
         doubt = self._doubts.get(key)
         if doubt is not None and timedelta(0) <= now - doubt.looked_at < ASKED_AGAIN:
             return None
+        if self._is_unanswered:
+            return None
         try:
             lost = lost_of(self._blobs, files)
         except (OSError, ServiceUnavailableError) as error:
+            self._is_unanswered = True
             self._doubt(rollout, now, f"its files cannot be asked for: {error}", is_missing=False)
             return None
         if not lost:
@@ -89,11 +106,6 @@ class WaveFiles:
             self._doubt(rollout, now, f"it fails unless that changes: {reason}", is_missing=True)
             return None
         return commands.fail(wave.before, now=wave.at, actor=CONTROLLER, reason=reason)
-
-    def forget_all_but(self, rollouts: Collection[Rollout]) -> None:
-        """Forget what was found of rollouts that are over."""
-        present = {_key(each) for each in rollouts}
-        self._doubts = {key: each for key, each in self._doubts.items() if key in present}
 
     def _doubt(self, rollout: Rollout, now: datetime, why: str, *, is_missing: bool) -> None:
         """Note that a wave waits, and log it where that is news."""
