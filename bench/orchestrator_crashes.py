@@ -22,6 +22,7 @@ from bench.report import Budget, Row
 from octomil.compose_control import DEFAULT_ORGANISATION
 from octomil.control.ports import Transaction
 from octomil.control.records import Rollout
+from octomil.control.services.blocks import ruled_as
 from octomil.rollouts.states import Transition
 
 COVERS = ("octomil/rollouts", "octomil/control")
@@ -103,7 +104,8 @@ def _wrong_of(tx: Transaction, rollout: Rollout, notes: int) -> list[str]:
         wrong.append(f"{rollout.id} does not stand where its history ends")
     if notes != len(history) + 1:
         wrong.append(f"of {rollout.id} there are {notes} acts and {len(history)} changes")
-    is_blocked = any(each.is_block for each in tx.rulings.of(rollout.digest))
+    known_by = ruled_as(rollout, tx.versions.get_all([rollout.version_id]))
+    is_blocked = any(each.is_block for each in tx.rulings.of(known_by))
     if is_blocked != any(each.blocks for each in history):
         wrong.append(f"{rollout.id} is rolled back without its block, or blocked without")
     return wrong

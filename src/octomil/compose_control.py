@@ -33,11 +33,13 @@ from octomil.control.services.device_auth import DeviceAuth
 from octomil.control.services.devices import DeviceService
 from octomil.control.services.download_links import DownloadLinks
 from octomil.control.services.downloads import Downloads
+from octomil.control.services.ended_rollouts import EndedRollouts
 from octomil.control.services.failures import FailedCredentials
 from octomil.control.services.fleet import FleetService
 from octomil.control.services.garbage import Garbage
 from octomil.control.services.idempotency import IdempotencyService
 from octomil.control.services.intake import Intake
+from octomil.control.services.kept_files import FileLooks
 from octomil.control.services.last_seen import LastSeen
 from octomil.control.services.leftovers import LeftoverService
 from octomil.control.services.lineage import LineageService
@@ -191,6 +193,8 @@ class _Rollouts(TypedDict):
     rollouts: RolloutService
     orchestrator: Orchestrator
     wave_files: WaveFiles
+    file_looks: FileLooks
+    ended_rollouts: EndedRollouts
     attestations: AttestationService
     stages: Stages
     usage: UsageService
@@ -206,6 +210,8 @@ def _rollouts(store: Store, blobs: BlobStore, clock: Clock, last_seen: LastSeen)
         rollouts=RolloutService(store, clock),
         orchestrator=Orchestrator(store, clock),
         wave_files=WaveFiles(store, blobs, clock),
+        file_looks=FileLooks(store, blobs),
+        ended_rollouts=EndedRollouts(store, clock),
         attestations=AttestationService(store, clock, last_seen),
         stages=Stages(store, clock, plans, last_seen),
         usage=UsageService(store, clock, last_seen),

@@ -22,8 +22,8 @@ from support.control import API, WallClock, bearer, client_of, control_plane, ke
 from support.control_routes import openapi_of
 from support.examples import request_of
 from support.postgres import fresh_database
-from support.rollouts import AT_ONCE
-from support.versions import made_model, published_version
+from support.rollouts import AT_ONCE, published
+from support.versions import made_model
 
 SECRET_FIELDS = {"key", "token", "secret", "access_token", "refresh_token"}
 NOT_KEYED = {
@@ -291,7 +291,7 @@ async def test_a_rollout_begun_with_a_key_is_offered_once_it_is_committed(plane:
         registration = {"device_identifier": "box-1"}
         device = await client.post(f"{API}/devices/register", json=registration)
         model = await made_model(client)
-        await published_version(client, plane, model)
+        await published(client, model, "1.0.0")
         body = {**AT_ONCE, "version": "1.0.0"}
         path = f"{API}/models/{model}/rollouts"
         begun = await client.post(path, json=body, headers={HEADER: "once"})

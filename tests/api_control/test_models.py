@@ -7,7 +7,8 @@ import pytest
 
 from octomil.control.plane import ControlPlane
 from support.control import API, WallClock, client_of, key_of
-from support.versions import CREATION, made_model, made_version, published_version
+from support.rollouts import published
+from support.versions import CREATION, made_model, made_version
 
 
 async def test_a_model_is_made_and_shown(admin: httpx.AsyncClient):
@@ -140,9 +141,9 @@ async def test_a_model_is_removed_with_its_versions(admin: httpx.AsyncClient):
     assert await made_model(admin) != model
 
 
-async def test_a_model_somebody_needs_is_kept(admin: httpx.AsyncClient, plane: ControlPlane):
+async def test_a_model_somebody_needs_is_kept(admin: httpx.AsyncClient):
     base, other = await made_model(admin, "base"), await made_model(admin, "other")
-    await published_version(admin, plane, base)
+    await published(admin, base, "1.0.0")
     parent = {"model_id": base, "version": "1.0.0"}
     await made_version(admin, other, parents=[parent])
     alias = f"{API}/models/{base}/aliases/production"

@@ -1,5 +1,7 @@
 """An old database becomes what a new one is, and keeps what it has."""
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from octomil.control.stores import revisions
 from octomil.control.stores.catalog import _connect, _parse, open_store
 from octomil.control.stores.sql import metadata
 from octomil.control.tokens import hash_secret
+from octomil.rollouts.blocks import files_digest, standing_block
 from octomil.rollouts.plan import Plan
 from support.postgres import fresh_database
 
@@ -143,3 +146,70 @@ def test_rollouts_to_all_devices_go_on_as_they_are(url: str):
     assert (taken_back.progress.offered_percentage, taken_back.progress.step) == (0, 0)
     assert (device.device_id, device.progress.state) == ("dev_1", "succeeded")
     store.close()
+
+
+def old_version(number: int, files: dict[str, str]) -> list[str]:
+    """A version as a database had it whose rulings were kept by manifests, and what it was."""
+    listed = {name: {"digest": f"sha256:{digest}", "size": 1} for name, digest in files.items()}
+    payload = json.dumps({"files": listed}).encode().hex()
+    columns = (
+        "id, organisation, model_id, number, sort_key, is_prerelease, state, formats_wanted, "
+        "metrics, digest, created_at, updated_at"
+    )
+    return [
+        (
+            f"INSERT INTO versions ({columns}) VALUES ('ver_{number}', 'default', 'mdl_1', "
+            f"'{number}.0.0', '{number}', false, 'published', '[]', '{{}}', 'd{number}', {MOMENT}, "
+            f"{MOMENT})"
+        ),
+        (
+            "INSERT INTO version_manifests VALUES "
+            f"('ver_{number}', 'default', {{bytes}}'{payload}', 'key', {{bytes}}'00')"
+        ),
+    ]
+
+
+def old_ruling(digest: str, ordinal: int, day: int, *, is_block: bool) -> str:
+    return (
+        "INSERT INTO rulings (organisation, digest, ordinal, is_block, at, actor, reason) VALUES "
+        f"('default', '{digest}', {ordinal}, {is_block}, '2026-02-0{day} 00:00:00', 'a', "
+        f"'day {day}')"
+    )
+
+
+def test_rulings_stay_in_force_for_the_files_that_they_were_about(url: str):
+    """Of versions with the same files a block that stands outlives another's that was lifted."""
+    same, lifted = {"onnx": "aa", "pytorch": "bb"}, {"onnx": "cc"}
+    statements = [
+        *old_version(1, same),
+        *old_version(2, same),
+        *old_version(3, lifted),
+        old_ruling("d1", 1, 1, is_block=True),
+        old_ruling("d2", 1, 2, is_block=True),
+        old_ruling("d2", 2, 3, is_block=False),
+        old_ruling("d3", 1, 4, is_block=True),
+        old_ruling("d3", 2, 5, is_block=False),
+        old_ruling("gone", 1, 6, is_block=True),
+    ]
+    model = f"""INSERT INTO models (id, organisation, name, metadata, created_at, updated_at)
+    VALUES ('mdl_1', 'default', 'net', '{{}}', {MOMENT}, {MOMENT})"""
+    make_old(url, "0112", OLD_ROWS[0], model, *(
+        in_bytes(each, is_sqlite=url.startswith("sqlite")) for each in statements
+    ))  # fmt: skip
+
+    store = open_store(url)
+
+    with store.snapshot("default") as tx:
+        found = tx.rulings.of(files_digest("mdl_1", same))
+        assert [each.reason for each in found] == ["day 2", "day 3", "day 1"]
+        assert standing_block(files_digest("mdl_1", same), found) == found[-1]
+        others = tx.rulings.of(files_digest("mdl_1", lifted))
+        assert [each.is_block for each in others] == [True, False]
+        assert [each.reason for each in tx.rulings.of("gone")] == ["day 6"]
+        assert all(tx.rulings.of(each) == [] for each in ("d1", "d2", "d3"))
+    store.close()
+
+
+def in_bytes(statement: str, *, is_sqlite: bool) -> str:
+    """The statement with its literals of bytes as the database writes them."""
+    return re.sub(r"\{bytes\}'(\w+)'", r"x'\1'" if is_sqlite else r"decode('\1', 'hex')", statement)

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from octomil.control.stores.rollout_devices import page_query
 from octomil.control.stores.sql import SqlStore
 from octomil.rollouts import commands
-from octomil.rollouts.device_states import DeviceState
+from octomil.rollouts.device_states import ON_THE_WAY, DeviceState
 from octomil.rollouts.states import RolloutState
 from support.rollout_rows import BEFORE, DIGEST, NOW, at, attestation, device, rollout, taken
 
@@ -133,6 +133,21 @@ def test_where_devices_stood_goes_with_rollouts_that_ended_and_lead_nowhere(flee
         assert left == {2, 3, 5, 6, 7}
         assert tx.rollouts.layers("mdl_acme") == told != []
         assert [each.action for each in tx.rollouts.history("rol_4", limit=9)] == ["roll_back"]
+
+
+def test_those_on_the_way_are_counted_until_they_took_too_long(fleet: SqlStore):
+    stages = sorted(ON_THE_WAY)
+    with fleet.transaction("acme") as tx:
+        tx.rollouts.add(rollout())
+        others = (DeviceState.CONFIRMING, DeviceState.SUPERSEDED)
+        for number, state in enumerate((*stages, *others, stages[0]), 3):
+            tx.devices.add(device(number))
+            tx.rollout_devices.put(taken(number, state, is_counted=False))
+        tx.devices.remove("dev_acme_9", NOW)
+
+        assert tx.rollout_devices.on_the_way("rol_1", NOW - timedelta(seconds=1)) == len(stages)
+        assert tx.rollout_devices.on_the_way("rol_1", NOW) == 0
+        assert tx.rollout_devices.on_the_way("rol_2", NOW - timedelta(seconds=1)) == 0
 
 
 AVOIDED = ("seqscan", "sort", "bitmapscan")

@@ -66,6 +66,8 @@ def test_nothing_is_seen_or_changed_by_another_organisation(fleet: SqlStore):
         assert tx.rollout_devices.page("rol_1", None, 9) == []
         assert tx.rollout_devices.tally("rol_1", NOW) == []
         assert tx.rollout_devices.silent("rol_1", NOW, limit=9) == []
+        assert tx.rollout_devices.unfinished("rol_1", NOW, limit=9) == []
+        assert tx.rollout_devices.on_the_way("rol_1", NOW - timedelta(days=1)) == 0
         assert tx.rulings.of(DIGEST) == []
         assert tx.devices.count() == len(tx.devices.ids()) == 2
 

@@ -19,11 +19,13 @@ from octomil.control.services.device_auth import DeviceAuth
 from octomil.control.services.devices import DeviceService
 from octomil.control.services.download_links import DownloadLinks
 from octomil.control.services.downloads import Downloads
+from octomil.control.services.ended_rollouts import EndedRollouts
 from octomil.control.services.failures import FailedCredentials
 from octomil.control.services.fleet import FleetService
 from octomil.control.services.garbage import Garbage
 from octomil.control.services.idempotency import IdempotencyService
 from octomil.control.services.intake import Intake
+from octomil.control.services.kept_files import FileLooks
 from octomil.control.services.last_seen import LastSeen
 from octomil.control.services.leftovers import LeftoverService
 from octomil.control.services.lineage import LineageService
@@ -100,6 +102,8 @@ class ControlPlane:
     rollouts: RolloutService
     orchestrator: Orchestrator
     wave_files: WaveFiles
+    file_looks: FileLooks
+    ended_rollouts: EndedRollouts
     plans: Plans
     offers: Offers
     long_polls: LongPolls

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from octomil.rollouts.buckets import threshold
 from octomil.rollouts.evidence import Observation
 from octomil.rollouts.findings import Judgement, Verdict
-from octomil.rollouts.gates import judge
+from octomil.rollouts.gates import awaits_more, judge
 from octomil.rollouts.pacing import next_offer, offered_devices
 from octomil.rollouts.plan import Plan
 from octomil.rollouts.states import (
@@ -109,7 +109,10 @@ class _Look:
     @property
     def may_widen(self) -> bool:
         """Whether the offer may grow without a verdict."""
-        return self.reaches_nobody or (self.lacks_devices and self.is_settled)
+        if self.reaches_nobody:
+            return True
+        is_ready = self.is_settled and not awaits_more(self.plan.limits, self.observation)
+        return self.lacks_devices and is_ready
 
     def after_pass(self, judgement: Judgement) -> Transition | Wait:
         """Widen the offer up to the step's share; then take the next step, or end."""

@@ -60,6 +60,8 @@ _STAGES: Final = (
 )
 _RANKS: Final = {state: rank for rank, state in enumerate(_STAGES)}
 _UNDER_WAY: Final = frozenset(_STAGES[2:])
+UNFINISHED: Final = frozenset(_STAGES)
+"""States that are no end."""
 RUNS_IT: Final = frozenset({DeviceState.ACTIVATING, DeviceState.CONFIRMING})
 """Stages in which the device runs the version, and is not confirmed to be healthy."""
 ON_THE_WAY: Final = frozenset(
@@ -77,6 +79,9 @@ _AFTER_SUCCESS: Final = frozenset(
 
 SILENCE: Final = timedelta(hours=1)
 """So long beyond its health window a device that runs the version may be silent."""
+
+AWAITED: Final = timedelta(hours=1)
+"""So long a small fleet waits for a device that is on its way, from each stage to the next."""
 
 WRONG_DIGEST: Final = "wrong_digest"
 """The code of a device that says it succeeded, but attests something else."""

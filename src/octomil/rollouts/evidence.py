@@ -48,6 +48,8 @@ class Observation:
         fleet: devices that could be offered a version; disabled ones are not among them.
         candidate: the devices that took the version since the step began.
         baseline: those that were not offered it, and their health in the same time.
+        on_the_way: devices that said within the last hour that they fetch the version, try it or
+            activate it: no evidence, but where there is little of it they are waited for.
         reached: devices that the step has been offered to so far, where somebody counted them; else
             it is taken for its share of the fleet.
         next_place: the lowest place of a device that is not offered the version yet, likewise;
@@ -57,6 +59,7 @@ class Observation:
     fleet: int
     candidate: Arm = Arm()
     baseline: Arm = Arm()
+    on_the_way: int = 0
     reached: int | None = None
     next_place: int | None = None
 

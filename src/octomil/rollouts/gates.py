@@ -56,6 +56,8 @@ def _device_finding(
     if candidate.devices < limits.minimum_sample and verdict is not Verdict.BREACH:
         wanted = min(reached, limits.minimum_sample)
         verdict = _few_verdict(candidate, wanted) if is_settled else Verdict.INCONCLUSIVE
+        if verdict is Verdict.PASS and awaits_more(limits, observation):
+            verdict = Verdict.INCONCLUSIVE
     if observation.reaches_nobody and not candidate.devices:
         return _nobody_finding()
     compared = (
@@ -63,14 +65,22 @@ def _device_finding(
         if has_baseline
         else f"{limits.expected_failures:.1%} are expected"
     )
+    more = observation.on_the_way
+    awaited = f"; {more} more on the way" if awaits_more(limits, observation) else ""
     return Finding(
         gate="devices",
         verdict=verdict,
         devices=candidate.devices,
         candidate=candidate.failed / candidate.devices if candidate.devices else None,
         baseline=baseline.failed / baseline.devices if has_baseline else None,
-        reason=f"{candidate.failed} of {candidate.devices} devices failed, {compared}",
+        reason=f"{candidate.failed} of {candidate.devices} devices failed, {compared}{awaited}",
     )
+
+
+def awaits_more(limits: Limits, observation: Observation) -> bool:
+    """Tell whether there are so few devices that those on their way are waited for."""
+    has_few = observation.candidate.devices < limits.minimum_sample
+    return has_few and observation.on_the_way > 0
 
 
 def _nobody_finding() -> Finding:

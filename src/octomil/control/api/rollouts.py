@@ -7,6 +7,7 @@ from fastapi import APIRouter, Security
 
 from octomil.control.api.callers import caller_of
 from octomil.control.api.json_bodies import StrictJsonRoute
+from octomil.control.api.kept_files import FilesOfRollout, FilesOfShare, FilesOfVersion
 from octomil.control.api.pages import DEFAULT_LIMIT, Cursor, PageLimit
 from octomil.control.api.parameters import Limit, Offset, PathText
 from octomil.control.api.planes import Plane
@@ -15,6 +16,7 @@ from octomil.control.plane import ControlPlane
 from octomil.control.records import Rollout
 from octomil.control.scopes import ROLLOUTS_READ, ROLLOUTS_WRITE
 from octomil.control.services.callers import Caller
+from octomil.control.services.kept_files import KeptFiles
 from octomil.rollouts.states import RolloutState
 from octomil.wire.models import Deleted
 from octomil.wire.rollouts import (
@@ -99,10 +101,10 @@ async def affected(
 
 @router.post(_ALL, status_code=201)
 async def create(
-    plane: Plane, model_id: PathText, body: RolloutRequest, caller: _Writer
+    plane: Plane, model_id: PathText, body: RolloutRequest, caller: _Writer, files: FilesOfVersion
 ) -> RolloutView:
     """Begin to bring a published version to the devices."""
-    return await _done(plane, plane.rollouts.create, caller, model_id, body)
+    return await _done(plane, plane.rollouts.create, caller, model_id, body, files)
 
 
 @router.delete(_ONE)
@@ -121,10 +123,11 @@ async def start(
     model_id: PathText,
     rollout_id: PathText,
     caller: _Writer,
+    files: FilesOfRollout,
     body: ReasonRequest | None = None,
 ) -> RolloutView:
     """Offer a pending rollout's version to the first devices."""
-    return await _done(plane, plane.rollouts.start, caller, model_id, rollout_id, _why(body))
+    return await _done(plane, plane.rollouts.start, caller, model_id, rollout_id, _why(body), files)
 
 
 @router.post(f"{_ONE}/pause")
@@ -169,19 +172,26 @@ async def advance(
     model_id: PathText,
     rollout_id: PathText,
     caller: _Writer,
+    files: FilesOfRollout,
     body: AdvanceRequest | None = None,
 ) -> RolloutView:
     """Take the next step, whatever the gates say; of the last step, complete the rollout."""
     wanted = body or AdvanceRequest()
-    return await _done(plane, plane.rollouts.advance, caller, model_id, rollout_id, wanted)
+    return await _done(plane, plane.rollouts.advance, caller, model_id, rollout_id, wanted, files)
 
 
 @router.post(f"{_ONE}/update-percentage")
 async def update_percentage(
-    plane: Plane, model_id: PathText, rollout_id: PathText, body: PercentageRequest, caller: _Writer
+    plane: Plane,
+    model_id: PathText,
+    rollout_id: PathText,
+    body: PercentageRequest,
+    caller: _Writer,
+    files: FilesOfShare,
 ) -> RolloutView:
     """Let it go up to another share of the devices; less takes it from some, and pauses."""
-    return await _done(plane, plane.rollouts.set_percentage, caller, model_id, rollout_id, body)
+    change = plane.rollouts.set_percentage
+    return await _done(plane, change, caller, model_id, rollout_id, body, files)
 
 
 async def _done(plane: ControlPlane, act: Callable[..., Rollout], *arguments: Any) -> RolloutView:

@@ -40,14 +40,22 @@ async def steer(plane: ControlPlane) -> None:
     """Let every rollout go as far as it may; one that cannot be looked at holds up no other."""
     has_changed = False
     steered = await plane.threads.read(plane.orchestrator.steered)
-    plane.wave_files.forget_all_but(steered)
-    for rollout in steered:
+    for rollout in plane.wave_files.begin(steered):
         try:
             has_changed |= await _steer(plane, rollout)
         except Exception:  # noqa: BLE001 - logged, and the next run may do better
             _log.exception("what the rollout %s does next could not be told", rollout.id)
     if has_changed:
         await plane.threads.read(plane.offers.refresh)
+    for rollout in await plane.threads.read(plane.ended_rollouts.left):
+        await _end_devices(plane, rollout)
+
+
+async def _end_devices(plane: ControlPlane, rollout: Rollout) -> None:
+    """End devices of a rollout that is over, some thousand at most; the rest in the next run."""
+    for _ in range(AT_ONCE):
+        if not await plane.threads.write(plane.ended_rollouts.end_some, rollout):
+            break
 
 
 async def _steer(plane: ControlPlane, rollout: Rollout) -> bool:

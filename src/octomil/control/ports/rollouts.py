@@ -43,7 +43,7 @@ class Rollouts(Protocol):
         it to all devices is none of them, nor what offers a version that was removed.
         """
 
-    def standing(self, model_id: str, digest: str) -> Sequence[Rollout]:
+    def standing(self, model_id: str) -> Sequence[Rollout]:
         """Return the rollouts that offer a version, or would if those above were rolled back."""
 
     def take(self, rollout_id: str, transition: Transition) -> bool:
@@ -63,8 +63,8 @@ class Rollouts(Protocol):
 class RolloutDevices(Protocol):
     """Where the devices of an organisation stand with rollouts; one row for each that took one."""
 
-    def put(self, device: RolloutDevice) -> None:
-        """Note where a device stands, in place of what was known."""
+    def put(self, *some: RolloutDevice) -> None:
+        """Note where devices stand, in place of what was known."""
 
     def get(self, rollout_id: str, device_id: str) -> RolloutDevice | None:
         """Return where a device stands."""
@@ -79,8 +79,19 @@ class RolloutDevices(Protocol):
         something: each that occurs comes once, with how many devices are there.
         """
 
+    def on_the_way(self, rollout_id: str, since: datetime) -> int:
+        """Count the devices that told a stage after a moment, and have attested nothing yet.
+
+        Removed devices are left out.
+        """
+
     def silent(self, rollout_id: str, before: datetime, *, limit: int) -> Sequence[RolloutDevice]:
         """Return devices that run the version, are not confirmed, and moved last before then."""
+
+    def unfinished(
+        self, rollout_id: str, until: datetime, *, limit: int
+    ) -> Sequence[RolloutDevice]:
+        """Return devices that came to no end and moved last by then, the longest ago first."""
 
 
 class Rulings(Protocol):
@@ -90,7 +101,7 @@ class Rulings(Protocol):
         """Note one behind those before; return False if another came in between."""
 
     def of(self, digest: str) -> Sequence[Ruling]:
-        """Return those on a version, in their order."""
+        """Return those on what a version is known by, in their order."""
 
 
 class Attestations(Protocol):
@@ -139,3 +150,10 @@ class Offers(Protocol):
 
     def steered(self) -> Sequence[Rollout]:
         """Return every rollout that something may still come of: the active and paused ones."""
+
+    def unfinished(self) -> Sequence[tuple[Rollout, datetime]]:
+        """Return the rollouts that are over with devices that came to no end, deleted ones too.
+
+        Each has the moment when the one of these moved that has not for the longest time. Where
+        there are none this costs next to nothing, however many devices took rollouts.
+        """

@@ -41,6 +41,12 @@ class Rollout:
         """Where it stands, in one word."""
         return self.progress.state
 
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether devices went back from its version, and it expects nothing more of them."""
+        is_taken_back = self.state in (RolloutState.ROLLED_BACK, RolloutState.FAILED)
+        return is_taken_back or self.deleted_at is not None
+
     def offers(self, device_id: str) -> bool:
         """Tell whether a device is in the share that is offered its version."""
         return is_included(self.id, device_id, self.progress.offered_percentage)

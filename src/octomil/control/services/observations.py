@@ -8,7 +8,8 @@ from epochly.inference.statistics import Moments
 from octomil.control.ports import Transaction
 from octomil.control.records import ArmUsage, Rollout, Spread
 from octomil.rollouts.buckets import PLACES, place_of, threshold
-from octomil.rollouts.device_states import SILENCE, Outcome
+from octomil.rollouts.device_states import AWAITED, Outcome
+from octomil.rollouts.endings import silent_since
 from octomil.rollouts.evidence import Arm, Observation
 
 _COUNTED: Final = 1_000
@@ -21,18 +22,23 @@ def observed(tx: Transaction, rollout: Rollout, now: datetime) -> Observation:
     if began_at is None:
         return Observation(fleet=tx.devices.count())
     fleet = tx.devices.count()
-    window = timedelta(seconds=rollout.plan.health_window_s)
+    window_s = rollout.plan.health_window_s
     devices, failed = tx.attestations.others(
         rollout,
         since=began_at,
-        seen_until=began_at + window,
-        silent_before=now - window - SILENCE,
+        seen_until=began_at + timedelta(seconds=window_s),
+        silent_before=silent_since(window_s, now),
     )
     new, old = tx.usage.tally(rollout)
+    candidate = _candidate(tx, rollout, began_at)
+    on_the_way = 0
+    if candidate.devices < rollout.plan.limits.minimum_sample:  # else nobody asks
+        on_the_way = tx.rollout_devices.on_the_way(rollout.id, now - AWAITED)
     return Observation(
         fleet=fleet,
-        candidate=_with_usage(_candidate(tx, rollout, began_at), new),
+        candidate=_with_usage(candidate, new),
         baseline=_with_usage(Arm(devices=devices, failed=failed), old),
+        on_the_way=on_the_way,
         **(_counted(tx, rollout) if fleet <= _COUNTED else {}),
     )
 

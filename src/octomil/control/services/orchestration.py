@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from octomil.control.ports import Clock, Store
 from octomil.control.records import Rollout
 from octomil.control.services.paused_looks import PausedLooks, seen_of
 from octomil.control.services.rollout_changes import take
-from octomil.rollouts.device_states import RUNS_IT, SILENCE, let_go, overdue
+from octomil.rollouts.device_states import RUNS_IT, let_go, overdue
+from octomil.rollouts.endings import silent_since
 from octomil.rollouts.states import RolloutState, Transition
 
 STEERED_S: Final = 1.0
@@ -87,14 +88,15 @@ class Orchestrator:
         with self._store.transaction(rollout.organisation) as tx:
             present = tx.rollouts.get(rollout.model_id, rollout.id) or rollout
             silent = tx.rollout_devices.silent(rollout.id, latest, limit=_SILENT_AT_ONCE)
+            given_up = []
             for each in silent:
                 if present.offers(each.device_id):
                     progress = overdue(each.progress, limits_s, now)
                 else:
                     progress = let_go(each.progress, now)
-                tx.rollout_devices.put(replace(each, progress=progress))
+                given_up.append(replace(each, progress=progress))
+            tx.rollout_devices.put(*given_up)
         return len(silent)
 
     def _latest(self, rollout: Rollout) -> datetime:
-        window = timedelta(seconds=rollout.plan.health_window_s)
-        return self._clock() - window - SILENCE
+        return silent_since(rollout.plan.health_window_s, self._clock())

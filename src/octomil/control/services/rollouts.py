@@ -9,7 +9,9 @@ from octomil.control.cursors import cursor_of, read_cursor
 from octomil.control.identifiers import new_id
 from octomil.control.ports import Clock, Store, Transaction
 from octomil.control.records import Attestation, Rollout, RolloutDevice, Version
+from octomil.control.services.blocks import ruled_by
 from octomil.control.services.callers import Caller
+from octomil.control.services.kept_files import KeptFiles
 from octomil.control.services.lookup import held_version, require_model
 from octomil.control.services.rollout_changes import note, take
 from octomil.control.services.rollout_plans import plan_of
@@ -26,6 +28,7 @@ DeviceCounts = tuple[int, int]
 
 _Command = Callable[[Rollout, datetime], Transition | None]
 _BY_DEVICE: Final = "rollout_device"
+_KEPT: Final = KeptFiles()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,9 @@ class AffectedDevices:
 class RolloutService:
     """What can be done with rollouts.
 
+    What sends more devices for a version's files is told what was found of these (`kept`): they may
+    be far away, and nobody waits for them within a transaction.
+
     Args:
         store: where they are.
         clock: tells the time.
@@ -52,18 +58,22 @@ class RolloutService:
         self._store = store
         self._clock = clock
 
-    def create(self, caller: Caller, model_id: str, request: RolloutRequest) -> Rollout:
+    def create(
+        self, caller: Caller, model_id: str, request: RolloutRequest, kept: KeptFiles = _KEPT
+    ) -> Rollout:
         """Begin a rollout.
 
         Raises:
             NotFoundError: there is no such model or version.
             BadRequestError: what is asked makes no sense.
-            ConflictError: the version is not published, or it is blocked, or another rollout is
-                under way.
+            ConflictError: the version is not published, or it is blocked, or one of its files is
+                lost, or another rollout is under way.
+            ServiceUnavailableError: nobody can tell whether its files are there.
         """
         plan, now = plan_of(request), self._clock()
         with self._store.transaction(caller.organisation) as tx:
             version = _published(tx, model_id, request.version)
+            kept.require(version.number)
             rollout = Rollout(
                 id=new_id("rol", now),
                 organisation=tx.organisation,
@@ -85,17 +95,31 @@ class RolloutService:
                 rollout = _obeyed(tx, rollout, _start(caller, ""), now)
         return rollout
 
-    def start(self, caller: Caller, model_id: str, rollout_id: str, reason: str = "") -> Rollout:
+    def start(
+        self,
+        caller: Caller,
+        model_id: str,
+        rollout_id: str,
+        reason: str = "",
+        kept: KeptFiles = _KEPT,
+    ) -> Rollout:
         """Offer a pending rollout's version to the first devices; once started, nothing changes.
 
         Raises:
             NotFoundError: there is no such rollout.
-            ConflictError: it is paused, or over, or was changed at the same moment.
+            ConflictError: it is paused, or over, or was changed at the same moment; or it would
+                send devices for a file that is lost.
+            ServiceUnavailableError: nobody can tell whether the files are there.
         """
-        return self._command(caller, model_id, rollout_id, _start(caller, reason))
+        return self._command(caller, model_id, rollout_id, _start(caller, reason), kept)
 
     def advance(
-        self, caller: Caller, model_id: str, rollout_id: str, request: AdvanceRequest
+        self,
+        caller: Caller,
+        model_id: str,
+        rollout_id: str,
+        request: AdvanceRequest,
+        kept: KeptFiles = _KEPT,
     ) -> Rollout:
         """Take the next step, whatever the gates say; raises as :meth:`start`.
 
@@ -113,10 +137,15 @@ class RolloutService:
                 reason=request.reason or "",
             )
 
-        return self._command(caller, model_id, rollout_id, command)
+        return self._command(caller, model_id, rollout_id, command, kept)
 
     def set_percentage(
-        self, caller: Caller, model_id: str, rollout_id: str, request: PercentageRequest
+        self,
+        caller: Caller,
+        model_id: str,
+        rollout_id: str,
+        request: PercentageRequest,
+        kept: KeptFiles = _KEPT,
     ) -> Rollout:
         """Let a rollout go up to another share of the devices; raises as :meth:`start`.
 
@@ -134,7 +163,7 @@ class RolloutService:
                 reason=request.reason or "",
             )
 
-        return self._command(caller, model_id, rollout_id, command)
+        return self._command(caller, model_id, rollout_id, command, kept)
 
     def pause(self, caller: Caller, model_id: str, rollout_id: str, reason: str = "") -> Rollout:
         """Offer a version to nobody new; raises as :meth:`start`."""
@@ -255,11 +284,16 @@ class RolloutService:
             note(tx, caller.actor, "delete", rollout, now)
 
     def _command(
-        self, caller: Caller, model_id: str, rollout_id: str, command: _Command
+        self,
+        caller: Caller,
+        model_id: str,
+        rollout_id: str,
+        command: _Command,
+        kept: KeptFiles = _KEPT,
     ) -> Rollout:
         now = self._clock()
         with self._store.transaction(caller.organisation) as tx:
-            return _obeyed(tx, _rollout(tx, model_id, rollout_id), command, now)
+            return _obeyed(tx, _rollout(tx, model_id, rollout_id), command, now, kept)
 
 
 def _start(caller: Caller, reason: str) -> _Command:
@@ -275,12 +309,20 @@ def _by_hand(act: Callable[..., Transition | None], caller: Caller, reason: str)
     return lambda rollout, now: act(rollout.progress, now=now, actor=caller.actor, reason=reason)
 
 
-def _obeyed(tx: Transaction, rollout: Rollout, command: _Command, now: datetime) -> Rollout:
+def _obeyed(
+    tx: Transaction,
+    rollout: Rollout,
+    command: _Command,
+    now: datetime,
+    kept: KeptFiles = _KEPT,
+) -> Rollout:
     """Return a rollout after a command; the same if that changes nothing.
 
     Raises:
         BadRequestError: the command makes no sense.
-        ConflictError: the rollout cannot do that from where it stands, or was changed meanwhile.
+        ConflictError: the rollout cannot do that from where it stands, or was changed meanwhile, or
+            devices would be sent for a file that is lost.
+        ServiceUnavailableError: nobody can tell whether the files are there.
     """
     try:
         transition = command(rollout, now)
@@ -290,6 +332,8 @@ def _obeyed(tx: Transaction, rollout: Rollout, command: _Command, now: datetime)
         raise BadRequestError(str(error)) from error
     if transition is None:
         return rollout
+    if transition.offers_to_more:
+        kept.require(rollout.number)
     changed = take(tx, rollout, transition)
     if changed is None:
         raise _changed()
@@ -300,9 +344,9 @@ def _published(tx: Transaction, model_id: str, number: str) -> Version:
     version = held_version(tx, model_id, number)
     if version.state is not VersionState.PUBLISHED:
         raise ConflictError(f"version {number} is {version.state}; only published ones roll out")
-    digest = version.digest or ""
+    known_by = ruled_by(version)
     try:
-        refuse_blocked(digest, tx.rulings.of(digest))
+        refuse_blocked(known_by, tx.rulings.of(known_by))
     except BlockedError as error:
         raise ConflictError(f"version {number}: {error}") from error
     return version

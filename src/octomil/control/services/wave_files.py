@@ -8,9 +8,9 @@ from typing import Final
 
 from octomil.control.ports import BlobStore, Clock, Store
 from octomil.control.records import Rollout, VersionFile
+from octomil.control.services.kept_files import lost_of, told_of_lost
 from octomil.control.services.lookup import require_version
 from octomil.errors import ServiceUnavailableError
-from octomil.registry.manifest import DIGEST_PREFIX
 from octomil.rollouts import commands
 from octomil.rollouts.states import CONTROLLER, Transition
 
@@ -55,6 +55,18 @@ class WaveFiles:
         self._blobs = blobs
         self._clock = clock
         self._doubts: dict[tuple[str, str], _Doubt] = {}
+        self._is_unanswered = False
+
+    def begin(self, rollouts: Collection[Rollout]) -> Sequence[Rollout]:
+        """Begin a run over the rollouts under way; return them as they are to be looked at.
+
+        What was found of others is forgotten. Those in doubt come last: one whose files cannot be
+        asked for keeps none of the others from being looked at.
+        """
+        present = {_key(each) for each in rollouts}
+        self._doubts = {key: each for key, each in self._doubts.items() if key in present}
+        self._is_unanswered = False
+        return sorted(rollouts, key=lambda each: _key(each) in self._doubts)
 
     def needed(self, rollout: Rollout) -> Sequence[VersionFile]:
         """Return the files that devices are sent for.
@@ -71,29 +83,29 @@ class WaveFiles:
         """Return the wave if its files are kept, and the rollout's failure if one is lost.
 
         None while nobody can tell: the wave waits, and the next call a minute later looks again.
+        A store that is down may take its time to say so: for the files of the other rollouts it is
+        not asked before the next run.
         """
         key, now = _key(rollout), self._clock()
         doubt = self._doubts.get(key)
         if doubt is not None and timedelta(0) <= now - doubt.looked_at < ASKED_AGAIN:
             return None
+        if self._is_unanswered:
+            return None
         try:
-            lost = [each for each in files if self._blobs.size(each.digest) != each.size_bytes]
+            lost = lost_of(self._blobs, files)
         except (OSError, ServiceUnavailableError) as error:
+            self._is_unanswered = True
             self._doubt(rollout, now, f"its files cannot be asked for: {error}", is_missing=False)
             return None
         if not lost:
             self._doubts.pop(key, None)
             return wave
-        reason = _reason(rollout, lost)
+        reason = told_of_lost(rollout.number, lost)
         if doubt is None or not doubt.is_missing or now < doubt.looked_at:
             self._doubt(rollout, now, f"it fails unless that changes: {reason}", is_missing=True)
             return None
         return commands.fail(wave.before, now=wave.at, actor=CONTROLLER, reason=reason)
-
-    def forget_all_but(self, rollouts: Collection[Rollout]) -> None:
-        """Forget what was found of rollouts that are over."""
-        present = {_key(each) for each in rollouts}
-        self._doubts = {key: each for key, each in self._doubts.items() if key in present}
 
     def _doubt(self, rollout: Rollout, now: datetime, why: str, *, is_missing: bool) -> None:
         """Note that a wave waits, and log it where that is news."""
@@ -109,13 +121,3 @@ class WaveFiles:
 
 def _key(rollout: Rollout) -> tuple[str, str]:
     return rollout.organisation, rollout.id
-
-
-def _reason(rollout: Rollout, lost: Sequence[VersionFile]) -> str:
-    file, more = lost[0], len(lost) - 1
-    others = f" ({more} more besides)" if more else ""
-    return (
-        f"the file {file.name!r} ({DIGEST_PREFIX}{file.digest}) of the version {rollout.number} is "
-        f"missing or cut short in the blob store{others}; look for others with `octomil fsck`, "
-        "upload the same content again as a new version, and begin another rollout"
-    )

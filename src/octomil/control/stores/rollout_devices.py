@@ -12,11 +12,13 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     ForeignKey,
+    FromClause,
     Index,
     RowMapping,
     Select,
     Table,
     func,
+    literal_column,
     select,
 )
 
@@ -24,7 +26,13 @@ from octomil.control.records import RolloutDevice
 from octomil.control.stores.columns import PLAIN_TEXT, Moment
 from octomil.control.stores.device_table import devices
 from octomil.control.stores.schema import metadata, upsert
-from octomil.rollouts.device_states import ON_THE_WAY, RUNS_IT, DeviceProgress, DeviceState
+from octomil.rollouts.device_states import (
+    ON_THE_WAY,
+    RUNS_IT,
+    UNFINISHED,
+    DeviceProgress,
+    DeviceState,
+)
 
 rollout_devices = Table(
     "rollout_devices",
@@ -43,6 +51,21 @@ rollout_devices = Table(
     Index("ix_rollout_devices_rollout_id_state_since", "rollout_id", "state", "since"),
 )
 
+
+def is_unfinished(table: FromClause) -> ColumnElement[bool]:
+    """Tell which devices came to no end: literally as the index below, which serves no others."""
+    return table.c.state.in_([literal_column(f"'{each}'") for each in sorted(UNFINISHED)])
+
+
+Index(
+    "ix_rollout_devices_unfinished",
+    rollout_devices.c.rollout_id,
+    rollout_devices.c.since,
+    rollout_devices.c.state,  # or SQLite would rather read through an index that has it
+    sqlite_where=is_unfinished(rollout_devices),
+    postgresql_where=is_unfinished(rollout_devices),
+)
+
 HAS_TAKEN = rollout_devices.c.reached.not_in(sorted(ON_THE_WAY))
 """Of devices that attested about the version; others are still on their way to it."""
 
@@ -58,12 +81,9 @@ class RolloutDeviceRows:
         self._own = rollout_devices.c.organisation == organisation
         self._organisation = organisation
 
-    def put(self, device: RolloutDevice) -> None:
-        """Note where a device stands, in place of what was known."""
-        row = {name: getattr(device, name) for name in _PLAIN}
-        row |= {name: getattr(device.progress, name) for name in _PROGRESS}
-        row |= {"organisation": self._organisation}
-        upsert(self._connection, rollout_devices, row)
+    def put(self, *some: RolloutDevice) -> None:
+        """Note where devices stand, in place of what was known."""
+        upsert(self._connection, rollout_devices, *(self._row(each) for each in some))
 
     def get(self, rollout_id: str, device_id: str) -> RolloutDevice | None:
         """Return where a device stands."""
@@ -100,11 +120,33 @@ class RolloutDeviceRows:
             for state, reached, code, number in self._connection.execute(query)
         ]
 
+    def on_the_way(self, rollout_id: str, since: datetime) -> int:
+        """Count the devices that told a stage after a moment, and have attested nothing yet."""
+        table = rollout_devices.c
+        query = (
+            select(func.count())
+            .join_from(rollout_devices, devices, devices.c.id == table.device_id)
+            .where(self._own, table.rollout_id == rollout_id, devices.c.deleted_at.is_(None))
+            .where(table.state.in_(ON_THE_WAY), table.since > since)
+        )
+        return self._connection.execute(query).scalar_one()
+
     def silent(self, rollout_id: str, before: datetime, *, limit: int) -> Sequence[RolloutDevice]:
         """Return devices that run the version, are not confirmed, and moved last before then."""
         table = rollout_devices.c
         is_silent = table.state.in_(RUNS_IT) & (table.since <= before)
         return self._found(rollout_id, is_silent, limit=limit)
+
+    def unfinished(
+        self, rollout_id: str, until: datetime, *, limit: int
+    ) -> Sequence[RolloutDevice]:
+        """Return devices that came to no end and moved last by then, the longest ago first."""
+        return self._read(unfinished_query(self._organisation, rollout_id, until).limit(limit))
+
+    def _row(self, device: RolloutDevice) -> dict[str, Any]:
+        row = {name: getattr(device, name) for name in _PLAIN}
+        row |= {name: getattr(device.progress, name) for name in _PROGRESS}
+        return row | {"organisation": self._organisation}
 
     def _found(
         self, rollout_id: str, *conditions: ColumnElement[bool], limit: int | None = None
@@ -122,6 +164,43 @@ def page_query(organisation: str, rollout_id: str, after: str | None) -> Select[
     of_it = (table.organisation == organisation) & (table.rollout_id == rollout_id)
     query = select(rollout_devices).where(of_it).order_by(table.device_id)
     return query if after is None else query.where(table.device_id > after)
+
+
+def unfinished_query(organisation: str, rollout_id: str, until: datetime) -> Select[Any]:
+    """Return what finds those that came to no end along their own index; without a limit."""
+    table = rollout_devices.c
+    of_it = (table.organisation == organisation) & (table.rollout_id == rollout_id)
+    query = select(rollout_devices).where(of_it, is_unfinished(rollout_devices))
+    return query.where(table.since <= until).order_by(table.since)
+
+
+def unfinished_since(rollout_id: ColumnElement[str]) -> Select[tuple[datetime]]:
+    """Return what finds when the first of a rollout's devices moved that came to no end."""
+    table = rollout_devices.alias("unfinished_of_it")
+    of_it = is_unfinished(table) & (table.c.rollout_id == rollout_id)
+    return select(table.c.since).where(of_it).order_by(table.c.since).limit(1)
+
+
+def unfinished_rollouts() -> Select[tuple[str]]:
+    """Return what finds the rollouts with devices that came to no end.
+
+    It goes from one rollout to the next along the index, past the devices of each: what it costs
+    grows with the number of those rollouts alone.
+    """
+    first = rollout_devices.alias("first_unfinished")
+    found = (
+        select(func.min(first.c.rollout_id).label("rollout_id"))
+        .where(is_unfinished(first))
+        .cte("unfinished", recursive=True)
+    )
+    further = rollout_devices.alias("further_unfinished")
+    following = select(func.min(further.c.rollout_id)).where(
+        is_unfinished(further), further.c.rollout_id > found.c.rollout_id
+    )
+    step = select(following.correlate(found).scalar_subquery()).where(
+        found.c.rollout_id.is_not(None)
+    )
+    return select(found.union_all(step).c.rollout_id)
 
 
 def _device(row: RowMapping) -> RolloutDevice:

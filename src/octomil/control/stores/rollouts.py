@@ -26,6 +26,7 @@ from octomil.control.records import ManifestKey, Rollout
 from octomil.control.stores.columns import PLAIN_TEXT, JsonText, Moment
 from octomil.control.stores.manifest_keys import signing_keys_of
 from octomil.control.stores.models import models
+from octomil.control.stores.rollout_devices import unfinished_rollouts, unfinished_since
 from octomil.control.stores.rollout_values import (
     progress_row,
     rollout_of,
@@ -141,10 +142,9 @@ class RolloutRows:
         query = self._query(rollouts.c.model_id == model_id, _is_layer())
         return _rollouts(self._connection, query.order_by(rollouts.c.ordinal.desc()))
 
-    def standing(self, model_id: str, digest: str) -> Sequence[Rollout]:
+    def standing(self, model_id: str) -> Sequence[Rollout]:
         """Return the rollouts that offer a version, or would if those above were rolled back."""
-        of_it = (rollouts.c.model_id == model_id) & (rollouts.c.digest == digest)
-        return self._found(of_it, _stands(rollouts))
+        return self._found(rollouts.c.model_id == model_id, _stands(rollouts))
 
     def take(self, rollout_id: str, transition: Transition) -> bool:
         """Store a transition, and its entry in the history; tell whether it took effect."""
@@ -227,6 +227,19 @@ class OfferRows:
         may_change = rollouts.c.is_open & rollouts.c.state.in_(_STEERED)
         query = select(*_COLUMNS).where(may_change, _SHOWN)
         return _rollouts(self._connection, query.order_by(rollouts.c.id))
+
+    def unfinished(self) -> Sequence[tuple[Rollout, datetime]]:
+        """Return those that are over with devices that came to no end; see the port."""
+        found = self._connection.execute(unfinished_query().order_by(rollouts.c.id)).mappings()
+        return [(rollout_of(row), row["unfinished_since"]) for row in found]
+
+
+def unfinished_query() -> Select[Any]:
+    """Return what finds rollouts that are over with devices that came to no end."""
+    since = unfinished_since(rollouts.c.id).correlate(rollouts).scalar_subquery()
+    is_over = ~rollouts.c.is_open | rollouts.c.deleted_at.is_not(None)
+    query = select(*_COLUMNS, since.label("unfinished_since"))
+    return query.where(rollouts.c.id.in_(unfinished_rollouts()), is_over)
 
 
 def leads_somewhere() -> ColumnElement[bool]:

@@ -50,7 +50,7 @@ class RulingRows:
         return insert_new(self._connection, rulings, row)
 
     def of(self, digest: str) -> Sequence[Ruling]:
-        """Return those on a version, in their order."""
+        """Return those on what a version is known by, in their order."""
         query = select(*_COLUMNS).where(self._own, rulings.c.digest == digest)
         found = self._connection.execute(query.order_by(rulings.c.ordinal)).mappings()
         return [Ruling(**row) for row in found]

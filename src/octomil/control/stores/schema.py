@@ -35,9 +35,11 @@ def insert_or_add(connection: Connection, table: Table, row: dict[str, Any]) -> 
     connection.execute(_insert_or_add(connection.dialect.name, table, tuple(row)), row)
 
 
-def upsert(connection: Connection, table: Table, row: dict[str, Any]) -> None:
-    """Insert a row, or replace the one with its primary key."""
-    connection.execute(_upsert(connection.dialect.name, table, tuple(row)), row)
+def upsert(connection: Connection, table: Table, *rows: dict[str, Any]) -> None:
+    """Insert rows with the same columns, each in place of the one with its primary key."""
+    if rows:
+        statement = _upsert(connection.dialect.name, table, tuple(rows[0]))
+        connection.execute(statement, list(rows))
 
 
 # The statements are made once each: `excluded` copies every column of its table.

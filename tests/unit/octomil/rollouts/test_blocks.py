@@ -4,7 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from octomil.rollouts.blocks import BlockedError, Ruling, refuse_blocked, standing_block
+from octomil.rollouts.blocks import (
+    BlockedError,
+    Ruling,
+    files_digest,
+    refuse_blocked,
+    standing_block,
+)
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -38,3 +44,15 @@ def test_a_refusal_says_since_when_why_and_what_to_do():
         refuse_blocked("one", [ruling("one", is_block=True)])
 
     assert isinstance(refusal.value, ValueError)
+
+
+def test_a_version_is_known_by_its_model_and_its_files_in_any_order():
+    known_by = files_digest("mdl_1", {"onnx": "ab", "pytorch": "cd"})
+
+    assert known_by == files_digest("mdl_1", {"pytorch": "cd", "onnx": "ab"})
+    others = [
+        files_digest("mdl_2", {"onnx": "ab", "pytorch": "cd"}),
+        files_digest("mdl_1", {"onnx": "cd", "pytorch": "ab"}),
+        files_digest("mdl_1", {"onnx": "ab"}),
+    ]
+    assert len({known_by, *others}) == 4

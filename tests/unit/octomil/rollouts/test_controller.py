@@ -42,10 +42,12 @@ def after(
     fleet: int = 100_000,
     reached: int | None = None,
     next_place: int | None = None,
+    on_the_way: int = 0,
 ) -> Transition | Wait:
     observation = Observation(
-        fleet=fleet, candidate=candidate, baseline=OLD, reached=reached, next_place=next_place
-    )
+        fleet=fleet, candidate=candidate, baseline=OLD, reached=reached, next_place=next_place,
+        on_the_way=on_the_way,
+    )  # fmt: skip
     return decide(plan, progress, observation, BEGIN + timedelta(seconds=seconds))
 
 
@@ -240,6 +242,30 @@ def test_a_device_that_was_heard_of_counts_though_nobody_is_in_the_share_any_mor
 
     assert isinstance(gone_ill, Transition)
     assert gone_ill.action is Action.ROLL_BACK
+
+
+def test_few_devices_wait_for_those_on_the_way_and_many_do_not():
+    """They hold up a pass and the next wave, never a breach."""
+    few, many = Arm(devices=3), Arm(devices=800, failed=16)
+    awaited = {"on_the_way": 1, "fleet": 5}
+
+    held = after(1e4, few, active(), **awaited)
+    assert isinstance(held, Wait)
+    assert "0 of 3 devices failed" in held.judgement.findings[0].reason
+    assert "1 more on the way" in held.judgement.findings[0].reason
+    assert isinstance(after(1e4, few, active(offered=5), reached=1, **awaited), Wait)
+    paused = after(PLAN.patience_s, few, active(), **awaited)
+    assert isinstance(paused, Transition)
+    assert paused.action is Action.PAUSE
+
+    for arm, observed, action in (
+        (few, {"fleet": 5}, Action.ADVANCE),
+        (Arm(devices=4, failed=3), awaited, Action.ROLL_BACK),
+        (many, awaited, Action.ADVANCE),
+    ):
+        found = after(1e4, arm, active(), **observed)
+        assert isinstance(found, Transition)
+        assert found.action is action
 
 
 def test_who_is_under_way_is_waited_for():
