@@ -225,7 +225,7 @@ class Schedule:
             share = PercentageRequest(percentage=draw.choice((10, 30, 50, 100)))
             step = AdvanceRequest(custom_increment=draw.choice((None, 10)))
             commands: list[Callable[[], object]] = [
-                partial(idle, "idle"),
+                idle,
                 partial(rollouts.pause, *who),
                 partial(rollouts.advance, *who, step),
                 partial(rollouts.set_percentage, *who, share),
@@ -278,11 +278,9 @@ class Schedule:
     def _fill(self, tx: Transaction) -> None:
         """Add a model, a version of it, and a rollout to devices that run another one well."""
         own: dict[str, Any] = {"organisation": DEFAULT_ORGANISATION}
-        model_id, own_model = (
-            self.rollout.model_id,
-            own | {"created_at": BEGIN, "updated_at": BEGIN},
-        )
-        assert tx.models.add(Model(id=model_id, name=model_id, metadata={}, **own_model))
+        dated = own | {"created_at": BEGIN, "updated_at": BEGIN}
+        model_id = self.rollout.model_id
+        assert tx.models.add(Model(id=model_id, name=model_id, metadata={}, **dated))
         add_published(tx, model_id, self.rollout.number, self.rollout.digest, self.file)
         assert tx.rollouts.add(self.rollout)
         for name in _NAMES:
@@ -293,11 +291,11 @@ class Schedule:
             tx.attestations.put(well)
 
 
-def idle(at: str) -> None:
+def idle() -> None:
     """Let others act."""
     actor = present_actor()
     assert actor is not None
-    actor.stop(at)
+    actor.stop("idle")
 
 
 class Counting(Orchestrator):
