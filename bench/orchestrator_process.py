@@ -1,8 +1,8 @@
 """`python -m bench.orchestrator_process FOLDER POINT NTH SEED`: rollouts, until it dies at a point.
 
-One rollout after another of new versions, some of them bad, to a few devices that attest them; a
-person pauses and resumes. The folder is gone on with as it was left. It ends with 3 if the point
-was not met.
+One rollout after another of new versions to a few devices that attest them; a person pauses and
+resumes. Some versions are bad, and of some the file is lost once the rollout has begun. The folder
+is gone on with as it was left. It ends with 3 if the point was not met.
 """
 
 import asyncio
@@ -15,13 +15,13 @@ from typing import Any
 
 from bench.crash_points import Point, When
 from bench.dying import Fate, put_point
+from bench.version_files import add_published, kept_file
 from octomil.compose_control import DEFAULT_ORGANISATION, assemble
 from octomil.control.jobs.rollouts import steer
 from octomil.control.plane import ControlPlane
 from octomil.control.ports import Clock
-from octomil.control.records import EMPTY_PROFILE, Device, Model, Organisation, Rollout, Version
+from octomil.control.records import EMPTY_PROFILE, Device, Model, Organisation, Rollout, VersionFile
 from octomil.control.services.callers import ALL_SCOPES, Caller
-from octomil.registry.lifecycle import VersionState
 from octomil.rollouts.buckets import is_included
 from octomil.rollouts.states import RolloutState
 from octomil.wire.rollouts import AttestationRequest, AttestedStatus, PacingRequest, RolloutRequest
@@ -32,13 +32,17 @@ NOT_MET = 3
 _SERVICES, _STORES = "octomil.control.services", "octomil.control.stores"
 _TAKE = f"{_SERVICES}.orchestration:take"
 _BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
-_TURNS, _TICK = 150, timedelta(seconds=40)
+_TURNS, _TICK = 400, timedelta(seconds=40)
 _NAMES = tuple(f"dev_{number}" for number in range(12))
 _PERSON = Caller(DEFAULT_ORGANISATION, "key:bench", (ALL_SCOPES,))
 
 POINTS = {
     "look.observed": Point(target=f"{_SERVICES}.observations:observed", when=When.AFTER),
     "look.decided": Point(target="octomil.rollouts.controller:decide", when=When.AFTER),
+    "files.asked-before-told": Point(
+        target=f"{_SERVICES}.wave_files:WaveFiles.following", when=When.AFTER
+    ),
+    "files.lost-before-take": Point(target="octomil.rollouts.commands:fail", when=When.AFTER),
     "take.begun": Point(target=_TAKE, when=When.BEFORE),
     "take.changed-before-history": Point(
         target=f"{_STORES}.rollouts:RolloutRows._change", when=When.AFTER
@@ -57,6 +61,14 @@ POINTS = {
     ),
 }
 """Name to place. A new one is one line here."""
+
+ANY_STATEMENT = "any statement"
+RANDOM = {
+    ANY_STATEMENT: Point(
+        target="sqlalchemy.engine.default:DefaultDialect.do_execute", when=When.BEFORE
+    )
+}
+"""Met thousands of times: which time is drawn."""
 
 
 @dataclass
@@ -87,6 +99,8 @@ class Life:
             rollout = self._newest()
             if rollout is None or not rollout.state.is_open:
                 rollout = self._begin()
+            if loses_its_file(rollout):
+                self.plane.blobs.delete(file_of(self.plane, rollout).digest)
             self._speak(rollout)
             asyncio.run(steer(self.plane))
             self._meddle()
@@ -104,22 +118,20 @@ class Life:
             self._attest(name, "0.0.0", "0" * 64, "active")
         self.now += _TICK
         with self.plane.store.transaction(DEFAULT_ORGANISATION) as tx:
-            number = f"{tx.rollouts.next_ordinal(MODEL)}.0.0"
+            ordinal = tx.rollouts.next_ordinal(MODEL)
+            number = f"{ordinal}.0.0"
             if tx.versions.hold(MODEL, number) is None:
-                made = Version(
-                    id=f"ver_{number}", organisation=DEFAULT_ORGANISATION, model_id=MODEL,
-                    number=number, state=VersionState.PUBLISHED, metrics={},
-                    digest=f"{int(number[:-4]):064x}", created_at=self.now, updated_at=self.now,
-                )  # fmt: skip
-                assert tx.versions.add(made)
+                file = kept_file(self.plane, self.folder, f"weights {ordinal}".encode(), self.now)
+                add_published(tx, MODEL, number, f"{ordinal:064x}", file)
         asked = RolloutRequest(
             version=number, rollout_percentage=20, increment_step=40, start_immediately=True,
-            health_window_s=30, dwell_s=60, pacing=PacingRequest(first_percentage=10),
+            health_window_s=30, dwell_s=60,
+            pacing=PacingRequest(first_percentage=10, interval_s=60),
         )  # fmt: skip
         return self.plane.rollouts.create(_PERSON, MODEL, asked)
 
     def _speak(self, rollout: Rollout) -> None:
-        status: AttestedStatus = "failed" if rollout.ordinal % 3 == 0 else "active"
+        status: AttestedStatus = "failed" if is_bad(rollout) else "active"
         for name in _NAMES:
             if is_included(rollout.id, name, rollout.progress.offered_percentage):
                 self._attest(name, rollout.number, rollout.digest, status)
@@ -155,6 +167,22 @@ class Life:
                 assert tx.devices.add(made)
 
 
+def is_bad(rollout: Rollout) -> bool:
+    """Tell whether no device can run a rollout's version."""
+    return rollout.ordinal % 3 == 0
+
+
+def loses_its_file(rollout: Rollout) -> bool:
+    """Tell whether the file of a rollout's version is lost once the rollout has begun."""
+    return rollout.ordinal % 4 == 2
+
+
+def file_of(plane: ControlPlane, rollout: Rollout) -> VersionFile:
+    """Return the file of a rollout's version."""
+    (file,) = plane.wave_files.needed(rollout)
+    return file
+
+
 def open_plane(folder: Path, clock: Clock) -> ControlPlane:
     """A control plane over a folder's SQLite, with another clock."""
     return assemble(
@@ -168,7 +196,7 @@ def open_plane(folder: Path, clock: Clock) -> ControlPlane:
 def main() -> int:
     folder, point, nth, seed = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
     fate = Fate(nth)
-    put_point(POINTS[point], fate)
+    put_point((POINTS | RANDOM)[point], fate)
     life = Life(folder, random.Random(seed))
     fate.armed.set()
     life.go_on(_TURNS)

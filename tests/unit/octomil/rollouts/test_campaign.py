@@ -1,7 +1,6 @@
 """A scaled sample of `bench/rollouts.py`, with its own seeds."""
 
 from bench.fleets import World, courses
-from bench.orchestrators import POINTS, Schedule, interleave
 
 from octomil.rollouts.plan import Plan
 from octomil.rollouts.states import Action, RolloutState
@@ -28,15 +27,3 @@ def test_a_good_version_comes_to_all_who_are_there():
     assert found.took > 0.8
     steps = [each.after.percentage for each in found.history if each.action is Action.ADVANCE]
     assert steps == [20, 30, 40, 50, 60, 70, 80, 90, 100]
-
-
-def test_orchestrators_that_act_at_once_never_act_twice():
-    found = interleave(40, first_seed=1_000_000)
-
-    assert found.violations == 0
-    assert found.lost > 0, "nobody was ever too late"
-    assert set(found.kills) >= set(POINTS)
-
-
-def test_a_store_that_does_not_compare_is_found_out():
-    assert any(Schedule(seed, compares=False).run() for seed in range(5))
