@@ -2,7 +2,6 @@
 
 import json
 import signal
-import sys
 from contextlib import closing
 from dataclasses import replace
 from threading import Thread
@@ -14,6 +13,7 @@ from octomil.cli.device_options import device_options
 from octomil.cli.device_profile import command as profile
 from octomil.cli.device_simulate import simulate
 from octomil.cli.groups import SuggestingGroup
+from octomil.cli.lines import say
 from octomil.device.options import DeviceOptions
 from octomil.errors import ConfigurationError, MissingDependencyError
 from octomil.serve.options import ServeOptions
@@ -176,4 +176,4 @@ command.add_command(simulate)
 
 
 def _say(line: str) -> None:
-    print(f"[device] {line}", flush=True, file=sys.stdout)
+    say(f"[device] {line}")

@@ -12,6 +12,7 @@ import click
 from octomil.asgi.lifeline import drain_with
 from octomil.asgi.server import listen
 from octomil.cli.device_options import device_options
+from octomil.cli.lines import say
 from octomil.compose import build_node, fetch_models
 from octomil.config import Settings
 from octomil.device.options import DeviceOptions
@@ -254,11 +255,11 @@ def serve_node(
             node = build_node(settings, options, found, log=shown, releases=releases)
             show = partial(_show_examples, is_wanted=examples)
             if itself is None:
-                run(node, options, listener, _say, show)
+                run(node, options, listener, say, show)
                 return
             beside = partial(itself.following, node, options, found)
             instead = partial(itself.go_back, node, options, found)
-            run(node, options, listener, _say, show, beside=beside, instead=instead)
+            run(node, options, listener, say, show, beside=beside, instead=instead)
 
 
 @contextmanager
@@ -290,8 +291,8 @@ def _as_device(
         raise MissingDependencyError(
             f"--control-plane needs the package {error.name!r}, which is not installed"
         ) from error
-    say = partial(_say_of, "device")
-    with open_node_device(settings, device, say, follows_all=follows_all) as itself:
+    say_of_device = partial(_say_of, "device")
+    with open_node_device(settings, device, say_of_device, follows_all=follows_all) as itself:
         yield itself
 
 
@@ -321,14 +322,10 @@ def _is_gguf(ref: ModelRef) -> bool:
     return ref.has_files and not (ref.file or ref.target).endswith(".onnx")
 
 
-def _say(line: str) -> None:
-    print(line, flush=True)
-
-
 def _say_of(who: str, line: str) -> None:
-    _say(f"[{who}] {line}")
+    say(f"[{who}] {line}")
 
 
 def _show_examples(url: str, *, is_wanted: bool) -> None:
     if is_wanted:
-        _say(_EXAMPLES.format(url=url))
+        say(_EXAMPLES.format(url=url))

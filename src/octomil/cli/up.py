@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from octomil.asgi.memory import start_without_garbage
+from octomil.cli.lines import say
 from octomil.config import Settings
 from octomil.control.options import ControlOptions
 from octomil.errors import MissingDependencyError
@@ -175,13 +176,13 @@ def _run(
     )
     with listen(options.host, options.port) as listener, open_data_folder(data_dir) as folder:
         plane = build_plane(settings, folder, limits=limits)
-        _say(f"[up] Data in {folder.path}")
+        say(f"[up] Data in {folder.path}")
         with plane.store.group():  # committed once it was shown: a key that nobody saw is none
             key = first_admin_key(plane)
             if key is not None:
-                _say(f"[up] Admin key, shown this once: {key}")
+                say(f"[up] Admin key, shown this once: {key}")
         with _node(node, options.drain_s):
-            run(plane, options, listener, _say)
+            run(plane, options, listener, say)
 
 
 def _node_flags(models: str, port: int, drain_s: float) -> list[str]:
@@ -194,8 +195,4 @@ def _node(flags: list[str] | None, drain_s: float) -> AbstractContextManager[obj
         return nullcontext()
     from octomil.control.serving_node import ServingNode
 
-    return ServingNode(flags, drain_s=drain_s, say=_say)
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
+    return ServingNode(flags, drain_s=drain_s, say=say)

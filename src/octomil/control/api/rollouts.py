@@ -16,7 +16,6 @@ from octomil.control.plane import ControlPlane
 from octomil.control.records import Rollout
 from octomil.control.scopes import ROLLOUTS_READ, ROLLOUTS_WRITE
 from octomil.control.services.callers import Caller
-from octomil.control.services.kept_files import KeptFiles
 from octomil.rollouts.states import RolloutState
 from octomil.wire.models import Deleted
 from octomil.wire.rollouts import (
