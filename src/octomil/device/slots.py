@@ -105,6 +105,11 @@ class SlotBook:
 
         What was rejected is never gone back to, even where it still runs.
 
+        Args:
+            candidate: what is about to run.
+            running: the digest of what runs now, to go back to; None if nothing does that is worth
+                it: then what ran before is kept.
+
         Raises:
             InsufficientSpaceError: the disk is full, as for all that follow.
         """

@@ -123,12 +123,18 @@ def way_out(
 
 
 def _take(releases: Releases, begun: Release, release: Release) -> None:
-    """Note that a release runs in place of another: on probation, unless it ran before."""
-    if releases.slots.of(begun.model_id).previous == release.digest:
-        releases.slots.end_return(begun.model_id)
+    """Note that a release runs in place of another: on probation, unless it ran before.
+
+    The other one is no way back, as it cannot be loaded: what ran before that still is.
+    """
+    slots, previous = releases.slots, releases.slots.of(begun.model_id).previous
+    if previous == release.digest:
+        slots.end_return(begun.model_id)
         return
+    if previous == begun.digest:  # a device that died on its way back to it
+        slots.forget_previous(begun.model_id)
     candidate = Candidate(model_id=release.model_id, version=release.version, digest=release.digest)
-    releases.slots.begin(candidate, begun.digest)
+    slots.begin(candidate, None)
 
 
 def take_back(releases: Releases, begun: Release, error: OctomilError) -> None:

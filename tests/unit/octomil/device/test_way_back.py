@@ -1,9 +1,12 @@
 """What a restarted device begins with where what it ran last does not come up."""
 
+from typing import Any
+
 import pytest
 
 from octomil.device.activation import LinkActivator
 from octomil.device.first_release import FirstReleases
+from octomil.device.probation import Probation
 from octomil.device.releases import Release, Releases
 from octomil.device.slots import Candidate, Failure, Slots
 from octomil.device.state import StateFolder
@@ -136,7 +139,44 @@ def test_what_is_on_no_probation_leads_to_what_is_assigned(releases: Releases, s
     out.note()
 
     trial = Candidate(model_id="m", version="1.0.0", digest=digest_of(MENDED))
-    assert releases.slots.of("m") == Slots(previous=NEW, trial=trial)
+    assert releases.slots.of("m") == Slots(previous=OLD, trial=trial)
+
+
+class Sick(LinkActivator):
+    """Says of what runs, unless that is what ran first, that it is not well."""
+
+    def problem(self, model_id: str) -> str | None:
+        return None if self.running(model_id) == OLD else "half of the requests fail"
+
+
+@pytest.mark.parametrize(
+    ("last_run", "expected"), [(NEW, OLD), (OLD, digest_of(MENDED))], ids=["the last", "the first"]
+)
+def test_a_rescue_that_fails_its_probation_does_not_lead_to_what_cannot_be_loaded(
+    releases: Releases, state: StateFolder, last_run: str, expected: str
+):
+    """It leads to what ran before that; where nothing did, it stays."""
+    if last_run == NEW:
+        releases.slots.end_trial("m")
+    else:  # it died on its way back
+        take_back(releases, newest(releases), ERROR)
+    here(state, MENDED)
+    begun, mended = releases.here("m", last_run), releases.here("m", digest_of(MENDED))
+    assert begun is not None
+    assert mended is not None
+    way_out(releases, begun, ERROR, lambda _: mended).note()
+    activator = Sick(state)
+    activator.activate(mended)
+    windows: dict[str, Any] = {"lasts_s": 600.0, "retry_s": 60.0, "clock": lambda: 0.0}
+    probation = Probation(releases, activator, releases.slots, None, **windows, say=print)
+
+    probation.look("m")
+
+    slots = releases.slots.of("m")
+    assert activator.running("m") == expected
+    assert (slots.previous, slots.trial) == (None, None)
+    assert slots.rejection is not None
+    assert slots.rejection.candidate.digest == digest_of(MENDED)
 
 
 def test_what_ran_before_and_is_assigned_is_on_no_probation(releases: Releases):
