@@ -103,7 +103,7 @@ async def test_a_pause_reaches_the_next_poll_and_takes_nothing_away(
     under_way = (await admin.get(f"{API}/models/{model}/rollouts/active")).json()
     assert [(each["id"], each["status"]) for each in under_way] == [(rollout["id"], "paused")]
     held = await assigned(admin, inside, known)
-    assert (held["updated"], held["assignments"], held["held"]) == (True, [], [model])
+    assert (held["updated"], held["assignments"], held["held"]) == (True, [], [rollout["digest"]])
     assert (await assigned(admin, inside, held["config_version"]))["held"] == []
     assert await told(admin, outside) == ["1.0.0"]
     assert (await assigned(admin, outside))["held"] == []

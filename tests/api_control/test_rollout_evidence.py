@@ -244,5 +244,5 @@ async def test_where_devices_stood_is_forgotten_long_after_and_what_they_run_is_
 
 def runs(plane: ControlPlane, fleet: dict[str, Who]) -> dict[str, list[str]]:
     """What each device is told to run."""
-    told = plane.plans.of("default")
-    return {each: [offer.version for offer in told.assignments(each)] for each in fleet}
+    plan = plane.plans.of("default")
+    return {each: [offer.version for offer in plan.told(each)[0]] for each in fleet}

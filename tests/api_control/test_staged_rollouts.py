@@ -73,7 +73,7 @@ async def test_a_step_begins_with_one_percent_of_the_fleet(
 
     assert (present["rollout_percentage"], present["offered_percentage"]) == (10, 1)
     plan = plane.plans.of("default")
-    told_of_it = [each for each in ids if plan.assignments(each)]
+    told_of_it = [each for each in ids if plan.told(each)[0]]
     assert told_of_it == placed(rollout["id"], ids, 0, 1)
 
 

@@ -57,7 +57,7 @@ class Installation:
         self._say(f"{wanted.model_id} {wanted.version}: fetching")
         release = self._obtain(wanted)
         news = self._news()
-        if news is not None and not (_is_assigned(news, wanted) or wanted.model_id in news.held):
+        if news is not None and not (_is_assigned(news, wanted) or wanted.digest in news.held):
             raise ModelUnavailableError("it is not assigned any more, so it is not activated")
         self._probation.activate(wanted, release, partial(self._tell, wanted))
         found = self._activator.running(wanted.model_id)

@@ -171,8 +171,8 @@ class AssignmentsAnswer:
             backup is restored; below 2^53.
         assignments: what the device is to run, of each model that it is told something about; none
             where nothing is news.
-        held: ids of the models that the device is told nothing about for now, because a rollout
-            that it is in is paused: who has begun goes on. None where nothing is news.
+        held: digests of the manifests of what the device is told nothing about for now, because
+            the rollout that offers it is paused: who has begun goes on. None where nothing is news.
     """
 
     updated: bool

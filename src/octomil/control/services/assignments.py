@@ -54,11 +54,6 @@ class ModelLayers:
     name: str
     layers: Sequence[Layer]
 
-    def of(self, raw_id: bytes) -> Layer | None:
-        """Return what a device, by its id in UTF-8, is told; None if nothing."""
-        found = self.first_of(raw_id)
-        return None if found is None or found.is_held else found
-
     def first_of(self, raw_id: bytes) -> Layer | None:
         """Return the first layer that a device, by its id in UTF-8, is in, held or not."""
         return next((each for each in self.layers if each.includes(raw_id)), None)
@@ -85,24 +80,22 @@ class FleetPlan:
     models: Sequence[ModelLayers] = ()
     key: PlanKey | None = None
 
-    def assignments(self, device_id: str) -> list[Assignment]:
-        """Return what a device is to run, signed for it alone."""
-        return [
-            self._signed(key, device_id, model, layer)
-            for key, model, layer in self._told(device_id)
-        ]
-
-    def held(self, device_id: str) -> list[str]:
-        """Return the ids of the models whose rollout is held, of those that a device is in."""
-        raw_id = device_id.encode()
-        firsts = ((each.model_id, each.first_of(raw_id)) for each in self.models)
-        return [model_id for model_id, layer in firsts if layer is not None and layer.is_held]
+    def told(self, device_id: str) -> tuple[list[Assignment], list[str]]:
+        """Return what a device is to run, signed for it alone, and the digests that are held."""
+        assignments, held = [], []
+        for key, model, layer in self._firsts(device_id):
+            if layer.is_held:
+                held.append(layer.digest)
+            else:
+                assignments.append(self._signed(key, device_id, model, layer))
+        return assignments, held
 
     def gist(self, device_id: str) -> Gist:
         """Return what a device is to run, and whose signature that bears."""
         return tuple(
             (key.id, model.model_id, model.name, layer.version, layer.digest)
-            for key, model, layer in self._told(device_id)
+            for key, model, layer in self._firsts(device_id)
+            if not layer.is_held
         )
 
     def offers(self, device_id: str, model_id: str, digest: str) -> bool:
@@ -118,12 +111,13 @@ class FleetPlan:
         first = next(firsts, None)
         return first is not None and first.digest == digest
 
-    def _told(self, device_id: str) -> Iterator[tuple[PlanKey, ModelLayers, Layer]]:
+    def _firsts(self, device_id: str) -> Iterator[tuple[PlanKey, ModelLayers, Layer]]:
+        """Yield the first layer of each model that a device is in, held or not."""
         if self.key is None:
             return
         raw_id = device_id.encode()
         for model in self.models:
-            if (layer := model.of(raw_id)) is not None:
+            if (layer := model.first_of(raw_id)) is not None:
                 yield self.key, model, layer
 
     def _signed(self, key: PlanKey, device_id: str, model: ModelLayers, layer: Layer) -> Assignment:
@@ -183,13 +177,14 @@ class Plans:
         """
         plan = self.of(organisation)
         changed = self.is_news(organisation, known_number or 0)
+        assignments, held = plan.told(device_id) if changed else ([], [])
         return AssignmentsAnswer(
             updated=changed,
             config_version=plan.number,
             assignments_changed=changed,
             rollouts_changed=changed,
-            assignments=plan.assignments(device_id) if changed else [],
-            held=plan.held(device_id) if changed else [],
+            assignments=assignments,
+            held=held,
         )
 
     def encoded_answer(self, organisation: str, device_id: str, known_number: int | None) -> bytes:

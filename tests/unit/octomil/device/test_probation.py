@@ -346,10 +346,11 @@ def test_a_pause_keeps_it_from_what_was_assigned_a_while_ago(state: StateFolder)
 
 @pytest.mark.parametrize(
     ("now", "expected"),
-    [(plan(offer(sequence=5), version=5), OLD), (plan(version=5, held=["m"]), NEW),
-     (plan(version=5), OLD), (plan(version=5, held=["n"]), OLD),
+    [(plan(offer(sequence=5), version=5), OLD), (plan(version=5, held=[NEW]), NEW),
+     (plan(version=5), OLD), (plan(version=5, held=[OLD, "m"]), OLD),
      (plan(offer(BETTER, sequence=5), version=5), NEW), (plan(version=4, updated=False), NEW)],
-    ids=["rolled back", "paused", "withdrawn", "another paused", "another number", "no news"],
+    ids=["rolled back", "paused", "withdrawn", "another version paused",
+         "another number", "no news"],
 )  # fmt: skip
 def test_what_was_withdrawn_while_it_was_fetched_is_not_activated(
     state: StateFolder, monkeypatch: pytest.MonkeyPatch, now: Answer, expected: str
