@@ -263,6 +263,22 @@ async def test_an_attestation_that_makes_no_sense_is_refused(
     assert (await attest(admin, who, rollout, **changes)).status_code == 400
 
 
+async def test_each_complaint_about_a_body_is_told_once_in_its_order(
+    admin: httpx.AsyncClient, model: str
+):
+    body = {"version": 1, "rollout_percentage": -1, "increment_step": "x"}
+
+    made = await admin.post(f"{API}/models/{model}/rollouts", json=body)
+    widened = await admin.post(
+        f"{API}/models/{model}/rollouts/rol_1/update-percentage", json={"percentage": "x"}
+    )
+
+    assert (made.status_code, widened.status_code) == (400, 400)
+    fields = [each["field"] for each in made.json()["details"]["fields"]]
+    assert fields == ["version", "rollout_percentage", "increment_step"]
+    assert [each["field"] for each in widened.json()["details"]["fields"]] == ["percentage"]
+
+
 async def test_another_organisations_devices_are_not_told(
     admin: httpx.AsyncClient, plane: ControlPlane, model: str
 ):

@@ -20,6 +20,7 @@ from octomil.errors import (
     InvalidModelFileError,
     NotFoundError,
     OctomilClientError,
+    ServerUnreachableError,
     UnauthorizedError,
     UnsupportedMediaError,
 )
@@ -185,6 +186,40 @@ def test_large_onnx_weights_go_in_pieces_too(
     assert kept["onnx_data"].digest == f"sha256:{sha256(large)}"
     assert (kept["onnx_data"].name, kept["onnx_data"].origin) == (large.name, "original")
     assert list(Path(os.environ["OCTOMIL_STATE_DIR"]).rglob("*.json")) == []
+
+
+def test_a_version_that_broke_off_before_its_weights_is_gone_on_with(
+    registry: ModelRegistry,
+    model: str,
+    large: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    graph, other = tmp_path / "m.onnx", tmp_path / "other.onnx"
+    graph.write_bytes(onnx_file())
+    other.write_bytes(onnx_file(b"\x12\x04mlp2"))
+    post = ApiClient.post
+
+    def break_off(api: ApiClient, path: str, body: object) -> object:
+        if path.endswith("/files"):
+            raise ServerUnreachableError("the network is down")
+        return post(api, path, body)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(ApiClient, "post", break_off)
+        with pytest.raises(ServerUnreachableError):
+            registry.upload_version_from_path(model, graph, "1.0.0", onnx_data_path=large)
+    assert registry.get_version(model, "1.0.0").formats == ["onnx"]
+    with pytest.raises(ConflictError, match=r"1\.0\.0"):
+        registry.upload_version_from_path(model, other, "1.0.0", onnx_data_path=large)
+
+    version = registry.upload_version_from_path(model, graph, "1.0.0", onnx_data_path=large)
+
+    kept = {file.format: file.digest for file in version.files}
+    assert version.status == "ready"
+    assert kept == {"onnx": f"sha256:{sha256(graph)}", "onnx_data": f"sha256:{sha256(large)}"}
+    with pytest.raises(ConflictError, match=r"1\.0\.0"):
+        registry.upload_version_from_path(model, graph, "1.0.0", onnx_data_path=large)
 
 
 PROGRAM = """

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -100,15 +101,17 @@ def invalid(
 ) -> ApiError:
     """Make pydantic's complaints one message, and list them; what was sent is not repeated.
 
+    A route and what it depends on may read the same body; what both complain of is said once.
+
     Args:
         complaints: about what was sent.
         kind: of error, for a body that can be read.
     """
     if complaints[0]["type"] == "json_invalid":
         return BadRequestError(f"the body is {complaints[0]['ctx']['error']}")
+    told = {(_field(each["loc"]), str(each["msg"])): None for each in complaints}
     listed = [
-        {"field": _field(complaint["loc"]), "problem": str(complaint["msg"])}
-        for complaint in complaints[:_SHOWN_COMPLAINTS]
+        {"field": field, "problem": problem} for field, problem in islice(told, _SHOWN_COMPLAINTS)
     ]
     first = listed[0]
     return kind(f"{first['field']}: {first['problem']}", {"fields": listed})

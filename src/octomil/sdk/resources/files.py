@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from octomil.config import Settings
-from octomil.errors import ConfigurationError, NotFoundError
+from octomil.errors import ConfigurationError, ConflictError, NotFoundError
 from octomil.http.api import Request, path_to
 from octomil.http.records import Record
 from octomil.models.progress import open_progress
@@ -22,7 +22,7 @@ RESUMABLE_BYTES = 32 << 20
 """Files from this size on are sent in pieces, so that a break costs one piece and not the file."""
 
 _SIZES = {"input_dim", "hidden_dim", "output_dim"}
-_WEIGHTS = "onnx_data"
+_MODEL, _WEIGHTS = "onnx", "onnx_data"
 _FORM_S = 900.0  # the server reads the whole file again before it answers
 
 
@@ -58,7 +58,8 @@ class FileCalls(Resource):
             input_dim: features that go in.
             hidden_dim: width of the hidden layers.
             output_dim: values that come out.
-            onnx_data_path: the weights of an ONNX model that has them in a file of their own.
+            onnx_data_path: the weights of an ONNX model that has them in a file of their own; a
+                version of that model which an earlier call left without them is gone on with.
 
         Returns:
             The version, `ready` to be published unless `formats` are missing.
@@ -179,16 +180,32 @@ class FileCalls(Resource):
             "storage_path": upload.send(),
             "checksum": upload.sha256,
             "size_bytes": path.stat().st_size,
-            "format": None if added is None else "onnx",
+            "format": None if added is None else _MODEL,
             "formats": formats,
         }
-        made: Record = self._api.post(path_to("models", model_id, "versions"), body)
+        number = fields["version"]
+        try:
+            made: Record = self._api.post(path_to("models", model_id, "versions"), body)
+        except ConflictError:
+            begun = added and self._without_weights(model_id, number, upload.sha256)
+            if not begun:
+                raise
+            made = begun
         if added is not None:
-            number = fields["version"]
             made = self._api.post(path_to("models", model_id, "versions", number, "files"), added)
         for each in uploads:
             each.forget()
         return made
+
+    def _without_weights(self, model_id: str, number: str, sha256: str) -> Record | None:
+        """Return the version of this ONNX model that a call which broke off left half-made."""
+        try:
+            version: Record = self._api.get(path_to("models", model_id, "versions", number))
+        except NotFoundError:  # the conflict was about something else
+            return None
+        digests = {each.format: each.digest for each in version.files}
+        lacks = _WEIGHTS in version.formats_wanted and _WEIGHTS not in digests
+        return version if lacks and digests.get(_MODEL) == f"sha256:{sha256}" else None
 
     def _upload_form(
         self,
