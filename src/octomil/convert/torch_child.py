@@ -16,12 +16,14 @@ import signal
 import sys
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn
 
 from octomil.convert.confinement import confine
 
 MAX_DEPTH = 16
+MAX_VALUES = 100_000
 _ENTRY_BYTES = 64  # of the target's header for each tensor, its name aside
 
 
@@ -83,7 +85,7 @@ def _within(leaves: Iterable[tuple[str, Any]], most_bytes: int) -> list[tuple[st
     """Return values by name that can all be written out.
 
     Raises:
-        ValueError: they would be more than `most_bytes`.
+        ValueError: they would be more than `most_bytes`, or there are more than `MAX_VALUES`.
     """
     import torch
 
@@ -98,8 +100,20 @@ def _within(leaves: Iterable[tuple[str, Any]], most_bytes: int) -> list[tuple[st
     return found
 
 
-def _leaves(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Yield what lies in nested containers; names are joined by dots."""
+def _leaves(
+    value: Any, name: str = "", depth: int = 0, seen: Iterator[int] | None = None
+) -> Iterator[tuple[str, Any]]:
+    """Yield what lies in nested containers; names are joined by dots.
+
+    Args:
+        value: a container, or what lies in one.
+        name: of `value`.
+        depth: in how many containers it lies.
+        seen: counts all that is come by, empty containers too.
+    """
+    seen = count(1) if seen is None else seen
+    if next(seen) > MAX_VALUES:
+        raise ValueError(f"it holds more than {MAX_VALUES} tensors, other values and containers")
     if depth > MAX_DEPTH:
         raise ValueError(f"containers lie more than {MAX_DEPTH} deep in each other")
     items: Iterator[tuple[Any, Any]]
@@ -111,7 +125,7 @@ def _leaves(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, A
         yield name or "tensor", value
         return
     for key, each in items:
-        yield from _leaves(each, f"{name}.{key}" if name else str(key), depth + 1)
+        yield from _leaves(each, f"{name}.{key}" if name else str(key), depth + 1, seen)
 
 
 def _first_line(error: BaseException) -> str:
