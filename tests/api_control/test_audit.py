@@ -8,9 +8,11 @@ import pytest
 from sqlalchemy import text
 
 from octomil.control.plane import ControlPlane
+from octomil.control.services.audit import MAX_AUDITS_OF_ONE
 from octomil.control.services.callers import Caller
 from octomil.wire.audit import AuditVerdict
 from support.control import API, client_of, key_of
+from support.waiting import PATIENCE_S
 
 
 async def registered(client: httpx.AsyncClient, number: int) -> None:
@@ -99,6 +101,27 @@ async def test_audits_are_walked_through_one_at_a_time(
             at_it -= 1
 
     monkeypatch.setattr(plane.audit, "verify", watched)
-    answers = await asyncio.gather(*[admin.get(f"{API}/audit/verify") for _ in range(8)])
+    many = MAX_AUDITS_OF_ONE
+    answers = await asyncio.gather(*[admin.get(f"{API}/audit/verify") for _ in range(many)])
 
-    assert ([each.status_code for each in answers], most) == ([200] * 8, 1)
+    assert ([each.status_code for each in answers], most) == ([200] * many, 1)
+
+
+async def test_few_checks_of_one_audit_wait_and_more_are_refused(
+    admin: httpx.AsyncClient, plane: ControlPlane
+):
+    caller = Caller("default", "key:key_1", ("*",))
+
+    async def wait() -> None:
+        async with plane.audit.turn(caller):
+            pass
+
+    async with asyncio.timeout(PATIENCE_S), plane.audit.turn(caller):
+        waiting = [asyncio.ensure_future(wait()) for _ in range(MAX_AUDITS_OF_ONE - 1)]
+        await asyncio.sleep(0)
+        refused = await admin.get(f"{API}/audit/verify")
+    await asyncio.gather(*waiting)
+
+    assert refused.status_code == 503
+    assert refused.headers["retry-after"] == "10"
+    assert (await admin.get(f"{API}/audit/verify")).json()["ok"]

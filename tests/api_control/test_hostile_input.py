@@ -224,6 +224,9 @@ async def test_bodies_of_callers_without_a_key_do_not_fill_the_memory(plane: Con
         refused = await nobody.post(f"{API}/models", content=b"x" * 101)
         again = await nobody.post(f"{API}/models", content=b"x" * 100)
 
+        told = (await nobody.request("GET", "/metrics", content=b"x" * 7)).text
+
     assert [each.status_code for each in (taken, refused, again)] == [401, 503, 401]
+    assert "octomil:control_body_memory_bytes 7" in told
     assert refused.json()["error"] == "service_unavailable"
     assert (refused.headers["retry-after"], refused.headers["connection"]) == ("1", "close")

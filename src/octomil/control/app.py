@@ -16,7 +16,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from octomil._version import __version__
 from octomil.control.api import operations, telemetry
 from octomil.control.api.arriving import is_streamed
-from octomil.control.api.bodies import BodyLimits
+from octomil.control.api.bodies import MAX_BODY_BYTES, BodyLimits
 from octomil.control.api.catalog import PREFIX, ROUTERS
 from octomil.control.api.planes import PLANE
 from octomil.control.api.polls import AssignmentPolls
@@ -37,6 +37,8 @@ from octomil.errors import ServiceUnavailableError
 from octomil.wire.problems import Problem
 
 _LAST_WRITES_S = 5.0
+_ADDRESSES = 8
+"""So many clients can fill the memory for bodies, and no fewer."""
 _log = logging.getLogger("octomil.control")
 
 _EXPOSED = (
@@ -76,10 +78,13 @@ def build_app(
         cors_origins: origins whose pages may call; none by default.
         trusted_proxies: addresses and networks that are believed for whom they ask, by
             `X-Forwarded-For` and `X-Forwarded-Proto`; none by default.
-        body_memory_bytes: what the bodies of all requests together may take in memory.
+        body_memory_bytes: what the bodies of all requests together may take in memory; of one
+            address an eighth, or one body of the largest kind if that is more.
     """
     app: ASGIApp = _OfPlane(framework_app(), plane)
-    app = BodyLimits(app, BodyMemory(body_memory_bytes), is_streamed=is_streamed)
+    memory = BodyMemory(body_memory_bytes, max(body_memory_bytes // _ADDRESSES, MAX_BODY_BYTES))
+    plane.metrics.tell_of_bodies(lambda: memory.held_bytes)
+    app = BodyLimits(app, memory, is_streamed=is_streamed)
     app = AssignmentPolls(app, plane, f"{PREFIX}/devices/")
     app = Requests(app, plane.metrics)
     if cors_origins:

@@ -1,6 +1,6 @@
 """What the control plane counts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from epochly.inference.metrics.instruments import Counter, Histogram, Metric, Reading
 
@@ -31,6 +31,11 @@ class ControlMetrics:
         self._refused = Counter(
             "octomil:control_refused_credentials_total", "Requests without a valid key or token."
         )
+        self._bodies_bytes: Callable[[], int] = lambda: 0
+
+    def tell_of_bodies(self, held_bytes: Callable[[], int]) -> None:
+        """Show from now on what the bodies of requests take in memory."""
+        self._bodies_bytes = held_bytes
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request that has left."""
@@ -69,6 +74,12 @@ class ControlMetrics:
             "Devices whose last sighting is not written yet.",
             (),
             {(): unwritten_sightings}.items,
+        )
+        yield Reading(
+            "octomil:control_body_memory_bytes",
+            "Memory that the bodies of requests take.",
+            (),
+            {(): self._bodies_bytes()}.items,
         )
         for kind, meaning in _LIMITED.items():
             count = Counter(f"octomil:control_rate_limit_{kind}_total", meaning)

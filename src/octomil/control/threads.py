@@ -23,10 +23,17 @@ from octomil.control.writer import Writer, ended
 from octomil.errors import ServiceUnavailableError
 
 MAX_WAITING = 1000
+MAX_WORK_OF_ONE = 50
 MAX_GROUP = 64
 READERS = 4
 MOVERS = 4
 WORKERS = 4
+_WAITED_FOR = {
+    "write": "the database",
+    "read": "the database",
+    "move": "the disk",
+    "work": "files to be looked through",
+}
 NOBODYS = ""
 """Whose work it is that no organisation asked for."""
 
@@ -43,8 +50,8 @@ class ServiceThreads:
     Args:
         group: begins a group of transactions, as `Store.group` does.
         readers: threads for calls that only read.
-        max_waiting: calls that may wait in each line; half as many of one organisation's for what
-            takes minutes.
+        max_waiting: calls that may wait in each line; for what takes minutes at most half as many,
+            and `MAX_WORK_OF_ONE`, of one organisation's.
     """
 
     def __init__(
@@ -55,7 +62,8 @@ class ServiceThreads:
     ) -> None:
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="octomil-reader")
         self._movers = ThreadPoolExecutor(MOVERS, thread_name_prefix="octomil-mover")
-        self._workers = FairWorkers(WORKERS, max(1, max_waiting // 2), "octomil-worker")
+        most_of_one = min(MAX_WORK_OF_ONE, max(1, max_waiting // 2))
+        self._workers = FairWorkers(WORKERS, most_of_one, "octomil-worker")
         self._writer = Writer(group, MAX_GROUP)
         self._here = _Thread()
         self._calls = {"write": 0, "read": 0, "move": 0, "work": 0}
@@ -196,7 +204,7 @@ class ServiceThreads:
     def _enter(self, kind: str) -> None:
         if self._calls[kind] >= self._most[kind]:
             raise ServiceUnavailableError(
-                "too many requests wait for the database; try again in a second",
+                f"too many requests wait for {_WAITED_FOR[kind]}; try again in a second",
                 {"retry_after_s": 1},
             )
         self._calls[kind] += 1

@@ -16,13 +16,20 @@ import signal
 import sys
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn
 
 from octomil.convert.confinement import confine
 
 MAX_DEPTH = 16
+MAX_VALUES = 100_000
+_ZIP_BEGINS = b"PK\x03\x04"
 _ENTRY_BYTES = 64  # of the target's header for each tensor, its name aside
+
+
+class TooMuchError(Exception):
+    """What a file stands for is more than what is made of one."""
 
 
 def main() -> None:
@@ -63,6 +70,8 @@ def convert(source: Path, target: Path, most_bytes: int) -> dict[str, Any]:
             save_file(tensors, target)
     except OSError:
         raise
+    except TooMuchError as error:
+        return {"failed": str(error)}
     except Exception as error:  # noqa: BLE001 - whatever torch trips over is in the file
         return {"failed": f"torch.load(weights_only=True) refuses it: {_first_line(error)}"}
     if not tensors:
@@ -71,19 +80,28 @@ def convert(source: Path, target: Path, most_bytes: int) -> dict[str, Any]:
 
 
 def _check_unpacked(source: Path, most_bytes: int) -> None:
-    if not zipfile.is_zipfile(source):
-        return
+    """Add up what the members of an archive say they unpack to.
+
+    What is one is decided as by torch: by the first bytes, since weights in torch's older, flat
+    format may well hold what the end of an archive looks like.
+
+    Raises:
+        TooMuchError: it is more than `most_bytes`.
+    """
+    with source.open("rb") as file:
+        if file.read(len(_ZIP_BEGINS)) != _ZIP_BEGINS:
+            return
     with zipfile.ZipFile(source) as archive:
         unpacked = sum(member.file_size for member in archive.infolist())
     if unpacked > most_bytes:
-        raise ValueError(f"it would be {unpacked} bytes unpacked, more than {most_bytes}")
+        raise TooMuchError(f"it would be {unpacked} bytes unpacked, more than {most_bytes}")
 
 
 def _within(leaves: Iterable[tuple[str, Any]], most_bytes: int) -> list[tuple[str, Any]]:
     """Return values by name that can all be written out.
 
     Raises:
-        ValueError: they would be more than `most_bytes`.
+        TooMuchError: they would be more than `most_bytes`, or there are more than `MAX_VALUES`.
     """
     import torch
 
@@ -93,15 +111,27 @@ def _within(leaves: Iterable[tuple[str, Any]], most_bytes: int) -> list[tuple[st
         if isinstance(value, torch.Tensor):
             size += math.prod(value.shape) * value.element_size()
         if size > most_bytes:
-            raise ValueError(f"its tensors would be more than {most_bytes} bytes written out")
+            raise TooMuchError(f"its tensors would be more than {most_bytes} bytes written out")
         found.append((name, value))
     return found
 
 
-def _leaves(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Yield what lies in nested containers; names are joined by dots."""
+def _leaves(
+    value: Any, name: str = "", depth: int = 0, seen: Iterator[int] | None = None
+) -> Iterator[tuple[str, Any]]:
+    """Yield what lies in nested containers; names are joined by dots.
+
+    Args:
+        value: a container, or what lies in one.
+        name: of `value`.
+        depth: in how many containers it lies.
+        seen: counts all that is come by, empty containers too.
+    """
+    seen = count(1) if seen is None else seen
+    if next(seen) > MAX_VALUES:
+        raise TooMuchError(f"it holds more than {MAX_VALUES} tensors, other values and containers")
     if depth > MAX_DEPTH:
-        raise ValueError(f"containers lie more than {MAX_DEPTH} deep in each other")
+        raise TooMuchError(f"containers lie more than {MAX_DEPTH} deep in each other")
     items: Iterator[tuple[Any, Any]]
     if isinstance(value, Mapping):
         items = iter(value.items())
@@ -111,7 +141,7 @@ def _leaves(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, A
         yield name or "tensor", value
         return
     for key, each in items:
-        yield from _leaves(each, f"{name}.{key}" if name else str(key), depth + 1)
+        yield from _leaves(each, f"{name}.{key}" if name else str(key), depth + 1, seen)
 
 
 def _first_line(error: BaseException) -> str:

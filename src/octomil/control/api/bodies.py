@@ -9,6 +9,7 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from octomil.asgi.headers import headers_of
+from octomil.control.api.failures import address_of
 from octomil.control.api.problems import send_problem
 from octomil.control.api.requests import (
     BodyTooLargeError,
@@ -57,7 +58,7 @@ class BodyLimits:
             await self._app(scope, receive, send)
             return
         try:
-            with self._memory.share() as hold:
+            with self._memory.share(address_of(scope)) as hold:
                 body = await read_whole_body(
                     scope, receive, hold, max_bytes=self._max_bytes, timeout_s=self._timeout_s
                 )

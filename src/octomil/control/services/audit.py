@@ -9,10 +9,12 @@ from octomil.control.ports import AuditError, Store
 from octomil.control.records import NotedAct
 from octomil.control.services.callers import Caller
 from octomil.control.turns import Turns
-from octomil.errors import BadRequestError
+from octomil.errors import BadRequestError, ServiceUnavailableError
 from octomil.wire.audit import AuditEntry, AuditPage, AuditVerdict
 
+MAX_AUDITS_OF_ONE = 4
 _MAX_SEQUENCE = 2**63 - 1
+_RETRY_AFTER_S = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,19 @@ class AuditService:
         """Wait for the turn of a caller to `verify`, which keeps a thread for as long as it takes.
 
         One walk at a time, and of each organisation one in the queue, so that nobody waits for
-        another's many.
+        another's many. Few of each wait in front of that, since each is a walk of its own.
+
+        Raises:
+            ServiceUnavailableError: `MAX_AUDITS_OF_ONE` of the organisation's are there already.
         """
-        async with self._turns.of(f"audit of {caller.organisation}"), self._turns.of("audits"):
+        name = f"audit of {caller.organisation}"
+        if self._turns.users(name) >= MAX_AUDITS_OF_ONE:
+            raise ServiceUnavailableError(
+                "too many checks of the organisation's audit wait already; try again once one of "
+                "them is done",
+                {"retry_after_s": _RETRY_AFTER_S},
+            )
+        async with self._turns.of(name), self._turns.of("audits"):
             yield
 
     def verify(self, caller: Caller) -> AuditVerdict:

@@ -12,9 +12,9 @@ from support.waiting import PATIENCE_S
 
 
 def test_what_there_is_no_room_for_is_not_counted():
-    memory = BodyMemory(100)
+    memory = BodyMemory(100, 100)
 
-    with memory.share() as hold, memory.share() as hold_too:
+    with memory.share("a") as hold, memory.share("b") as hold_too:
         hold(60)
         hold_too(40)
         with pytest.raises(NoMemoryLeftError):
@@ -24,11 +24,25 @@ def test_what_there_is_no_room_for_is_not_counted():
     assert memory.held_bytes == 0
 
 
+def test_one_client_has_no_more_than_its_share_and_leaves_the_rest_to_others():
+    memory = BodyMemory(100, 40)
+
+    with memory.share("a") as hold, memory.share("a") as hold_too, memory.share("b") as others:
+        hold(30)
+        with pytest.raises(NoMemoryLeftError):
+            hold_too(11)
+        hold_too(10)
+        others(40)
+        assert memory.held_bytes == 80
+
+    assert memory.held_bytes == 0
+
+
 def test_an_error_gives_everything_back():
-    memory = BodyMemory(100)
+    memory = BodyMemory(100, 100)
 
     def fail() -> None:
-        with memory.share() as hold:
+        with memory.share("a") as hold:
             hold(60)
             raise ZeroDivisionError
 
@@ -63,9 +77,10 @@ class _Client:
     def unread(self) -> Sequence[Message]:
         return self._messages
 
-    def start(self, app: ASGIApp) -> "asyncio.Task[None]":
+    def start(self, app: ASGIApp, host: str = "192.0.2.1") -> "asyncio.Task[None]":
         scope = {
             "type": "http", "method": "POST", "path": "/", "headers": [(b"content-length", b"200")],
+            "client": (host, 50000),
         }  # fmt: skip
         return asyncio.create_task(app(scope, self.receive, self.send))  # type: ignore[arg-type]
 
@@ -81,7 +96,7 @@ def limited(memory: BodyMemory, app: ASGIApp = answer, **options: Any) -> BodyLi
 
 
 async def test_bodies_that_arrive_count_together_and_one_more_is_refused_unread():
-    memory = BodyMemory(100)
+    memory = BodyMemory(100, 100)
     app = limited(memory)
     slow = _Client(piece(90, more=True))
     arriving = slow.start(app)
@@ -104,6 +119,21 @@ async def test_bodies_that_arrive_count_together_and_one_more_is_refused_unread(
     assert again.answers[1]["body"] == b"100"
 
 
+async def test_an_address_that_holds_its_share_keeps_no_other_out():
+    app = limited(BodyMemory(100, 50))
+    slow = _Client(piece(50, more=True))
+    arriving = slow.start(app, "2001:db8::1")
+    await slow.is_waited_for.wait()
+    same, other = _Client(piece(1, more=False)), _Client(piece(50, more=False))
+
+    await same.start(app, "2001:db8::2")
+    await other.start(app, "2001:db8:0:1::1")
+
+    assert [each.answers[0]["status"] for each in (same, other)] == [503, 200]
+    arriving.cancel()
+    await asyncio.wait([arriving])
+
+
 @pytest.mark.parametrize(
     "messages",
     [
@@ -115,7 +145,7 @@ async def test_bodies_that_arrive_count_together_and_one_more_is_refused_unread(
     ids=["answered", "hung up", "no room", "too large"],
 )
 async def test_however_a_request_ends_its_bytes_are_given_back(messages: list[Message]):
-    memory = BodyMemory(100)
+    memory = BodyMemory(100, 100)
 
     await _Client(*messages).start(limited(memory, max_bytes=200))
 
@@ -123,7 +153,7 @@ async def test_however_a_request_ends_its_bytes_are_given_back(messages: list[Me
 
 
 async def test_a_body_that_does_not_arrive_in_time_is_given_back():
-    memory = BodyMemory(100)
+    memory = BodyMemory(100, 100)
     client = _Client(piece(50, more=True))
 
     await client.start(limited(memory, timeout_s=0.0))
@@ -133,7 +163,7 @@ async def test_a_body_that_does_not_arrive_in_time_is_given_back():
 
 
 async def test_a_body_counts_until_it_was_answered_even_by_an_error():
-    memory, seen = BodyMemory(100), []
+    memory, seen = BodyMemory(100, 100), []
 
     async def fail(_scope: Scope, _receive: Receive, _send: Send) -> None:
         seen.append(memory.held_bytes)

@@ -13,7 +13,7 @@ from octomil.control.ports import (
     StoreUnreachableError,
     TransactionConflictError,
 )
-from octomil.control.threads import WORKERS, ServiceThreads
+from octomil.control.threads import MAX_WORK_OF_ONE, WORKERS, ServiceThreads
 from octomil.control.writer import TRIES
 from octomil.errors import NotFoundError, ServiceUnavailableError
 
@@ -266,6 +266,44 @@ async def test_more_than_may_wait_are_turned_away_at_once(groups: Groups, monkey
     assert refusal.value.details == {"retry_after_s": 1}
     assert await asyncio.gather(*waiting) == [True] * 3
     assert await threads.write(int) == 0
+    threads.close()
+
+
+async def test_two_owners_of_much_work_leave_room_for_another_s(groups: Groups):
+    threads = ServiceThreads(groups)
+    go_on = threading.Event()
+    much = [
+        asyncio.ensure_future(threads.work(whose, go_on.wait, 120))
+        for whose in ("a", "b")
+        for _ in range(600)
+    ]
+    await asyncio.sleep(0)
+    other = asyncio.ensure_future(threads.work("c", int, "7"))
+    await asyncio.sleep(0)
+    go_on.set()
+
+    assert await other == 7
+    done = await asyncio.gather(*much, return_exceptions=True)
+    refused = [each for each in done if isinstance(each, ServiceUnavailableError)]
+    assert done.count(True) + len(refused) == 1200
+    assert done.count(True) == 2 * MAX_WORK_OF_ONE + WORKERS
+    threads.close()
+
+
+async def test_too_much_work_is_not_said_to_wait_for_the_database(groups: Groups):
+    threads = ServiceThreads(groups, max_waiting=1)
+    go_on = threading.Event()
+    waiting = [
+        asyncio.ensure_future(threads.work(str(owner), go_on.wait, 120))
+        for owner in range(WORKERS + 1)
+    ]
+    await asyncio.sleep(0)
+
+    with pytest.raises(ServiceUnavailableError, match="wait for files to be looked through"):
+        await threads.work("another", int)
+    go_on.set()
+
+    assert await asyncio.gather(*waiting) == [True] * (WORKERS + 1)
     threads.close()
 
 
