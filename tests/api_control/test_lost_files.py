@@ -88,6 +88,18 @@ async def test_no_share_grows_and_a_smaller_one_is_taken(
     assert (lowered.status_code, lowered.json()["status"]) == (200, "paused")
 
 
+async def test_a_last_step_is_not_offered_to_the_rest_of_its_devices(
+    admin: httpx.AsyncClient, model: str, tmp_path: Path
+):
+    rollout = await begun(admin, model, "2.0.0", pacing={}, health_window_s=300, dwell_s=900)
+    before = await shown(admin, rollout)
+    assert before["offered_percentage"] < before["rollout_percentage"] == 100
+    lose(tmp_path)
+
+    assert names_the_file(await act(admin, rollout, "advance"))
+    assert await shown(admin, rollout) == before
+
+
 async def test_while_nobody_can_tell_nothing_is_begun_and_everything_may_be_ended(
     admin: httpx.AsyncClient, model: str, fleet: dict[str, Who], tmp_path: Path
 ):

@@ -8,6 +8,7 @@ from octomil.control.records import VersionFile
 from octomil.control.services.callers import Caller
 from octomil.errors import ConflictError, ServiceUnavailableError
 from octomil.registry.manifest import DIGEST_PREFIX
+from octomil.rollouts.states import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,16 +57,22 @@ class FileLooks:
         return self._found(() if version is None else version.files)
 
     def of_rollout(
-        self, caller: Caller, model_id: str, rollout_id: str, percentage: float = 100
+        self, caller: Caller, model_id: str, rollout_id: str, share: float | None = None
     ) -> KeptFiles:
-        """Return the same of a rollout's version, if the rollout goes up to less than a share.
+        """Return the same of a rollout's version, if somebody new may be sent for the files.
 
-        Where it does not, nobody is sent for them, and they are not asked for.
+        Where nobody is, they are not asked for.
+
+        Args:
+            caller: whose rollout.
+            model_id: of which model.
+            rollout_id: which one.
+            share: percentage that it is to go up to; None if its plan says.
         """
         with self._store.snapshot(caller.organisation) as tx:
             rollout = tx.rollouts.get(model_id, rollout_id)
             version = None
-            if rollout is not None and rollout.progress.percentage < percentage:
+            if rollout is not None and _may_grow(rollout.progress, share):
                 version = tx.versions.find(model_id, rollout.number)
         return self._found(() if version is None else version.files)
 
@@ -74,6 +81,13 @@ class FileLooks:
             return KeptFiles(lost=lost_of(self._blobs, files))
         except (OSError, ServiceUnavailableError) as error:
             return KeptFiles(fault=str(error))
+
+
+def _may_grow(progress: Progress, share: float | None) -> bool:
+    """Tell whether more devices may be offered the version; a share is offered wave by wave."""
+    if share is None:
+        return progress.offered_percentage < 100
+    return progress.percentage < share
 
 
 def lost_of(blobs: BlobStore, files: Sequence[VersionFile]) -> Sequence[VersionFile]:
