@@ -127,6 +127,24 @@ async def test_a_request_that_is_sent_again_is_answered_as_it_was(
     assert again.json() == first.json()
 
 
+async def test_a_file_that_was_away_for_a_moment_is_looked_for_again_with_the_same_key(
+    admin: httpx.AsyncClient, model: str, tmp_path: Path
+):
+    rollout = await begun(admin, model, "2.0.0", start_immediately=False)
+    key = {"Idempotency-Key": "start-it"}
+    blobs, aside = tmp_path / "blobs" / "sha256", tmp_path / "aside"
+    blobs.rename(aside)
+    blobs.mkdir()  # as where nothing is mounted
+
+    refused = await admin.post(path_of(rollout, "start"), headers=key)
+    blobs.rmdir()
+    aside.rename(blobs)
+    again = await admin.post(path_of(rollout, "start"), headers=key)
+
+    assert (names_the_file(refused), refused.headers["retry-after"]) == (True, "60")
+    assert (again.status_code, again.json()["status"]) == (200, "active")
+
+
 async def test_what_was_completed_with_a_file_stays_when_a_later_rollout_loses_it(
     admin: httpx.AsyncClient,
     plane: ControlPlane,

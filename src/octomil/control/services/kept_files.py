@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from octomil.control.ports import BlobStore, Store
 from octomil.control.records import VersionFile
@@ -9,6 +10,8 @@ from octomil.control.services.callers import Caller
 from octomil.errors import ConflictError, ServiceUnavailableError
 from octomil.registry.manifest import DIGEST_PREFIX
 from octomil.rollouts.states import Progress
+
+_LOOK_AGAIN_S: Final = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +34,10 @@ class KeptFiles:
             ServiceUnavailableError: nobody can tell now.
         """
         if self.lost:
-            raise ConflictError(told_of_lost(number, self.lost))
+            # One look may miss a folder that is not mounted for a moment: no answer for good.
+            raise ConflictError(
+                told_of_lost(number, self.lost), {"retry_after_s": _LOOK_AGAIN_S}
+            )
         if self.fault:
             raise ServiceUnavailableError(
                 f"the files of the version {number} cannot be asked for: {self.fault}"
