@@ -7,11 +7,21 @@ from typing import Final
 from octomil.control.ports import BlobStore, Store
 from octomil.control.records import VersionFile
 from octomil.control.services.callers import Caller
-from octomil.errors import ConflictError, ServiceUnavailableError
+from octomil.errors import ApiError, ConflictError, ServiceUnavailableError
 from octomil.registry.manifest import DIGEST_PREFIX
 from octomil.rollouts.states import Progress
 
 _LOOK_AGAIN_S: Final = 60
+
+
+class FilesUnansweredError(ApiError):
+    """A blob store does not say whether files are there.
+
+    It is no `ServiceUnavailableError`, which is a database's where it comes out of a transaction:
+    whoever is committed along with this call would be rolled back.
+    """
+
+    code, status = ServiceUnavailableError.code, ServiceUnavailableError.status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,21 +41,21 @@ class KeptFiles:
 
         Raises:
             ConflictError: one is lost; the message names it.
-            ServiceUnavailableError: nobody can tell now.
+            FilesUnansweredError: nobody can tell now.
         """
         if self.lost:
             # One look may miss a folder that is not mounted for a moment: no answer for good.
-            raise ConflictError(
-                told_of_lost(number, self.lost), {"retry_after_s": _LOOK_AGAIN_S}
-            )
+            raise ConflictError(told_of_lost(number, self.lost), {"retry_after_s": _LOOK_AGAIN_S})
         if self.fault:
-            raise ServiceUnavailableError(
+            raise FilesUnansweredError(
                 f"the files of the version {number} cannot be asked for: {self.fault}"
             )
 
 
 class FileLooks:
-    """Looks for the files of versions; waits for the disk or the network, and for no database.
+    """Looks for the files of versions; no transaction waits for the disk or the network.
+
+    Which files there are is read first, from the database; they are looked for once that is over.
 
     Args:
         store: where it is noted which files a version has.
