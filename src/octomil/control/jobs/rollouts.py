@@ -82,7 +82,10 @@ async def steer(plane: ControlPlane, clock: Callable[[], float] = time.monotonic
                 _log.exception("what the rollout %s does next could not be told", turn.rollout.id)
         await _tell_devices(plane, turns)
     for rollout in await plane.threads.read(plane.ended_rollouts.left):
-        await _end_devices(plane, rollout)
+        try:
+            await _end_devices(plane, rollout)
+        except Exception:  # noqa: BLE001 - logged, and the next run may do better
+            _log.exception("devices of the rollout %s, which is over, were not ended", rollout.id)
     return sum(each.waited_s for each in turns)
 
 
