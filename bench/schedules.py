@@ -27,6 +27,7 @@ from octomil.control.ports import Transaction
 from octomil.control.records import EMPTY_PROFILE, Attestation, Device, Model, Organisation, Rollout
 from octomil.control.services.attestations import AttestationService
 from octomil.control.services.callers import ALL_SCOPES, Caller
+from octomil.control.services.ended_rollouts import EndedRollouts
 from octomil.control.services.last_seen import LastSeen
 from octomil.control.services.orchestration import Orchestrator
 from octomil.control.services.rollouts import RolloutService
@@ -209,6 +210,7 @@ class Schedule:
             threads=HereAndNow(place.store.group),
             orchestrator=orchestrator,
             wave_files=WaveFiles(place.store, place.plane.blobs, clock),
+            ended_rollouts=EndedRollouts(place.store, clock),
         )
 
         def work() -> None:

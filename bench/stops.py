@@ -127,7 +127,7 @@ class HereAndNow(ServiceThreads):
         return call(*args, **kwargs)
 
 
-def run_through(coroutine: Coroutine[Any, Any, None]) -> None:
+def run_through(coroutine: Coroutine[Any, Any, object]) -> None:
     """Run a coroutine that waits for nothing but calls that are made here and now.
 
     Raises:

@@ -1,5 +1,6 @@
 """Devices that had come to no end when their rollout was over, over HTTP."""
 
+import logging
 from datetime import timedelta
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 from octomil.control.jobs.catalog import write_stages
 from octomil.control.jobs.rollouts import steer
 from octomil.control.plane import ControlPlane
+from octomil.control.records import Rollout
 from octomil.control.services import ended_rollouts
 from octomil.rollouts.device_states import SILENCE
 from support.control import API
+from support.registry import new_model
 from support.rollouts import (
     Who,
     act,
@@ -20,6 +23,7 @@ from support.rollouts import (
     begun,
     device,
     path_of,
+    published,
     shown,
     told,
 )
@@ -81,6 +85,39 @@ async def test_a_rollback_lets_everybody_go_who_had_not_finished(
     assert (present["status"], present["active_devices"]) == ("rolled_back", len(others) + 1), (
         "they still attest it"
     )
+
+
+async def test_devices_that_cannot_be_ended_hold_up_no_other_rollout_s(
+    admin: httpx.AsyncClient,
+    plane: ControlPlane,
+    model: str,
+    box: Who,
+    slow: Who,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    other_model = await new_model(admin, "other")
+    await published(admin, other_model, "1.0.0")
+    first = await begun(admin, model, **TO_ALL)
+    second = await begun(admin, other_model, **TO_ALL)
+    for rollout, who in ((first, box), (second, slow)):
+        await downloads(admin, plane, rollout, who)
+        await act(admin, rollout, "rollback")
+    end_some = plane.ended_rollouts.end_some
+
+    def fail_first(rollout: Rollout) -> bool:
+        if rollout.id == first["id"]:
+            raise ArithmeticError("its devices are none")
+        return end_some(rollout)
+
+    monkeypatch.setattr(plane.ended_rollouts, "end_some", fail_first)
+    with caplog.at_level(logging.ERROR, "octomil.control"):
+        await steer(plane)
+
+    assert await states(admin, first) == {box[0]: "downloading"}
+    assert await states(admin, second) == {slow[0]: "superseded"}
+    (logged,) = caplog.records
+    assert (first["id"] in logged.message, logged.exc_info is not None) == (True, True)
 
 
 async def test_a_deleted_one_lets_its_devices_go_and_they_may_take_the_next(

@@ -88,6 +88,18 @@ async def test_no_share_grows_and_a_smaller_one_is_taken(
     assert (lowered.status_code, lowered.json()["status"]) == (200, "paused")
 
 
+async def test_a_last_step_is_not_offered_to_the_rest_of_its_devices(
+    admin: httpx.AsyncClient, model: str, tmp_path: Path
+):
+    rollout = await begun(admin, model, "2.0.0", pacing={}, health_window_s=300, dwell_s=900)
+    before = await shown(admin, rollout)
+    assert before["offered_percentage"] < before["rollout_percentage"] == 100
+    lose(tmp_path)
+
+    assert names_the_file(await act(admin, rollout, "advance"))
+    assert await shown(admin, rollout) == before
+
+
 async def test_while_nobody_can_tell_nothing_is_begun_and_everything_may_be_ended(
     admin: httpx.AsyncClient, model: str, fleet: dict[str, Who], tmp_path: Path
 ):
@@ -115,7 +127,25 @@ async def test_a_request_that_is_sent_again_is_answered_as_it_was(
     assert again.json() == first.json()
 
 
-async def test_earlier_rollouts_of_the_version_fail_with_the_one_that_lost_its_file(
+async def test_a_file_that_was_away_for_a_moment_is_looked_for_again_with_the_same_key(
+    admin: httpx.AsyncClient, model: str, tmp_path: Path
+):
+    rollout = await begun(admin, model, "2.0.0", start_immediately=False)
+    key = {"Idempotency-Key": "start-it"}
+    blobs, aside = tmp_path / "blobs" / "sha256", tmp_path / "aside"
+    blobs.rename(aside)
+    blobs.mkdir()  # as where nothing is mounted
+
+    refused = await admin.post(path_of(rollout, "start"), headers=key)
+    blobs.rmdir()
+    aside.rename(blobs)
+    again = await admin.post(path_of(rollout, "start"), headers=key)
+
+    assert (names_the_file(refused), refused.headers["retry-after"]) == (True, "60")
+    assert (again.status_code, again.json()["status"]) == (200, "active")
+
+
+async def test_what_was_completed_with_a_file_stays_when_a_later_rollout_loses_it(
     admin: httpx.AsyncClient,
     plane: ControlPlane,
     model: str,
@@ -142,15 +172,16 @@ async def test_earlier_rollouts_of_the_version_fail_with_the_one_that_lost_its_f
     plane.clock.advance(seconds=ASKED_AGAIN.total_seconds())
     await steer(plane)
 
-    for rollout in (half, rest):
-        assert (await shown(admin, rollout))["status"] == "failed"
-        *_, last = await history(admin, rollout)
-        assert (last["action"], last["actor"]) == ("fail", "controller")
-        assert "'model.pt'" in last["reason"]
-    assert {tuple(await told(admin, each)) for each in fleet.values()} == {("1.0.0",)}
+    assert (await shown(admin, half))["status"] == "completed"
+    assert (await shown(admin, rest))["status"] == "failed"
+    *_, last = await history(admin, rest)
+    assert (last["action"], last["actor"]) == ("fail", "controller")
+    assert "'model.pt'" in last["reason"]
+    for who in fleet.values():
+        assert await told(admin, who) == ["2.0.0" if who in took_it else "1.0.0"]
     failed = {
         each["target"]
         for each in (await admin.get(f"{API}/audit", params={"limit": 500})).json()["entries"]
         if each["operation"] == "rollout.fail"
     }
-    assert failed == {half["id"], rest["id"]}
+    assert failed == {rest["id"]}

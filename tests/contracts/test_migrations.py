@@ -180,6 +180,7 @@ def old_ruling(digest: str, ordinal: int, day: int, *, is_block: bool) -> str:
 def test_rulings_stay_in_force_for_the_files_that_they_were_about(url: str):
     """Of versions with the same files a block that stands outlives another's that was lifted."""
     same, lifted = {"onnx": "aa", "pytorch": "bb"}, {"onnx": "cc"}
+    set_back, twice = {"onnx": "dd"}, {"onnx": "ee"}
     statements = [
         *old_version(1, same),
         *old_version(2, same),
@@ -189,6 +190,15 @@ def test_rulings_stay_in_force_for_the_files_that_they_were_about(url: str):
         old_ruling("d2", 2, 3, is_block=False),
         old_ruling("d3", 1, 4, is_block=True),
         old_ruling("d3", 2, 5, is_block=False),
+        *old_version(4, set_back),
+        old_ruling("d4", 1, 8, is_block=True),
+        old_ruling("d4", 2, 7, is_block=False),
+        *old_version(5, twice),
+        *old_version(6, twice),
+        old_ruling("d5", 1, 1, is_block=True),
+        old_ruling("d5", 2, 9, is_block=False),
+        old_ruling("d6", 1, 2, is_block=True),
+        old_ruling("d6", 2, 3, is_block=False),
         old_ruling("gone", 1, 6, is_block=True),
     ]
     model = f"""INSERT INTO models (id, organisation, name, metadata, created_at, updated_at)
@@ -205,8 +215,12 @@ def test_rulings_stay_in_force_for_the_files_that_they_were_about(url: str):
         assert standing_block(files_digest("mdl_1", same), found) == found[-1]
         others = tx.rulings.of(files_digest("mdl_1", lifted))
         assert [each.is_block for each in others] == [True, False]
+        back = tx.rulings.of(files_digest("mdl_1", set_back))
+        assert [each.reason for each in back] == ["day 8", "day 7"], "the clock was set back"
+        both = tx.rulings.of(files_digest("mdl_1", twice))
+        assert [each.reason for each in both] == ["day 2", "day 3", "day 1", "day 9"]
         assert [each.reason for each in tx.rulings.of("gone")] == ["day 6"]
-        assert all(tx.rulings.of(each) == [] for each in ("d1", "d2", "d3"))
+        assert all(tx.rulings.of(each) == [] for each in ("d1", "d2", "d3", "d4", "d5", "d6"))
     store.close()
 
 

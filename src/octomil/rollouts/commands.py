@@ -140,7 +140,7 @@ def fail(progress: Progress, *, now: datetime, actor: str, reason: str) -> Trans
     """End a rollout that cannot be carried out; devices go back as after a rollback.
 
     Raises:
-        TransitionError: the rollout has not been started, or was rolled back.
+        TransitionError: the rollout has not been started, or is over.
     """
     if progress.state is RolloutState.FAILED:
         return None

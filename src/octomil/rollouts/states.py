@@ -6,15 +6,14 @@ pending ──► active ◄──► paused
    │          │ └──► completed
    │          │          │ │
    └──────────┴──────────┴─┴──► rolled_back
-              │          │ │
-              └──────────┴─┴──► failed
+              │          │
+              └──────────┴────► failed
 ```
 
 An active rollout stays active while its step, its share or what is offered of it changes. A share
 that is lowered pauses it, or the next pass of the gates would raise the share again. While a
 rollout is open, its version can be neither deprecated nor removed. It fails if it cannot be carried
-out whatever the devices say: a file of its version is lost. Completed ones of the same files fail
-with it.
+out whatever the devices say: a file of its version is lost.
 Each change is one `Transition`; it is stored only if the progress that it starts from is still the
 one in the store, by its revision, so that of two that act at once one has no effect.
 """
@@ -83,7 +82,7 @@ TRANSITIONS: Final[Mapping[Action, Mapping[RolloutState, RolloutState]]] = {
     Action.RESUME: {_PAUSED: _ACTIVE},
     Action.COMPLETE: {_ACTIVE: RolloutState.COMPLETED},
     Action.ROLL_BACK: dict.fromkeys((*_OPEN, RolloutState.COMPLETED), RolloutState.ROLLED_BACK),
-    Action.FAIL: dict.fromkeys((_ACTIVE, _PAUSED, RolloutState.COMPLETED), RolloutState.FAILED),
+    Action.FAIL: dict.fromkeys((_ACTIVE, _PAUSED), RolloutState.FAILED),
 }
 """Where each action leads from where; what is not here is refused."""
 
@@ -138,11 +137,6 @@ class Transition:
     def blocks(self) -> bool:
         """Whether the version must not be rolled out again until somebody lifts that."""
         return self.action is Action.ROLL_BACK and self.actor == CONTROLLER
-
-    @property
-    def withdraws_the_files(self) -> bool:
-        """Whether other rollouts of the same files must not go on either."""
-        return self.blocks or self.action is Action.FAIL
 
     @property
     def offers_to_more(self) -> bool:

@@ -2,12 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from octomil.control.ports import BlobStore, Store
 from octomil.control.records import VersionFile
 from octomil.control.services.callers import Caller
-from octomil.errors import ConflictError, ServiceUnavailableError
+from octomil.errors import ApiError, ConflictError, ServiceUnavailableError
 from octomil.registry.manifest import DIGEST_PREFIX
+from octomil.rollouts.states import Progress
+
+_LOOK_AGAIN_S: Final = 60
+
+
+class FilesUnansweredError(ApiError):
+    """A blob store does not say whether files are there.
+
+    It is no `ServiceUnavailableError`, which is a database's where it comes out of a transaction:
+    whoever is committed along with this call would be rolled back.
+    """
+
+    code, status = ServiceUnavailableError.code, ServiceUnavailableError.status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,18 +41,21 @@ class KeptFiles:
 
         Raises:
             ConflictError: one is lost; the message names it.
-            ServiceUnavailableError: nobody can tell now.
+            FilesUnansweredError: nobody can tell now.
         """
         if self.lost:
-            raise ConflictError(told_of_lost(number, self.lost))
+            # One look may miss a folder that is not mounted for a moment: no answer for good.
+            raise ConflictError(told_of_lost(number, self.lost), {"retry_after_s": _LOOK_AGAIN_S})
         if self.fault:
-            raise ServiceUnavailableError(
+            raise FilesUnansweredError(
                 f"the files of the version {number} cannot be asked for: {self.fault}"
             )
 
 
 class FileLooks:
-    """Looks for the files of versions; waits for the disk or the network, and for no database.
+    """Looks for the files of versions; no transaction waits for the disk or the network.
+
+    Which files there are is read first, from the database; they are looked for once that is over.
 
     Args:
         store: where it is noted which files a version has.
@@ -56,16 +73,22 @@ class FileLooks:
         return self._found(() if version is None else version.files)
 
     def of_rollout(
-        self, caller: Caller, model_id: str, rollout_id: str, percentage: float = 100
+        self, caller: Caller, model_id: str, rollout_id: str, share: float | None = None
     ) -> KeptFiles:
-        """Return the same of a rollout's version, if the rollout goes up to less than a share.
+        """Return the same of a rollout's version, if somebody new may be sent for the files.
 
-        Where it does not, nobody is sent for them, and they are not asked for.
+        Where nobody is, they are not asked for.
+
+        Args:
+            caller: whose rollout.
+            model_id: of which model.
+            rollout_id: which one.
+            share: percentage that it is to go up to; None if its plan says.
         """
         with self._store.snapshot(caller.organisation) as tx:
             rollout = tx.rollouts.get(model_id, rollout_id)
             version = None
-            if rollout is not None and rollout.progress.percentage < percentage:
+            if rollout is not None and _may_grow(rollout.progress, share):
                 version = tx.versions.find(model_id, rollout.number)
         return self._found(() if version is None else version.files)
 
@@ -74,6 +97,13 @@ class FileLooks:
             return KeptFiles(lost=lost_of(self._blobs, files))
         except (OSError, ServiceUnavailableError) as error:
             return KeptFiles(fault=str(error))
+
+
+def _may_grow(progress: Progress, share: float | None) -> bool:
+    """Tell whether more devices may be offered the version; a share is offered wave by wave."""
+    if share is None:
+        return progress.offered_percentage < 100
+    return progress.percentage < share
 
 
 def lost_of(blobs: BlobStore, files: Sequence[VersionFile]) -> Sequence[VersionFile]:

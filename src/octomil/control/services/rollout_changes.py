@@ -10,15 +10,14 @@ from octomil.control.services.blocks import rolled_out_again, ruled_as
 from octomil.errors import ConflictError
 from octomil.rollouts import commands
 from octomil.rollouts.blocks import Ruling
-from octomil.rollouts.states import Action, Transition
+from octomil.rollouts.states import Transition
 
 
 def take(tx: Transaction, rollout: Rollout, transition: Transition) -> Rollout | None:
     """Store a transition with all that follows from it; None if another one came before it.
 
     A rollback for the version's health blocks the version, and rolls back whatever else offers its
-    files: an earlier rollout to a part of the devices would go on. One that fails as a file is lost
-    has them fail likewise. The acts are in the audit.
+    files: an earlier rollout to a part of the devices would go on. The acts are in the audit.
 
     Raises:
         ConflictError: somebody ruled on the version, or changed another rollout of it, at the same
@@ -31,7 +30,6 @@ def take(tx: Transaction, rollout: Rollout, transition: Transition) -> Rollout |
         versions = tx.versions.get_all([rollout.version_id])
         if not tx.rulings.add(_block(ruled_as(rollout, versions), transition)):
             raise ConflictError("the version was ruled on at the same moment; look again")
-    if transition.withdraws_the_files:
         withdrawn = _withdrawn(tx, rollout, transition)
     for each, done in ((rollout, transition), *withdrawn):
         changed = {"percentage": done.after.percentage, "reason": done.reason}
@@ -49,13 +47,14 @@ def note(
 
 
 def _withdrawn(
-    tx: Transaction, rollout: Rollout, because: Transition
+    tx: Transaction, rollout: Rollout, blocked: Transition
 ) -> Sequence[tuple[Rollout, Transition]]:
-    """End the other rollouts that offer the files of a version as its own was ended."""
-    end = commands.fail if because.action is Action.FAIL else commands.roll_back
+    """Roll back the other rollouts that offer the files of a version that was blocked."""
     done = []
     for each in rolled_out_again(tx, rollout):
-        transition = end(each.progress, now=because.at, actor=because.actor, reason=because.reason)
+        transition = commands.roll_back(
+            each.progress, now=blocked.at, actor=blocked.actor, reason=blocked.reason
+        )
         if transition is None or not tx.rollouts.take(each.id, transition):
             raise ConflictError("another rollout of the version was changed; look again")
         done.append((each, transition))

@@ -68,7 +68,7 @@ class RolloutService:
             BadRequestError: what is asked makes no sense.
             ConflictError: the version is not published, or it is blocked, or one of its files is
                 lost, or another rollout is under way.
-            ServiceUnavailableError: nobody can tell whether its files are there.
+            FilesUnansweredError: nobody can tell whether its files are there.
         """
         plan, now = plan_of(request), self._clock()
         with self._store.transaction(caller.organisation) as tx:
@@ -109,7 +109,7 @@ class RolloutService:
             NotFoundError: there is no such rollout.
             ConflictError: it is paused, or over, or was changed at the same moment; or it would
                 send devices for a file that is lost.
-            ServiceUnavailableError: nobody can tell whether the files are there.
+            FilesUnansweredError: nobody can tell whether the files are there.
         """
         return self._command(caller, model_id, rollout_id, _start(caller, reason), kept)
 
@@ -322,7 +322,7 @@ def _obeyed(
         BadRequestError: the command makes no sense.
         ConflictError: the rollout cannot do that from where it stands, or was changed meanwhile, or
             devices would be sent for a file that is lost.
-        ServiceUnavailableError: nobody can tell whether the files are there.
+        FilesUnansweredError: nobody can tell whether the files are there.
     """
     try:
         transition = command(rollout, now)

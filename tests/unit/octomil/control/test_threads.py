@@ -13,9 +13,10 @@ from octomil.control.ports import (
     StoreUnreachableError,
     TransactionConflictError,
 )
+from octomil.control.services.kept_files import KeptFiles
 from octomil.control.threads import MAX_WORK_OF_ONE, WORKERS, ServiceThreads
 from octomil.control.writer import TRIES
-from octomil.errors import NotFoundError, ServiceUnavailableError
+from octomil.errors import ApiError, NotFoundError, ServiceUnavailableError
 
 
 @dataclass
@@ -108,6 +109,20 @@ async def test_a_call_that_the_database_fails_does_not_take_the_others_with_it(t
     assert first == 1
     assert isinstance(failed, ServiceUnavailableError)
     assert groups.committed == 0
+
+
+async def test_a_blob_store_that_does_not_answer_takes_no_group_with_it(threads, groups: Groups):
+    runs: list[int] = []
+    unanswered = KeptFiles(fault="it is down")
+
+    first, failed, last = await together(
+        threads, lambda: runs.append(1), lambda: unanswered.require("1.0.0"), lambda: runs.append(2)
+    )
+
+    assert (first, last, runs) == (None, None, [1, 2])
+    assert isinstance(failed, ApiError)
+    assert (failed.code, failed.status) == ("service_unavailable", 503)
+    assert groups.committed == 1
 
 
 async def test_a_group_whose_commit_nobody_knows_the_end_of_is_not_done_again(threads, groups):

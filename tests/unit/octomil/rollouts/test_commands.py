@@ -144,8 +144,6 @@ def test_a_failure_ends_what_is_under_way_and_blocks_nothing(before: Progress):
     assert (made.action, made.actor, made.reason) == (Action.FAIL, CONTROLLER, "a file is lost")
     assert made.after == replace(before, state=RolloutState.FAILED, revision=before.revision + 1)
     assert not made.blocks
-    assert made.withdraws_the_files
-    assert not commands.roll_back(before, **BY).withdraws_the_files
 
 
 def test_only_what_offers_to_more_sends_devices_for_the_version():

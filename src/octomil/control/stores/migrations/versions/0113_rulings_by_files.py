@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 import sqlalchemy as sa
@@ -59,19 +59,22 @@ def _files_digest(model_id: str, manifest: bytes) -> str:
 def _together(
     rulings: Iterable[_Row], known_by: Mapping[tuple[str, str], str]
 ) -> list[dict[str, Any]]:
-    """Return the rulings by files; of versions with the same, a block that stands is the last."""
+    """Return the rulings by files, those of each version in their order.
+
+    Of versions with the same files comes last whose block stands, and who was ruled on last.
+    """
     moved = []
     for (organisation, digest), of_one in groupby(
         rulings, lambda each: (each["organisation"], each["digest"])
     ):
         ordered = sorted(of_one, key=lambda each: each["ordinal"])
         new = known_by[organisation, digest]
-        moved += [
-            (organisation, new, each is ordered[-1] and each["is_block"], each) for each in ordered
-        ]
-    moved.sort(key=lambda each: (*each[:3], each[3]["at"], each[3]["ordinal"]))
+        last = ordered[-1]
+        moved.append((organisation, new, bool(last["is_block"]), last["at"], digest, ordered))
+    moved.sort(key=lambda each: each[:-1])
     rows = []
-    for (_, new), of_files in groupby(moved, lambda each: each[:2]):
-        for ordinal, each in enumerate(of_files, 1):
-            rows.append({**each[3], "digest": new, "ordinal": ordinal})
+    for (_, new), versions in groupby(moved, lambda each: each[:2]):
+        of_files = chain.from_iterable(each[-1] for each in versions)
+        for ordinal, ruling in enumerate(of_files, 1):
+            rows.append({**ruling, "digest": new, "ordinal": ordinal})
     return rows
