@@ -134,11 +134,11 @@ def test_watching_a_rollout_whose_file_is_lost_ends_with_the_reason(
 ):
     lost = hashlib.sha256((tmp_path / "2.0.0.bin").read_bytes()).hexdigest()
     (blob,) = (tmp_path / "up").rglob(lost)
-    blob.unlink()
     model = registry.resolve_model_id("mnist")
-    first_wave = {"first_percentage": 1, "interval_s": 0}
+    waves = {"first_percentage": 1, "interval_s": 5}  # of which seven are left
     at_once = {"rollout_percentage": 100, "dwell_s": 0, "health_window_s": 0}
-    registry.create_rollout(model, "2.0.0", **at_once, pacing=first_wave)
+    registry.create_rollout(model, "2.0.0", **at_once, pacing=waves)
+    blob.unlink()
 
     done = octomil("rollouts", "watch", "mnist", timeout_s=300, **place.env)  # two looks, a minute
 
