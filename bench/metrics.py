@@ -24,7 +24,7 @@ _US, _MS = 1e6, 1e3
 
 def run(quick: bool) -> list[Row]:
     """Measure alternately with prometheus_client, without the `_created` lines it would add."""
-    disable_created_metrics()  # type: ignore[no-untyped-call]
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # the peer's own lack
     repeats, calls = (3, 5_000) if quick else (15, 50_000)
     with on_cores(load_core(usable_cores())):
         return [

@@ -192,7 +192,8 @@ def stale_results() -> list[str]:
 def _as_json(row: Row) -> dict[str, Any]:
     budget = None if row.budget is None else f"{row.budget.of} {row.budget}"
     derived = {"ratio": row.ratio, "budget": budget, "verdict": row.verdict}
-    return _rounded(asdict(row) | derived)  # type: ignore[no-any-return]
+    rounded: dict[str, Any] = _rounded(asdict(row) | derived)
+    return rounded
 
 
 def _rounded(value: Any) -> Any:

@@ -220,12 +220,13 @@ class Run:
             for number, digest in _DIGESTS.items():
                 add_published(tx, "mdl_1", number, digest, self.files[number])
             rows = [{"id": each, "identifier": each, **own, **dates, **blank} for each in self.ids]
+            # By the connection of the store, for the port adds one at a time.
             tx.connection.execute(insert(devices), rows)  # type: ignore[attr-defined]
             words = [
                 {"device_id": each, "is_active": bool(healthy), **own, **said}
                 for each, healthy in zip(self.ids, self.fleet.was_healthy, strict=True)
             ]
-            tx.connection.execute(insert(attestations), words)  # type: ignore[attr-defined]
+            tx.connection.execute(insert(attestations), words)  # type: ignore[attr-defined]  # likewise
 
 
 def run(quick: bool) -> list[Row]:

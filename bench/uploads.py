@@ -168,6 +168,7 @@ class Sender:
         self, method: str, path: str, body: object, headers: dict[str, str], *good: int
     ) -> bytes:
         connection = self._connection()
+        # `object` is what typeshed's several kinds of body have in common.
         connection.request(method, _API + path, body, self._headers | headers)  # type: ignore[arg-type]
         answer = connection.getresponse()
         found = answer.read()

@@ -191,7 +191,9 @@ async def test_people_go_beyond_the_gates(
 ):
     rollout = await staged(admin, model, fleet, 20, 25, 50)
     assert (await act(admin, rollout, "update-percentage", percentage=50)).status_code == 409
-    share = lambda answer: (answer.status_code, answer.json().get("rollout_percentage"))  # noqa: E731
+
+    def share(answer: httpx.Response) -> tuple[int, float]:
+        return answer.status_code, answer.json().get("rollout_percentage")
 
     assert share(await act(admin, rollout, "advance")) == (200, 20)
     assert share(await act(admin, rollout, "advance", custom_increment=5)) == (200, 25)

@@ -48,6 +48,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._held_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
 
+    # uvicorn's own signature is narrower than asyncio's, too.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expect a head soon."""
         super().connection_made(transport)

@@ -59,7 +59,7 @@ class HttpWebhookSender:
         }
         tls = self._tls_context() if target.scheme == "https" else False
         async with (
-            # Its own time-outs would only race with the one of `send`.
+            # Its own time-outs would only race with the one of `send`, hence none (S113).
             httpx.AsyncClient(verify=tls, trust_env=False, timeout=None) as client,  # noqa: S113
             client.stream(
                 "POST",

@@ -82,7 +82,11 @@ def _by_text(metric: Metric, names: Mapping[LabelValue, str]) -> dict[str, Value
     for labels, value in metric.collect():
         if position >= 0 and labels[position] in names:
             named = names[labels[position]]
-            labels = (*labels[:position], named, *labels[position + 1 :])  # noqa: PLW2901
+            labels = (  # noqa: PLW2901 - the same labels, one of them renamed
+                *labels[:position],
+                named,
+                *labels[position + 1 :],
+            )
         text = template % tuple(map(escape, labels))
         shown[text] = _together(shown[text], value, metric) if text in shown else value
     return shown

@@ -106,7 +106,7 @@ class HistogramExporter(MetricExporter):
             bucket_counts=seen.counts_between(edges),
             explicit_bounds=edges,
             min=None,  # type: ignore[arg-type]  # optional on the wire, and not kept
-            max=None,  # type: ignore[arg-type]
+            max=None,  # type: ignore[arg-type]  # likewise
             exemplars=[
                 SdkExemplar(
                     {exemplar.label: exemplar.identifier},
