@@ -7,6 +7,7 @@ import pytest
 
 from octomil.control.jobs.catalog import write_last_seen
 from octomil.control.plane import ControlPlane
+from octomil.control.records import EMPTY_PROFILE, Device
 from octomil.control.services.assignments import FleetPlan, Layer, ModelLayers, PlanKey
 from octomil.registry.signatures import Signer, new_private_key
 from octomil.rollouts.buckets import PLACES
@@ -298,3 +299,59 @@ async def test_a_device_s_token_registers_itself_only(admin: httpx.AsyncClient, 
     assert own.json()["id"] == tokens["device_id"]
     assert foreign.status_code == 403
     assert actions(plane).count("device.register") == 1
+
+
+_DIGEST = f"sha256:{'0' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("register", REGISTRATION),
+        (
+            "{id}/attestations",
+            {"model_id": "m", "version": "1.0.0", "digest": _DIGEST, "status": "active"},
+        ),
+        ("{id}/stages", {"model_id": "m", "digest": _DIGEST, "stage": "downloading"}),
+        (
+            "{id}/usage",
+            {
+                "window": 1,
+                "usage": [
+                    {
+                        "model_id": "m",
+                        "digest": _DIGEST,
+                        "tier": "fast",
+                        "requests": 1,
+                        "errors": 0,
+                        "log_latency_ms_sum": 1.0,
+                    }
+                ],
+            },
+        ),
+    ],
+)
+async def test_a_token_that_outlived_its_device_is_not_taken(
+    admin: httpx.AsyncClient, plane: ControlPlane, path: str, body: dict
+):
+    """As that of a device which registered after the backup that was restored."""
+    now = plane.clock()
+    lost = Device(
+        id="dev_lost",
+        organisation="default",
+        identifier=REGISTRATION["device_identifier"],
+        profile=EMPTY_PROFILE,
+        generation=0,
+        created_at=now,
+        updated_at=now,
+    )
+    token, _ = plane.access_tokens.give(lost, ("devices:write",), 3600)
+
+    answer = await admin.post(
+        f"{API}/devices/{path.format(id=lost.id)}", json=body, headers=bearer(token)
+    )
+
+    assert answer.status_code == 401
+    assert "bootstrap again" in answer.json()["message"]
+    assert actions(plane) == ["api_key.create"]
+    assert await registered(admin) != lost.id
