@@ -103,6 +103,28 @@ def test_a_version_is_published_once_and_stays(place: Place, run, file: Path):
     assert "1.0.0" in refused(place, "push", str(file), "--name", "once", "--version", "1.0.0")
 
 
+@pytest.mark.parametrize(
+    ("content", "number", "why"),
+    [
+        (None, "1.0.0", "does not exist"),
+        (safetensors_file(w=[1.0]), "1.0", "no semantic version"),
+        (b"\\documentclass{article}", "1.0.0", "no model file that is known"),
+    ],
+    ids=["no file", "no version", "no model"],
+)
+def test_a_push_that_cannot_end_well_makes_no_model(
+    place: Place, run, tmp_path: Path, content: bytes | None, number: str, why: str
+):
+    path = tmp_path / "m.bin"
+    if content is not None:
+        path.write_bytes(content)
+
+    said = refused(place, "push", str(path), "--name", "unmade", "--version", number)
+
+    assert why in " ".join(said.split())
+    assert "unmade" not in run("list")
+
+
 def test_a_server_that_is_not_there_is_named(place: Place):
     done = octomil("registry", "list", OCTOMIL_API_BASE="http://127.0.0.1:9", OCTOMIL_API_KEY="x")
 

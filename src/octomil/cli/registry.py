@@ -1,13 +1,13 @@
 """`octomil registry`: models and their versions in the control plane."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from octomil.cli.connected import json_option, named_version, print_json, with_registry
 from octomil.cli.groups import SuggestingGroup
+from octomil.cli.registry_files import pull, push
 from octomil.cli.tables import day, minute, print_table
 from octomil.models.partial import format_size
 
@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from octomil.http.records import Record
     from octomil.sdk.model_registry import ModelRegistry
 
-_FRAMEWORKS = {
-    ".pt": "pytorch", ".pth": "pytorch", ".onnx": "onnx", ".tflite": "tensorflow",
-    ".mlpackage": "coreml", ".mlmodel": "coreml", ".gguf": "gguf", ".safetensors": "safetensors",
-}  # fmt: skip
 _DIGITS = 12
 
 
@@ -81,67 +77,8 @@ def show(registry: "ModelRegistry", /, name: str, *, as_json: bool) -> None:
     print_table(header, rows, right={"size"})
 
 
-@command.command("push")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--name", required=True, help="The model; made if it is not there yet.")
-@click.option("--version", "number", required=True, help="A semantic version, such as 1.2.0.")
-@click.option("--publish", is_flag=True, help="Publish it, so that it can never change.")
-@click.option("--framework", help="What a new model is made with.  [default: by the file's name]")
-@click.option("--use-case", default="general", show_default=True, help="What a new model is for.")
-@click.option("--description", help="For people.")
-@json_option
-@with_registry
-def push(
-    registry: "ModelRegistry",
-    /,
-    file: Path,
-    name: str,
-    number: str,
-    *,
-    publish: bool,
-    as_json: bool,
-    **described: str | None,
-) -> None:
-    """Upload FILE as a version of a model.
-
-    What was cut off goes on where it stopped when the same command runs again.
-    """
-    kind = described["framework"] or _FRAMEWORKS.get(file.suffix.lower(), "other")
-    model = registry.ensure_model(name, kind, str(described["use_case"]))
-    version = registry.upload_version_from_path(
-        model.id, file, number, description=described["description"]
-    )
-    if publish:
-        version = registry.publish_version(model.id, number)
-    if as_json:
-        print_json(version)
-    else:
-        click.echo(f"{name}@{number}: {version.status}, {', '.join(version.formats)}")
-
-
-@command.command("pull")
-@click.argument("version")
-@click.option(
-    "--to",
-    type=click.Path(path_type=Path),
-    default=Path(),
-    metavar="PATH",
-    help="File or folder.  [default: this folder]",
-)
-@click.option("--format", "format_", help="Such as onnx.  [default: as it was uploaded]")
-@json_option
-@with_registry
-def pull(
-    registry: "ModelRegistry", /, version: str, to: Path, format_: str | None, *, as_json: bool
-) -> None:
-    """Download a VERSION's file, verified; what was cut off goes on where it stopped."""
-    model, number = named_version(registry, version)
-    path = registry.download(model.id, number, to, format=format_)
-    if as_json:
-        print_json({"name": model.name, "version": number, "path": str(path)})
-    else:
-        size = format_size(path.stat().st_size)
-        click.echo(f"{model.name}@{number}: pulled and verified, {size} at {path}")
+command.add_command(push)
+command.add_command(pull)
 
 
 @command.command("publish")
