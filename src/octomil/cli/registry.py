@@ -7,7 +7,7 @@ import click
 
 from octomil.cli.connected import json_option, named_version, print_json, with_registry
 from octomil.cli.groups import SuggestingGroup
-from octomil.cli.registry_files import pull, push
+from octomil.cli.registry_files import add_file, pull, push
 from octomil.cli.tables import day, minute, print_table
 from octomil.models.partial import format_size
 
@@ -69,7 +69,7 @@ def show(registry: "ModelRegistry", /, name: str, *, as_json: bool) -> None:
             ",".join(v.formats),
             format_size(sum(file.size_bytes for file in v.files)),
             day(v.created_at),
-            (v.digest or "").removeprefix("sha256:")[:_DIGITS],
+            _short(v.digest),
             ",".join(names.get(v.version, ())),
         )
         for v in versions
@@ -78,6 +78,7 @@ def show(registry: "ModelRegistry", /, name: str, *, as_json: bool) -> None:
 
 
 command.add_command(push)
+command.add_command(add_file)
 command.add_command(pull)
 
 
@@ -138,6 +139,73 @@ def history(registry: "ModelRegistry", /, name: str, alias: str, *, as_json: boo
         return
     rows = [(minute(s.moved_at), s.version or "-", str(s.revision), s.moved_by) for s in steps]
     print_table(("since", "version", "revision", "by"), rows, right={"revision"})
+
+
+@command.command("parents")
+@click.argument("version")
+@click.argument("parents", nargs=-1, metavar="[PARENT]...")
+@json_option
+@with_registry
+def set_parents(
+    registry: "ModelRegistry", /, version: str, parents: tuple[str, ...], *, as_json: bool
+) -> None:
+    """Say which versions a VERSION comes from, in place of what was said before.
+
+    Each PARENT is written as a VERSION is. A published version's lineage never changes.
+    """
+    model, number = named_version(registry, version)
+    named = [named_version(registry, parent) for parent in parents]
+    changed = registry.set_parents(model.id, number, [(m.id, parent) for m, parent in named])
+    if as_json:
+        print_json(changed)
+        return
+    told = ", ".join(f"{m.name}@{parent}" for m, parent in named) or "nothing"
+    click.echo(f"{model.name}@{number} comes from {told}")
+
+
+@command.command("lineage")
+@click.argument("version")
+@json_option
+@with_registry
+def lineage(registry: "ModelRegistry", /, version: str, *, as_json: bool) -> None:
+    """Tell what a VERSION comes from and what comes from it, nearest first."""
+    model, number = named_version(registry, version)
+    found = {
+        "ancestor": registry.get_ancestors(model.id, number),
+        "descendant": registry.get_descendants(model.id, number),
+    }
+    if as_json:
+        print_json({f"{kin}s": relatives for kin, relatives in found.items()})
+        return
+    rows = [
+        (kin, f"{each.model}@{each.version}", each.status, _short(each.digest))
+        for kin, relatives in found.items()
+        for each in relatives
+    ]
+    print_table(("kin", "version", "status", "digest"), rows)
+
+
+@command.command("delete")
+@click.argument("name")
+@click.option("--yes", "is_sure", is_flag=True, help="Do not ask.")
+@json_option
+@with_registry
+def delete(registry: "ModelRegistry", /, name: str, *, is_sure: bool, as_json: bool) -> None:
+    """Delete the model NAME with all its versions and aliases."""
+    from octomil.sdk.references import find_model
+
+    model = find_model(registry, name)
+    if not is_sure:
+        click.confirm(f"Delete {name} with all its versions?", abort=True, err=True)
+    done = registry.delete_model(model.id)
+    if as_json:
+        print_json(done)
+    else:
+        click.echo(f"{name} is no more")
+
+
+def _short(digest: str | None) -> str:
+    return (digest or "").removeprefix("sha256:")[:_DIGITS]
 
 
 def _print_version(model: "Record", version: "Record", *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`octomil registry push` and `pull`: the files of versions, there and back."""
+"""`octomil registry push`, `add-file` and `pull`: the files of versions, there and back."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -90,6 +90,38 @@ def push(
         print_json(version)
     else:
         click.echo(f"{name}@{number}: {version.status}, {', '.join(version.formats)}")
+
+
+@click.command("add-file")
+@click.argument("version")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "--format",
+    "format_",
+    help="What it is to be; the weights of an ONNX model are known by `onnx_data` alone.  "
+    "[default: as its content tells]",
+)
+@json_option
+@with_registry
+def add_file(
+    registry: "ModelRegistry",
+    /,
+    version: str,
+    file: Path,
+    *,
+    format_: str | None,
+    as_json: bool,
+) -> None:
+    """Add FILE in another format to a VERSION that is not published yet.
+
+    What was cut off goes on where it stopped when the same command runs again.
+    """
+    model, number = named_version(registry, version)
+    added = registry.add_version_file(model.id, number, file, format_)
+    if as_json:
+        print_json(added)
+    else:
+        click.echo(f"{model.name}@{number}: {added.status}, {', '.join(added.formats)}")
 
 
 @click.command("pull")
