@@ -1,6 +1,7 @@
 """`/devices` over HTTP, as the published client calls it."""
 
 import asyncio
+import json
 
 import httpx
 import pytest
@@ -122,6 +123,19 @@ async def test_what_is_no_json_is_refused(admin: httpx.AsyncClient, content: byt
     )
 
     assert (answer.status_code, answer.json()["error"]) == (400, "bad_request"), answer.text
+
+
+@pytest.mark.parametrize("path", ["/devices/register", "/route"])
+@pytest.mark.parametrize("kind", [None, "application/x-www-form-urlencoded", "text/plain"])
+async def test_json_that_is_not_said_to_be_any_is_told_so(
+    admin: httpx.AsyncClient, path: str, kind: str | None
+):
+    content, headers = json.dumps(REGISTRATION).encode(), {"content-type": kind} if kind else {}
+
+    answer = await admin.post(f"{API}{path}", content=content, headers=headers)
+
+    assert answer.status_code == 400
+    assert "`Content-Type: application/json`" in answer.json()["message"]
 
 
 async def test_a_large_body_is_refused_before_it_is_read(admin: httpx.AsyncClient):
