@@ -1,12 +1,14 @@
 """`/devices` over HTTP, as the published client calls it."""
 
 import asyncio
+import json
 
 import httpx
 import pytest
 
 from octomil.control.jobs.catalog import write_last_seen
 from octomil.control.plane import ControlPlane
+from octomil.control.records import EMPTY_PROFILE, Device
 from octomil.control.services.assignments import FleetPlan, Layer, ModelLayers, PlanKey
 from octomil.registry.signatures import Signer, new_private_key
 from octomil.rollouts.buckets import PLACES
@@ -121,6 +123,19 @@ async def test_what_is_no_json_is_refused(admin: httpx.AsyncClient, content: byt
     )
 
     assert (answer.status_code, answer.json()["error"]) == (400, "bad_request"), answer.text
+
+
+@pytest.mark.parametrize("path", ["/devices/register", "/route"])
+@pytest.mark.parametrize("kind", [None, "application/x-www-form-urlencoded", "text/plain"])
+async def test_json_that_is_not_said_to_be_any_is_told_so(
+    admin: httpx.AsyncClient, path: str, kind: str | None
+):
+    content, headers = json.dumps(REGISTRATION).encode(), {"content-type": kind} if kind else {}
+
+    answer = await admin.post(f"{API}{path}", content=content, headers=headers)
+
+    assert answer.status_code == 400
+    assert "`Content-Type: application/json`" in answer.json()["message"]
 
 
 async def test_a_large_body_is_refused_before_it_is_read(admin: httpx.AsyncClient):
@@ -298,3 +313,59 @@ async def test_a_device_s_token_registers_itself_only(admin: httpx.AsyncClient, 
     assert own.json()["id"] == tokens["device_id"]
     assert foreign.status_code == 403
     assert actions(plane).count("device.register") == 1
+
+
+_DIGEST = f"sha256:{'0' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("register", REGISTRATION),
+        (
+            "{id}/attestations",
+            {"model_id": "m", "version": "1.0.0", "digest": _DIGEST, "status": "active"},
+        ),
+        ("{id}/stages", {"model_id": "m", "digest": _DIGEST, "stage": "downloading"}),
+        (
+            "{id}/usage",
+            {
+                "window": 1,
+                "usage": [
+                    {
+                        "model_id": "m",
+                        "digest": _DIGEST,
+                        "tier": "fast",
+                        "requests": 1,
+                        "errors": 0,
+                        "log_latency_ms_sum": 1.0,
+                    }
+                ],
+            },
+        ),
+    ],
+)
+async def test_a_token_that_outlived_its_device_is_not_taken(
+    admin: httpx.AsyncClient, plane: ControlPlane, path: str, body: dict
+):
+    """As that of a device which registered after the backup that was restored."""
+    now = plane.clock()
+    lost = Device(
+        id="dev_lost",
+        organisation="default",
+        identifier=REGISTRATION["device_identifier"],
+        profile=EMPTY_PROFILE,
+        generation=0,
+        created_at=now,
+        updated_at=now,
+    )
+    token, _ = plane.access_tokens.give(lost, ("devices:write",), 3600)
+
+    answer = await admin.post(
+        f"{API}/devices/{path.format(id=lost.id)}", json=body, headers=bearer(token)
+    )
+
+    assert answer.status_code == 401
+    assert "bootstrap again" in answer.json()["message"]
+    assert actions(plane) == ["api_key.create"]
+    assert await registered(admin) != lost.id

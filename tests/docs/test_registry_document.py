@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from support.documents import Block, blocks, commands
-from support.model_files import onnx_file
+from support.model_files import onnx_file, safetensors_file
 from support.sdk import Place, control_place, octomil
 
 
@@ -17,6 +17,7 @@ from support.sdk import Place, control_place, octomil
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     """A control plane, and a reader of the document beside it."""
     (tmp_path / "mnist.onnx").write_bytes(onnx_file())
+    (tmp_path / "mnist.safetensors").write_bytes(safetensors_file(w=[1.0]))
     monkeypatch.chdir(tmp_path)
     with control_place(tmp_path / "up") as place:
         for name, value in place.env.items():

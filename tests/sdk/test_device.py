@@ -301,6 +301,29 @@ def test_a_device_outlives_its_control_plane(tmp_path: Path):
                 assert registry.rollouts.get(rollout.model_id, rollout.id).active_devices == 1
 
 
+def test_a_device_that_came_after_a_backup_comes_in_again(tmp_path: Path):
+    state, folder, urls = tmp_path / "device", tmp_path / "up", []
+    copy, restored = tmp_path / "copy", tmp_path / "restored"
+    with round_robin(urls) as proxy:
+        with control_place(folder) as first:
+            urls.append(first.served.url)
+            place = replace(first, served=replace(first.served, url=proxy.url))
+            with place.registry() as registry:
+                rollout = released(registry, tmp_path)
+            assert octomil("backup", str(folder), str(copy)).returncode == 0
+            before = first_time(place, state)
+        assert octomil("restore", str(copy), str(restored)).returncode == 0
+        urls.clear()
+        with control_place(restored, key=place.key) as again, again.registry() as registry:
+            urls.append(again.served.url)
+
+            after = first_time(place, state)
+
+            (attested,) = affected(registry, rollout)
+    assert attested.device_id == after["device_id"] != before["device_id"]
+    assert after["device_identifier"] == before["device_identifier"]
+
+
 HELD = """
 import time
 def held(*words, **more):

@@ -333,6 +333,46 @@ def test_lineage_is_empty_for_a_version_of_its_own(
     assert registry.get_descendants(model, "1.0.0") == []
 
 
+def test_a_file_in_another_format_is_added(
+    registry: ModelRegistry, model: str, small: Path, large: Path, tmp_path: Path
+):
+    graph = tmp_path / "m.onnx"
+    graph.write_bytes(onnx_file())
+    begun = registry.upload_version_from_path(model, small, "1.0.0", formats="onnx")
+
+    added = registry.add_version_file(model, "1.0.0", graph, format="onnx")
+    whole = registry.add_version_file(model, "1.0.0", large, format="onnx_data")
+
+    assert (begun.status, added.status) == ("converting", "ready")
+    kept = {file.format: (file.name, file.digest) for file in whole.files}
+    assert kept["onnx"] == ("m.onnx", f"sha256:{sha256(graph)}")
+    assert kept["onnx_data"] == (large.name, f"sha256:{sha256(large)}")
+    assert list(Path(os.environ["OCTOMIL_STATE_DIR"]).rglob("*.json")) == []
+    with pytest.raises(BadRequestError, match="the file is onnx"):
+        registry.add_version_file(model, "1.0.0", graph, format="gguf")
+    with pytest.raises(NotFoundError, match=r"9\.0\.0"):
+        registry.add_version_file(model, "9.0.0", graph)
+
+
+def test_versions_tell_what_they_come_from(registry: ModelRegistry, model: str, small: Path):
+    registry.upload_version_from_path(model, small, "1.0.0")
+    registry.upload_version_from_path(model, small, "2.0.0")
+    digest, size = sha256(small), small.stat().st_size
+
+    registry.set_parents(model, "2.0.0", [(model, "1.0.0")])
+    registry.create_version(
+        model, "3.0.0", f"sha256:{digest}", "safetensors", digest, size,
+        parents=[(model, "2.0.0")],
+    )  # fmt: skip
+
+    assert [each.version for each in registry.get_ancestors(model, "3.0.0")] == ["2.0.0", "1.0.0"]
+    assert [each.version for each in registry.get_descendants(model, "1.0.0")] == ["2.0.0", "3.0.0"]
+    with pytest.raises(ConflictError, match="come from itself"):
+        registry.set_parents(model, "1.0.0", [(model, "3.0.0")])
+    registry.set_parents(model, "2.0.0", [])
+    assert registry.get_descendants(model, "1.0.0") == []
+
+
 def test_rollouts_are_a_resource_of_the_registry(registry: ModelRegistry, model: str, small: Path):
     registry.upload_version_from_path(model, small, "1.0.0")
     registry.publish_version(model, "1.0.0")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from support.model_files import safetensors_file
+from support.model_files import onnx_file, safetensors_file
 from support.sdk import Place, octomil
 
 
@@ -101,6 +101,66 @@ def test_a_version_is_published_once_and_stays(place: Place, run, file: Path):
     run("push", str(file), "--name", "once", "--version", "1.0.0", "--publish")
 
     assert "1.0.0" in refused(place, "push", str(file), "--name", "once", "--version", "1.0.0")
+
+
+@pytest.mark.parametrize(
+    ("content", "number", "why"),
+    [
+        (None, "1.0.0", "does not exist"),
+        (safetensors_file(w=[1.0]), "1.0", "no semantic version"),
+        (b"\\documentclass{article}", "1.0.0", "no model file that is known"),
+    ],
+    ids=["no file", "no version", "no model"],
+)
+def test_a_push_that_cannot_end_well_makes_no_model(
+    place: Place, run, tmp_path: Path, content: bytes | None, number: str, why: str
+):
+    path = tmp_path / "m.bin"
+    if content is not None:
+        path.write_bytes(content)
+
+    said = refused(place, "push", str(path), "--name", "unmade", "--version", number)
+
+    assert why in " ".join(said.split())
+    assert "unmade" not in run("list")
+
+
+def test_a_file_in_another_format_is_added(run, file: Path, tmp_path: Path):
+    graph = tmp_path / "m.onnx"
+    graph.write_bytes(onnx_file())
+    run("push", str(file), "--name", "added", "--version", "1.0.0")
+
+    said = run("add-file", "added@1.0.0", str(graph))
+    again = run("add-file", "added@1.0.0", str(graph), "--format", "onnx", "--json")
+
+    assert said == "added@1.0.0: ready, onnx, safetensors\n"
+    assert [each["name"] for each in json.loads(again)["files"]] == ["m.onnx", "m.safetensors"]
+
+
+def test_lineage_is_said_and_told(run, file: Path):
+    for number in ("1.0.0", "2.0.0"):
+        run("push", str(file), "--name", "bred", "--version", number)
+    run("publish", "bred@1.0.0")
+
+    assert run("parents", "bred@2.0.0", "bred") == "bred@2.0.0 comes from bred@1.0.0\n"
+
+    told = [line.split() for line in run("lineage", "bred@2.0.0").splitlines()[1:]]
+    assert [row[:3] for row in told] == [["ancestor", "bred@1.0.0", "published"]]
+    below = json.loads(run("lineage", "bred@1.0.0", "--json"))
+    assert (below["ancestors"], below["descendants"][0]["version"]) == ([], "2.0.0")
+    assert run("parents", "bred@2.0.0") == "bred@2.0.0 comes from nothing\n"
+
+
+def test_a_model_is_deleted_by_who_is_sure(place: Place, run, file: Path):
+    run("push", str(file), "--name", "doomed", "--version", "1.0.0")
+
+    asked = octomil("registry", "delete", "doomed", stdin="n\n", **place.env)
+    assert asked.returncode == 130
+    assert "Delete doomed with all its versions?" in asked.stderr
+    assert "doomed" in run("list")
+    assert run("delete", "doomed", "--yes") == "doomed is no more\n"
+    assert "doomed" not in run("list")
+    assert "no model 'doomed'" in refused(place, "delete", "doomed", "--yes")
 
 
 def test_a_server_that_is_not_there_is_named(place: Place):

@@ -35,9 +35,12 @@ def control_place(folder: Path, *arguments: str, key: str | None = None) -> Iter
         yield Place(served, key or printed_key(served))
 
 
-def octomil(*words: str, timeout_s: float = 120, **env: str) -> subprocess.CompletedProcess[str]:
+def octomil(
+    *words: str, timeout_s: float = 120, stdin: str = "", **env: str
+) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
         [sys.executable, "-m", "octomil.cli.main", *words],
-        capture_output=True, text=True, timeout=timeout_s, check=False, env={**os.environ, **env},
+        input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False,
+        env={**os.environ, **env},
     )  # fmt: skip

@@ -16,11 +16,12 @@ def command(folder: Path, target: Path) -> None:
     """
     from octomil.config import Settings
     from octomil.control.backups import back_up, check_is_embedded
-    from octomil.control.data_folder import data_folder_at
+    from octomil.control.data_folder import data_folder_at, kept_from_others
 
     settings = Settings.from_env()
     check_is_embedded(settings.database_url, settings.blob_url)
-    copied = back_up(data_folder_at(folder), target)
+    with kept_from_others():
+        copied = back_up(data_folder_at(folder), target)
     click.echo(
         f"{target}: {copied.files:,} files, {copied.bytes / 2**20:,.1f} MiB, and the rows; "
         f"`octomil restore {target} DATA_DIR` puts it back"

@@ -1,13 +1,13 @@
 """`octomil registry`: models and their versions in the control plane."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from octomil.cli.connected import json_option, named_version, print_json, with_registry
 from octomil.cli.groups import SuggestingGroup
+from octomil.cli.registry_files import add_file, pull, push
 from octomil.cli.tables import day, minute, print_table
 from octomil.models.partial import format_size
 
@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from octomil.http.records import Record
     from octomil.sdk.model_registry import ModelRegistry
 
-_FRAMEWORKS = {
-    ".pt": "pytorch", ".pth": "pytorch", ".onnx": "onnx", ".tflite": "tensorflow",
-    ".mlpackage": "coreml", ".mlmodel": "coreml", ".gguf": "gguf", ".safetensors": "safetensors",
-}  # fmt: skip
 _DIGITS = 12
 
 
@@ -73,7 +69,7 @@ def show(registry: "ModelRegistry", /, name: str, *, as_json: bool) -> None:
             ",".join(v.formats),
             format_size(sum(file.size_bytes for file in v.files)),
             day(v.created_at),
-            (v.digest or "").removeprefix("sha256:")[:_DIGITS],
+            _short(v.digest),
             ",".join(names.get(v.version, ())),
         )
         for v in versions
@@ -81,67 +77,9 @@ def show(registry: "ModelRegistry", /, name: str, *, as_json: bool) -> None:
     print_table(header, rows, right={"size"})
 
 
-@command.command("push")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--name", required=True, help="The model; made if it is not there yet.")
-@click.option("--version", "number", required=True, help="A semantic version, such as 1.2.0.")
-@click.option("--publish", is_flag=True, help="Publish it, so that it can never change.")
-@click.option("--framework", help="What a new model is made with.  [default: by the file's name]")
-@click.option("--use-case", default="general", show_default=True, help="What a new model is for.")
-@click.option("--description", help="For people.")
-@json_option
-@with_registry
-def push(
-    registry: "ModelRegistry",
-    /,
-    file: Path,
-    name: str,
-    number: str,
-    *,
-    publish: bool,
-    as_json: bool,
-    **described: str | None,
-) -> None:
-    """Upload FILE as a version of a model.
-
-    What was cut off goes on where it stopped when the same command runs again.
-    """
-    kind = described["framework"] or _FRAMEWORKS.get(file.suffix.lower(), "other")
-    model = registry.ensure_model(name, kind, str(described["use_case"]))
-    version = registry.upload_version_from_path(
-        model.id, file, number, description=described["description"]
-    )
-    if publish:
-        version = registry.publish_version(model.id, number)
-    if as_json:
-        print_json(version)
-    else:
-        click.echo(f"{name}@{number}: {version.status}, {', '.join(version.formats)}")
-
-
-@command.command("pull")
-@click.argument("version")
-@click.option(
-    "--to",
-    type=click.Path(path_type=Path),
-    default=Path(),
-    metavar="PATH",
-    help="File or folder.  [default: this folder]",
-)
-@click.option("--format", "format_", help="Such as onnx.  [default: as it was uploaded]")
-@json_option
-@with_registry
-def pull(
-    registry: "ModelRegistry", /, version: str, to: Path, format_: str | None, *, as_json: bool
-) -> None:
-    """Download a VERSION's file, verified; what was cut off goes on where it stopped."""
-    model, number = named_version(registry, version)
-    path = registry.download(model.id, number, to, format=format_)
-    if as_json:
-        print_json({"name": model.name, "version": number, "path": str(path)})
-    else:
-        size = format_size(path.stat().st_size)
-        click.echo(f"{model.name}@{number}: pulled and verified, {size} at {path}")
+command.add_command(push)
+command.add_command(add_file)
+command.add_command(pull)
 
 
 @command.command("publish")
@@ -201,6 +139,73 @@ def history(registry: "ModelRegistry", /, name: str, alias: str, *, as_json: boo
         return
     rows = [(minute(s.moved_at), s.version or "-", str(s.revision), s.moved_by) for s in steps]
     print_table(("since", "version", "revision", "by"), rows, right={"revision"})
+
+
+@command.command("parents")
+@click.argument("version")
+@click.argument("parents", nargs=-1, metavar="[PARENT]...")
+@json_option
+@with_registry
+def set_parents(
+    registry: "ModelRegistry", /, version: str, parents: tuple[str, ...], *, as_json: bool
+) -> None:
+    """Say which versions a VERSION comes from, in place of what was said before.
+
+    Each PARENT is written as a VERSION is. A published version's lineage never changes.
+    """
+    model, number = named_version(registry, version)
+    named = [named_version(registry, parent) for parent in parents]
+    changed = registry.set_parents(model.id, number, [(m.id, parent) for m, parent in named])
+    if as_json:
+        print_json(changed)
+        return
+    told = ", ".join(f"{m.name}@{parent}" for m, parent in named) or "nothing"
+    click.echo(f"{model.name}@{number} comes from {told}")
+
+
+@command.command("lineage")
+@click.argument("version")
+@json_option
+@with_registry
+def lineage(registry: "ModelRegistry", /, version: str, *, as_json: bool) -> None:
+    """Tell what a VERSION comes from and what comes from it, nearest first."""
+    model, number = named_version(registry, version)
+    found = {
+        "ancestor": registry.get_ancestors(model.id, number),
+        "descendant": registry.get_descendants(model.id, number),
+    }
+    if as_json:
+        print_json({f"{kin}s": relatives for kin, relatives in found.items()})
+        return
+    rows = [
+        (kin, f"{each.model}@{each.version}", each.status, _short(each.digest))
+        for kin, relatives in found.items()
+        for each in relatives
+    ]
+    print_table(("kin", "version", "status", "digest"), rows)
+
+
+@command.command("delete")
+@click.argument("name")
+@click.option("--yes", "is_sure", is_flag=True, help="Do not ask.")
+@json_option
+@with_registry
+def delete(registry: "ModelRegistry", /, name: str, *, is_sure: bool, as_json: bool) -> None:
+    """Delete the model NAME with all its versions and aliases."""
+    from octomil.sdk.references import find_model
+
+    model = find_model(registry, name)
+    if not is_sure:
+        click.confirm(f"Delete {name} with all its versions?", abort=True, err=True)
+    done = registry.delete_model(model.id)
+    if as_json:
+        print_json(done)
+    else:
+        click.echo(f"{name} is no more")
+
+
+def _short(digest: str | None) -> str:
+    return (digest or "").removeprefix("sha256:")[:_DIGITS]
 
 
 def _print_version(model: "Record", version: "Record", *, as_json: bool) -> None:

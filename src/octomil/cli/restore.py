@@ -16,6 +16,8 @@ def command(backup: Path, folder: Path) -> None:
     Every file is checked on the way. Start it by `octomil up --data-dir DATA_DIR`.
     """
     from octomil.control.backups import restore
+    from octomil.control.data_folder import kept_from_others
 
-    copied = restore(backup, folder)
+    with kept_from_others():
+        copied = restore(backup, folder)
     click.echo(f"{folder}: {copied.files:,} files, {copied.bytes / 2**20:,.1f} MiB, all right")

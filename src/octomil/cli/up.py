@@ -1,6 +1,5 @@
 """`octomil up`: the control plane."""
 
-import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,8 @@ _DEFAULTS = ControlOptions()
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Where everything is kept; made at the first start.  [default: OCTOMIL_DATA_DIR]",
+    help="Where everything is kept; made at the first start.  [default: OCTOMIL_DATA_DIR, else "
+    "~/.local/share/octomil]",
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=_DEFAULTS.port, show_default=True)
 @click.option("--host", default=_DEFAULTS.host, show_default=True)
@@ -162,19 +162,22 @@ def _run(
 ) -> None:
     from octomil.asgi.server import listen
     from octomil.compose_control import build_plane, first_admin_key
-    from octomil.control.data_folder import open_data_folder
+    from octomil.control.data_folder import kept_from_others, open_data_folder
     from octomil.control.server import run
     from octomil.control.services.rate_limits import read_limits
     from octomil.control.services.upload_quotas import UploadQuota
 
-    os.umask(0o077)  # keys are kept, and the folder may be one that others can look into
     limits = read_limits(
         key=options.rate_limit,
         device=options.device_rate_limit,
         failures=options.failure_rate_limit,
         uploads=UploadQuota(most=options.open_uploads, most_bytes=options.open_upload_gib << 30),
     )
-    with listen(options.host, options.port) as listener, open_data_folder(data_dir) as folder:
+    with (
+        kept_from_others(),
+        listen(options.host, options.port) as listener,
+        open_data_folder(data_dir) as folder,
+    ):
         plane = build_plane(settings, folder, limits=limits)
         say(f"[up] Data in {folder.path}")
         with plane.store.group():  # committed once it was shown: a key that nobody saw is none

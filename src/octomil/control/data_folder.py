@@ -1,5 +1,6 @@
 """The folder that the control plane keeps everything in, unless told to keep it elsewhere."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,6 +77,19 @@ def mark_folder(path: Path) -> None:
     sync_file(beside)
     beside.rename(path / "FORMAT")
     sync_folder(path)
+
+
+@contextmanager
+def kept_from_others() -> Iterator[None]:
+    """Let files that this process makes in the block be for its own user alone.
+
+    Keys are among them, and the folder may be one that others can look into.
+    """
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 @contextmanager

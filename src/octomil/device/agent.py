@@ -66,7 +66,7 @@ class Agent:
         self._stages: StageReports | None = None
         self._clock = clock
         self._rng = random.Random()
-        self._is_registered = False
+        self._registered_as: str | None = None
         self._beaten_s = clock()
         self._known_version: int | None = None
         self._settled: dict[str, Assignment] = {}
@@ -116,7 +116,7 @@ class Agent:
             except StoppedError:
                 return
             except UnauthorizedError as error:
-                if not self._is_registered:
+                if self._registered_as is None:
                     raise
                 self._say(f"the control plane does not take this device's token: {error}")
             except (OctomilError, OSError) as error:
@@ -156,15 +156,21 @@ class Agent:
                     self._failures.forget(model_id)
 
     def _turn(self, wait: Wait | None) -> bool:
-        if not self._is_registered:
-            body = {"device_identifier": self._session.identifier, **own_profile()}
-            self._session.api.post("/devices/register", body)
-            self._is_registered = True
-            self._say(f"{self._session.identifier} is the device {self._session.device_id}")
+        if self._registered_as != self._session.device_id:
+            self._register()
         elif self._clock() - self._beaten_s >= self._pace.heartbeat_s:
             self._session.api.post(self._path("heartbeat"), {})
             self._beaten_s = self._clock()
         return self._converge(wait)
+
+    def _register(self) -> None:
+        """Tell who this is; with another id than before, nothing is known there of what runs."""
+        body = {"device_identifier": self._session.identifier, **own_profile()}
+        self._session.api.post("/devices/register", body)
+        self._registered_as = self._session.device_id
+        self._known_version = None
+        self._settled.clear()
+        self._say(f"{self._session.identifier} is the device {self._registered_as}")
 
     def _converge(self, wait: Wait | None) -> bool:
         """Bring what runs here to what is wanted; return whether it got there. Raises as `turn`."""

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from octomil.models.partial import format_size
@@ -58,8 +59,19 @@ class BarProgress:
         self._progress.console.print(message, markup=False, highlight=False)
 
 
+@dataclass(slots=True)
+class _Told:
+    """What was told of a transfer last: when, since it began, and how far it was."""
+
+    at_s: float
+    percent: int = 0
+    is_told: bool = False
+
+
 class PlainProgress:
     """Lines for logs: one per ten percent and three seconds at most, one per half minute at least.
+
+    The last of a transfer of which something was told says that it is over.
 
     Args:
         stream: where the lines go.
@@ -69,20 +81,24 @@ class PlainProgress:
     def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
         self._clock = clock
-        self._said_at = clock()
-        self._said_percent = 0
+        self._under_way: dict[str, _Told] = {}
 
     def advance(self, name: str, done_bytes: int, total_bytes: int) -> None:
         """Print a line if there is enough news."""
         percent = 100 * done_bytes // total_bytes if total_bytes else 0
-        quiet_s = self._clock() - self._said_at
-        if percent < self._said_percent:  # the next model began
-            self._said_percent = 0
-        has_news = percent - self._said_percent >= _STEP_PERCENT and quiet_s >= _QUIET_S
-        if has_news or quiet_s >= _ALIVE_S:
-            self._said_at, self._said_percent = self._clock(), percent
+        now_s = self._clock()
+        told = self._under_way.setdefault(name, _Told(now_s))
+        quiet_s = now_s - told.at_s
+        if percent < told.percent:  # it began anew
+            told.percent = 0
+        has_news = percent - told.percent >= _STEP_PERCENT and quiet_s >= _QUIET_S
+        is_over = bool(total_bytes) and done_bytes >= total_bytes
+        if has_news or quiet_s >= _ALIVE_S or (is_over and told.is_told):
+            self._under_way[name] = _Told(now_s, percent, is_told=True)
             of = f" of {format_size(total_bytes)} ({percent} %)" if total_bytes else ""
             self.note(f"{name}: {format_size(done_bytes)}{of}")
+        if is_over:
+            self._under_way.pop(name, None)
 
     def note(self, message: str) -> None:
         """Print `message`."""

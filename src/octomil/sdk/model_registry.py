@@ -6,11 +6,12 @@ from octomil.http.records import Record
 from octomil.sdk.connected import Connected
 from octomil.sdk.resources.aliases import AliasCalls
 from octomil.sdk.resources.files import FileCalls
+from octomil.sdk.resources.lineage import LineageCalls
 from octomil.sdk.resources.models import ModelCalls
 from octomil.sdk.resources.versions import VersionCalls
 
 
-class ModelRegistry(Connected, ModelCalls, VersionCalls, FileCalls, AliasCalls):
+class ModelRegistry(Connected, ModelCalls, VersionCalls, FileCalls, LineageCalls, AliasCalls):
     """The control plane's model registry.
 
     Args:

@@ -82,6 +82,10 @@ def as_api_error(request: Request, error: Exception) -> ApiError:
     match error:
         case ApiError():
             return error
+        case RequestValidationError() if is_undeclared(error):
+            return BadRequestError(
+                "the body is not said to be JSON; send `Content-Type: application/json` with it"
+            )
         case RequestValidationError():
             return invalid(error.errors())
         case HTTPException(status_code=404):
@@ -115,6 +119,11 @@ def invalid(
     ]
     first = listed[0]
     return kind(f"{first['field']}: {first['problem']}", {"fields": listed})
+
+
+def is_undeclared(error: RequestValidationError) -> bool:
+    """Tell whether a body was not read as JSON, for its `Content-Type` names something else."""
+    return isinstance(error.body, bytes)
 
 
 def _body(error: ApiError, request_id: str) -> bytes:

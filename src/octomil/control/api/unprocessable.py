@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from octomil.control.api.json_bodies import StrictJsonRoute
-from octomil.control.api.problems import invalid
+from octomil.control.api.problems import invalid, is_undeclared
 from octomil.errors import UnprocessableError
 
 
@@ -24,9 +24,8 @@ class UnprocessableRoute(StrictJsonRoute):
                 return await handle(request)
             except RequestValidationError as error:
                 complaints = error.errors()
-                if any(
-                    each["loc"][0] != "body" for each in complaints
-                ):  # in the path, or the query
+                elsewhere = any(each["loc"][0] != "body" for each in complaints)
+                if elsewhere or is_undeclared(error):  # in the path, or the query
                     raise
                 raise invalid(complaints, UnprocessableError) from error
 

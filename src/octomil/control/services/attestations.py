@@ -48,8 +48,8 @@ class AttestationService:
         Raises:
             ForbiddenError: the caller is not that device.
             NotFoundError: there is no such device or model.
+            UnauthorizedError: the caller is a device that is not there.
         """
-        require_itself(self._store, caller, device_id, "attest what it runs")
         now = self._clock()
         attestation = Attestation(
             organisation=caller.organisation,
@@ -63,6 +63,7 @@ class AttestationService:
             since=now,
         )
         with self._store.transaction(caller.organisation) as tx:
+            require_itself(tx, caller, device_id, "attest what it runs")
             require_model(tx, request.model_id)
             last = tx.attestations.get(device_id, request.model_id)
             confirmed_after_s = _follow(tx, attestation, request.code or "", last)

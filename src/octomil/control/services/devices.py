@@ -10,7 +10,7 @@ from octomil.control.ports import Clock, Store, Transaction
 from octomil.control.records import EMPTY_PROFILE, Act, Device, Profile
 from octomil.control.services.callers import Caller
 from octomil.control.services.last_seen import LastSeen
-from octomil.errors import ForbiddenError, NotFoundError
+from octomil.errors import ForbiddenError, NotFoundError, UnauthorizedError
 from octomil.wire.devices import DeviceRegistration, DeviceView
 
 
@@ -35,12 +35,15 @@ class DeviceService:
 
         Raises:
             ForbiddenError: the caller is another device, or a bootstrap token.
+            UnauthorizedError: the caller is a device that is not there.
         """
         if caller.bootstrap_id is not None:
             raise ForbiddenError("a bootstrap token registers by POST /device-auth/bootstrap alone")
         caller.require_organisation(registration.org_id)
         profile = profile_of(registration)
         with self._store.transaction(caller.organisation) as tx:
+            if caller.device_id is not None and tx.devices.get(caller.device_id) is None:
+                raise _forgotten(caller)
             device = self.ensure(tx, caller, registration.device_identifier, profile)
             if caller.device_id not in (None, device.id):
                 raise ForbiddenError(
@@ -121,11 +124,11 @@ class DeviceService:
         tx.audit.append(act, self._clock())
 
 
-def require_itself(store: Store, caller: Caller, device_id: str, act: str) -> None:
+def require_itself(tx: Transaction, caller: Caller, device_id: str, act: str) -> None:
     """Return if the caller is a device, and that one.
 
     Args:
-        store: where devices are.
+        tx: where devices are.
         caller: who asks.
         device_id: for whom it speaks.
         act: what only the device itself can do, for the message.
@@ -133,13 +136,21 @@ def require_itself(store: Store, caller: Caller, device_id: str, act: str) -> No
     Raises:
         ForbiddenError: it is somebody else.
         NotFoundError: there is no such device.
+        UnauthorizedError: it is itself, and not there.
     """
-    if caller.device_id == device_id:
-        return
-    with store.snapshot(caller.organisation) as tx:
-        if tx.devices.get(device_id) is None:
-            raise no_device(device_id)
-    raise ForbiddenError(f"only {device_id!r} itself can {act}")
+    is_there, is_itself = tx.devices.get(device_id) is not None, caller.device_id == device_id
+    if not is_there:
+        raise _forgotten(caller) if is_itself else no_device(device_id)
+    if not is_itself:
+        raise ForbiddenError(f"only {device_id!r} itself can {act}")
+
+
+def _forgotten(caller: Caller) -> UnauthorizedError:
+    """Return the error for a device whose token outlived its row, as one does after a restore."""
+    return UnauthorizedError(
+        f"{caller.actor} is not there any more, or came after the backup that was restored; "
+        "refresh its tokens, or bootstrap again"
+    )
 
 
 def no_device(device_id: str) -> NotFoundError:

@@ -64,8 +64,10 @@ class Stages:
         Raises:
             ForbiddenError: the caller is not that device.
             NotFoundError: there is no such device.
+            UnauthorizedError: the caller is a device that is not there.
         """
-        require_itself(self._store, caller, device_id, "tell how far it is")
+        with self._store.snapshot(caller.organisation) as tx:
+            require_itself(tx, caller, device_id, "tell how far it is")
         self._last_seen.note(device_id)
         plan = self._plans.of(caller.organisation)
         if not plan.offers(device_id, request.model_id, request.digest):

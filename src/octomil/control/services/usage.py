@@ -39,12 +39,13 @@ class UsageService:
         Raises:
             ForbiddenError: the caller is not that device.
             NotFoundError: there is no such device.
+            UnauthorizedError: the caller is a device that is not there.
             BadRequestError: sums contradict each other.
         """
-        require_itself(self._store, caller, device_id, "report what it did")
         for row in report.usage:
             _refuse_contradictions(row)
         with self._store.transaction(caller.organisation) as tx:
+            require_itself(tx, caller, device_id, "report what it did")
             is_new = tx.usage.open_window(device_id, report.window, self._clock())
             if is_new:
                 for model_id in {row.model_id for row in report.usage}:

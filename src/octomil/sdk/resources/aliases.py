@@ -1,4 +1,4 @@
-"""Aliases: names such as `production` that point at versions, and lineage between versions."""
+"""Aliases: names such as `production` that point at versions."""
 
 from collections.abc import Sequence
 
@@ -64,16 +64,4 @@ class AliasCalls(Resource):
         """Return where a name pointed, newest first. Raises as :meth:`get_alias` does."""
         path = path_to("models", model_id, "aliases", alias, "history")
         found: Sequence[Record] = self._api.get(path).history
-        return found
-
-    def get_ancestors(self, model_id: str, version: str) -> Sequence[Record]:
-        """Return the versions that one comes from, nearest first. Raises as :meth:`get_alias`."""
-        path = path_to("models", model_id, "versions", version, "ancestors")
-        found: Sequence[Record] = self._api.get(path).versions
-        return found
-
-    def get_descendants(self, model_id: str, version: str) -> Sequence[Record]:
-        """Return the versions that come from one, nearest first. Raises as :meth:`get_alias`."""
-        path = path_to("models", model_id, "versions", version, "descendants")
-        found: Sequence[Record] = self._api.get(path).versions
         return found

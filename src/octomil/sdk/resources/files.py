@@ -87,6 +87,45 @@ class FileCalls(Resource):
                 return self._upload_in_pieces(model_id, path, weights, given, progress)
             return self._upload_form(model_id, path, weights, given, progress)
 
+    def add_version_file(
+        self,
+        model_id: str,
+        version: str,
+        file_path: str | Path,
+        format: str | None = None,  # noqa: A002 - as in `download`
+    ) -> Record:
+        """Add a file in another format to a version that is not published yet.
+
+        It goes in pieces, and a call that broke off is gone on with by the next. A version that was
+        `converting` is `ready` once it has a file in each format that it was begun with.
+
+        Args:
+            model_id: the model.
+            version: its number.
+            file_path: the file; what it is, is told by its content.
+            format: what it is to be, such as `onnx`: refused if its content is something else. The
+                weights of an ONNX model in a file of their own are known by `onnx_data` alone.
+
+        Returns:
+            The version.
+
+        Raises:
+            ConfigurationError: there is no such file.
+            ConflictError: the version is published, or has another file in that format.
+            NotFoundError: there is no such version.
+            BadRequestError: the file is of another format.
+            UnsupportedMediaError: the file is no model that is taken.
+            OctomilClientError: the control plane refuses, or does not answer.
+        """
+        path = _existing(file_path)
+        self._api.get(path_to("models", model_id, "versions", version))  # no file is sent in vain
+        with self._progress() as progress:
+            upload = self._resumable(path, progress, format)
+            body = {"storage_path": upload.send(), "format": format, "name": path.name}
+            added = self._add_file(model_id, version, body)
+        upload.forget()
+        return added
+
     def get_download_url(
         self,
         model_id: str,
@@ -165,12 +204,11 @@ class FileCalls(Resource):
         fields: Mapping[str, str],
         progress: ProgressSink,
     ) -> Record:
-        notes = Settings.from_env().state_dir / "uploads"
         formats = _names(fields.get("formats", ""))
-        upload = ResumableUpload(self._api, path, notes, progress.advance)
+        upload = self._resumable(path, progress)
         uploads, added = [upload], None
         if weights is not None:
-            extra = ResumableUpload(self._api, weights, notes, progress.advance, _WEIGHTS)
+            extra = self._resumable(weights, progress, _WEIGHTS)
             added = {"storage_path": extra.send(), "format": _WEIGHTS, "name": weights.name}
             formats.append(_WEIGHTS)  # so that the version waits for them
             uploads.append(extra)
@@ -192,10 +230,23 @@ class FileCalls(Resource):
                 raise
             made = begun
         if added is not None:
-            made = self._api.post(path_to("models", model_id, "versions", number, "files"), added)
+            made = self._add_file(model_id, number, added)
         for each in uploads:
             each.forget()
         return made
+
+    def _resumable(
+        self, path: Path, progress: ProgressSink, format_: str | None = None
+    ) -> ResumableUpload:
+        """Return a file's way in pieces; of its formats only the weights' needs to be told."""
+        notes = Settings.from_env().state_dir / "uploads"
+        told = format_ if format_ == _WEIGHTS else None
+        return ResumableUpload(self._api, path, notes, progress.advance, told)
+
+    def _add_file(self, model_id: str, version: str, body: Mapping[str, Any]) -> Record:
+        path = path_to("models", model_id, "versions", version, "files")
+        added: Record = self._api.post(path, body)
+        return added
 
     def _without_weights(self, model_id: str, number: str, sha256: str) -> Record | None:
         """Return the version of this ONNX model that a call which broke off left half-made."""

@@ -1,11 +1,12 @@
 """Versions of models: listed, made, published, deprecated."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from octomil.http.api import path_to
 from octomil.http.records import Record
 from octomil.sdk.resources.base import Resource, field_of
+from octomil.sdk.resources.lineage import Parent, parents_body
 
 
 class VersionCalls(Resource):
@@ -44,7 +45,7 @@ class VersionCalls(Resource):
         found: Record = self._api.get(_path(model_id, version))
         return found
 
-    def create_version(
+    def create_version(  # noqa: PLR0913 - the published signature
         self,
         model_id: str,
         version: str,
@@ -54,6 +55,8 @@ class VersionCalls(Resource):
         size_bytes: int,
         description: str | None = None,
         metrics: Mapping[str, Any] | None = None,
+        *,
+        parents: Iterable[Parent] | None = None,
     ) -> Record:
         """Make a version of a file that the control plane has already.
 
@@ -66,9 +69,11 @@ class VersionCalls(Resource):
             size_bytes: of the file.
             description: for people.
             metrics: such as `{"accuracy": 0.97}`.
+            parents: the versions that it comes from, as in `set_parents`.
 
         Raises:
             ConflictError: the number is taken.
+            NotFoundError: there is no such model, file or parent.
             OctomilClientError: as in :meth:`get_version`.
         """
         body: dict[str, Any] = {
@@ -78,7 +83,8 @@ class VersionCalls(Resource):
             "checksum": checksum,
             "size_bytes": size_bytes,
         }
-        more = {"description": description, "metrics": metrics}
+        listed = None if parents is None else parents_body(parents)
+        more = {"description": description, "metrics": metrics, "parents": listed}
         body |= {name: value for name, value in more.items() if value is not None}
         made: Record = self._api.post(path_to("models", model_id, "versions"), body)
         return made

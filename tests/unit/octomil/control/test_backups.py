@@ -1,6 +1,7 @@
 """Backups, restores, and the check of what is kept."""
 
 import hashlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -107,6 +108,21 @@ def test_a_backup_of_a_running_plane_is_restored_whole(
         again.close()
     assert str(checked(new)) == "0 of 5 blobs differ"
     assert capsys.readouterr().out.count("5 files") == 2
+
+
+def test_nobody_else_can_read_a_copy(plane: ControlPlane, folder: Path, tmp_path: Path):
+    copy, new = tmp_path / "copy", tmp_path / "new"
+    before = os.umask(0o022)
+    try:
+        assert main(["backup", str(folder), str(copy)]) == 0
+        assert main(["restore", str(copy), str(new)]) == 0
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(before)
+
+    made = [each for root in (copy, new) for each in (root, *root.rglob("*"))]
+    assert {"octomil.sqlite3", "FORMAT"} <= {each.name for each in made}
+    assert [str(each) for each in made if each.stat().st_mode & 0o077] == []
 
 
 def test_a_backup_is_of_one_moment(plane: ControlPlane, folder: Path, tmp_path: Path):

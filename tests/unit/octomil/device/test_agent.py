@@ -52,6 +52,25 @@ def test_an_access_token_that_is_not_taken_is_renewed(state: StateFolder):
     assert script.asked[2].headers["authorization"] == "Bearer new"
 
 
+def test_with_another_id_it_registers_again_and_tells_what_runs(state: StateFolder):
+    """As where a backup was restored that is older than the device."""
+    other = Answer(TOKENS | {"device_id": "dev_2"})
+    answers = REGISTERED, NO_NEWS, REFUSED, other, Answer({"id": "dev_2"}), NO_NEWS
+    with scripted(*answers) as script, Device(script, state) as device:
+        assert device.agent.turn()
+        assert device.agent.turn()
+
+    assert paths(script) == [
+        "/devices/register",
+        "/devices/dev_1/assignments",
+        "/devices/dev_1/assignments",
+        "/device-auth/refresh",
+        "/devices/register",
+        "/devices/dev_2/assignments",
+    ]
+    assert "config_version" not in questions(script)[-1]
+
+
 def test_it_ends_where_the_renewed_token_is_refused_too(state: StateFolder):
     answers = REFUSED, Answer(TOKENS), REFUSED
     with (

@@ -49,12 +49,35 @@ def test_a_fast_pull_says_little(clock, stream):
 def test_a_slow_pull_shows_that_it_lives(clock, stream):
     progress = PlainProgress(stream, clock=clock)
 
+    progress.advance("tiny", 0, 100 * MB)
     clock.now += 31
     progress.advance("tiny", MB, 100 * MB)
     clock.now += 31
     progress.advance("tiny", MB, 0)
 
     assert stream.getvalue() == "tiny: 1 MB of 100 MB (1 %)\ntiny: 1 MB\n"
+
+
+def test_what_was_begun_after_a_long_rest_is_not_slow(clock, stream):
+    progress = PlainProgress(stream, clock=clock)
+
+    for _ in range(2):
+        clock.now += 3600
+        progress.advance("onnx", 0, 76)
+        progress.advance("onnx", 76, 76)
+
+    assert stream.getvalue() == ""
+
+
+def test_what_was_told_of_is_told_to_be_over(clock, stream):
+    progress = PlainProgress(stream, clock=clock)
+
+    for percent in (0, 95, 100):
+        progress.advance("tiny", percent * MB, 100 * MB)
+        clock.now += 5
+    progress.advance("tiny", 100 * MB, 100 * MB)
+
+    assert [line.split("(")[1] for line in stream.getvalue().splitlines()] == ["95 %)", "100 %)"]
 
 
 def test_the_next_model_counts_from_its_own_start(clock, stream):
