@@ -38,6 +38,7 @@ NOT_KEYED = {
     "POST /blobs/collect": "once more changes nothing",
     "POST /route": "it only answers",
     "POST /inference": "it only answers",
+    "POST /inference/stream": "streamed",
 }
 NOT_KEPT = (403, 501)
 SUCCEEDING = 12

@@ -1,6 +1,5 @@
 """`/inference` over plain HTTP: whole answers, by a backend that is a real server."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,40 +9,10 @@ import pytest
 from octomil.control.plane import ControlPlane
 from support.backends import EchoBackend
 from support.caller import Caller
-from support.control import bearer, client_of, control_plane, key_of, printed_key, upping
-from support.inference import INFERENCE, asked, nobody, user
+from support.control import bearer, client_of, control_plane, key_of
+from support.inference import INFERENCE, asked, user
 from support.serving import ServeProcess
-from support.upstream import Answer, FakeUpstream, Gate, chunk, event, failure, fake_upstream, words
-
-
-@pytest.fixture(scope="module")
-def _running() -> Iterator[FakeUpstream]:
-    with fake_upstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture
-def upstream(_running: FakeUpstream) -> FakeUpstream:
-    _running.forget()
-    return _running
-
-
-@pytest.fixture(scope="module")
-def served(
-    _running: FakeUpstream, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ServeProcess]:
-    """A control plane whose first backend is out of reach; the second one is `upstream`."""
-    with nobody() as url:
-        env = {**_running.env, "OLLAMA_BASE_URL": url}
-        with upping(tmp_path_factory.mktemp("inference") / "data", env=env) as served:
-            yield served
-
-
-@pytest.fixture(scope="module")
-def key(served: ServeProcess) -> str:
-    key = printed_key(served)
-    assert key is not None
-    return key
+from support.upstream import Answer, FakeUpstream, Gate, chunk, event, failure, words
 
 
 def ask(served: ServeProcess, key: str, body: dict[str, Any]) -> httpx.Response:
