@@ -183,6 +183,26 @@ Try:
 @click.option(
     "--allow-overcommit", is_flag=True, help="Load the models even if memory looks too small."
 )
+@click.option(
+    "--on-demand",
+    is_flag=True,
+    help="Fetch and load what a request names, if `octomil models` lists it; unload what idles.",
+)
+@click.option(
+    "--memory",
+    "memory_mib",
+    type=click.IntRange(1),
+    metavar="MIB",
+    help="Memory that all models together may take, with --on-demand.  [default: what is free]",
+)
+@click.option(
+    "--idle-timeout",
+    "idle_s",
+    type=click.FloatRange(0),
+    default=_DEFAULTS.idle_s,
+    show_default=True,
+    help="Seconds without a request after which --on-demand unloads a model; 0 for never.",
+)
 @device_options(
     "--control-plane",
     "Be a device of it: serve registry:NAME@ALIAS from there, and follow its rollouts.",
@@ -206,7 +226,7 @@ def command(
 
     A model is a name from `octomil models`, a .gguf file, hf:OWNER/REPO/FILE.gguf, ollama:NAME,
     openai:NAME, echo, or, with --control-plane, registry:NAME@ALIAS or registry:NAME@VERSION. What
-    is not on this machine yet is fetched first.
+    is not on this machine yet is fetched first. With --on-demand there need be none.
     """
     require_own_names()
     if lifeline is not None:

@@ -70,6 +70,16 @@ class EnginePool:
         """
         self._entries[name] = PooledEngine(engine, lazy, release, memory_bytes)
 
+    def require_room(self, name: str, memory_bytes: int) -> None:
+        """Check that an engine could be loaded, whatever lazy ones were unloaded for it.
+
+        May be called from another thread.
+
+        Raises:
+            InsufficientSpaceError: it could not.
+        """
+        self._residency.require_possible(name, memory_bytes)
+
     def on_ready(self, listener: Callable[[str], None]) -> None:
         """Call `listener` with an engine's name each time it has been loaded."""
         self._when_ready.append(listener)

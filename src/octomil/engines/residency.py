@@ -50,7 +50,7 @@ class Residency:
         async with self._line:
             if entry.unloading is not None:
                 await asyncio.shield(entry.unloading)
-            self._require_possible(name, entry)
+            self.require_possible(name, entry.memory_bytes)
             while (found := self._in_the_way(entry)) is not None:
                 other_name, other = found
                 if other.unloading is not None:
@@ -79,14 +79,20 @@ class Residency:
         return [(name, entry) for name, entry in self._lazy() if entry.is_resident]
 
     def _always_taken_bytes(self) -> int:
-        return sum(entry.memory_bytes for entry in self._entries.values() if not entry.lazy)
+        entries = list(self._entries.values())  # others may come meanwhile, in another thread
+        return sum(entry.memory_bytes for entry in entries if not entry.lazy)
 
-    def _require_possible(self, name: str, entry: PooledEngine) -> None:
+    def require_possible(self, name: str, memory_bytes: int) -> None:
+        """Check that a lazy engine would fit if no other were loaded.
+
+        Raises:
+            InsufficientSpaceError: it would not.
+        """
         if self._budget_bytes is None:
             return
         room = max(0, self._budget_bytes - self._always_taken_bytes())
-        if entry.memory_bytes > room:
-            needed, left = (f"{size / 2**20:,.0f} MiB" for size in (entry.memory_bytes, room))
+        if memory_bytes > room:
+            needed, left = (f"{size / 2**20:,.0f} MiB" for size in (memory_bytes, room))
             raise InsufficientSpaceError(
                 f"model {name!r} is estimated to need {needed} of memory, and there are {left} for "
                 "models that are loaded on demand; ask for a smaller one, or give them more"
