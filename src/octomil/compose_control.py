@@ -4,7 +4,7 @@ Apart from `octomil.compose`, so that a serving node imports none of this.
 """
 
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +12,13 @@ from random import random
 from typing import TypedDict
 
 from octomil.config import Settings
+from octomil.control.backends.catalog import open_backends
 from octomil.control.blobs.catalog import open_blobs, open_spool
 from octomil.control.data_folder import DataFolder, cannot_be_used
+from octomil.control.inference_metrics import InferenceMetrics
 from octomil.control.options import require_public_url
 from octomil.control.plane import ControlPlane
-from octomil.control.ports import BlobStore, Clock, SharedLimits, Store
+from octomil.control.ports import BlobStore, Clock, InferenceBackend, SharedLimits, Store
 from octomil.control.records import Organisation
 from octomil.control.scopes import ALL_SCOPES, INSTALLATION
 from octomil.control.services.access_tokens import AccessTokens
@@ -25,6 +27,7 @@ from octomil.control.services.api_keys import ApiKeyService
 from octomil.control.services.assignments import Plans
 from octomil.control.services.attestations import AttestationService
 from octomil.control.services.audit import AuditService, Verified, all_verified
+from octomil.control.services.backend_chain import BackendChain
 from octomil.control.services.blocks import BlockService
 from octomil.control.services.bootstrap_tokens import BootstrapTokenService
 from octomil.control.services.callers import Caller
@@ -37,7 +40,9 @@ from octomil.control.services.ended_rollouts import EndedRollouts
 from octomil.control.services.failures import FailedCredentials
 from octomil.control.services.fleet import FleetService
 from octomil.control.services.garbage import Garbage
+from octomil.control.services.generation_slots import GenerationSlots
 from octomil.control.services.idempotency import IdempotencyService
+from octomil.control.services.inference import InferenceService
 from octomil.control.services.intake import Intake
 from octomil.control.services.kept_files import FileLooks
 from octomil.control.services.last_seen import LastSeen
@@ -107,12 +112,13 @@ def build_plane(
             redis_url=settings.redis_url,
             webhooks_private=settings.webhooks_private,
             public_url=settings.public_url,
+            backends=open_backends(settings),
         )
     except OSError as error:
         raise cannot_be_used(folder.path, error) from error
 
 
-def assemble(
+def assemble(  # noqa: PLR0913 - keywords, most with a default
     *,
     database_url: str,
     blob_url: str,
@@ -122,6 +128,7 @@ def assemble(
     redis_url: str | None = None,
     webhooks_private: bool = False,
     public_url: str | None = None,
+    backends: Sequence[InferenceBackend] = (),
 ) -> ControlPlane:
     """Wire a control plane over the places that its things are kept in."""
     blobs, spool = open_blobs(blob_url), open_spool(blob_url, uploads)
@@ -157,11 +164,17 @@ def assemble(
         download_links=DownloadLinks(store, clock),
         public_url=None if public_url is None else require_public_url(public_url),
         **_registry(store, clock),
-        **_placement(store, clock),
+        **_placement(store, clock, _inference(backends, limits)),
         **_rollouts(store, blobs, clock, last_seen),
         **_webhooks(store, clock, allow_private=webhooks_private),
         **_timed(store, clock, Garbage(store, blobs, spool, clock)),
     )
+
+
+def _inference(backends: Sequence[InferenceBackend], limits: Limits) -> InferenceService:
+    metrics = InferenceMetrics()
+    chain, slots = BackendChain(backends, metrics), GenerationSlots(limits.generations)
+    return InferenceService(chain, slots, metrics)
 
 
 class _Registry(TypedDict):
@@ -227,21 +240,23 @@ def _most_held() -> int:
 
 
 class _Placement(TypedDict):
-    """What decides where models run."""
+    """What decides where models run, and what has them run here."""
 
     speeds: Speeds
     profiles: ProfileService
     route_counts: RouteCounts
     placement: PlacementService
+    inference: InferenceService
 
 
-def _placement(store: Store, clock: Clock) -> _Placement:
+def _placement(store: Store, clock: Clock, inference: InferenceService) -> _Placement:
     speeds, counts = Speeds(store), RouteCounts(store)
     return _Placement(
         speeds=speeds,
         profiles=ProfileService(store, clock, speeds),
         route_counts=counts,
         placement=PlacementService(store, clock, counts),
+        inference=inference,
     )
 
 

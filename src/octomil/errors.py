@@ -17,6 +17,7 @@ OctomilError
 │ └ NoModelAvailableError               no model can take this request
 ├ EngineError
 │ ├ EngineUnavailableError              the engine is loading, restarting or unreachable
+│ │ ├ EngineUnreachableError            nobody takes a connection where it should be
 │ │ └ SpendCapReachedError              asking it could cost more than may be spent today
 │ ├ EngineCrashedError                  the engine died while it worked on this request
 │ ├ InvalidRequestError                 the engine refuses the request as it is
@@ -114,6 +115,10 @@ class EngineUnavailableError(EngineError):
     def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class EngineUnreachableError(EngineUnavailableError):
+    """Nobody takes a connection where the engine's server should be."""
 
 
 class SpendCapReachedError(EngineUnavailableError):

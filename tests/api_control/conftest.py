@@ -7,9 +7,20 @@ import httpx
 import pytest
 
 from octomil.control.plane import ControlPlane
-from support.control import WallClock, client_of, control_plane, key_of
+from support.control import (
+    WallClock,
+    bearer,
+    client_of,
+    control_plane,
+    key_of,
+    printed_key,
+    upping,
+)
+from support.inference import INFERENCE, asked, nobody
 from support.registry import new_model
 from support.rollouts import Who, device, published
+from support.serving import ServeProcess
+from support.upstream import FakeUpstream, fake_upstream
 
 
 @pytest.fixture
@@ -64,3 +75,37 @@ async def fleet(admin: httpx.AsyncClient) -> dict[str, Who]:
     """Thirty devices by their ids: enough for every share below to have some in it."""
     found = [await device(admin, f"box-{number}") for number in range(30)]
     return {each[0]: each for each in found}
+
+
+@pytest.fixture(scope="module")
+def openai_server() -> Iterator[FakeUpstream]:
+    with fake_upstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture(scope="module")
+def served(
+    openai_server: FakeUpstream, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServeProcess]:
+    """A control plane whose first backend is out of reach; the second one is `upstream`."""
+    with nobody() as url:
+        env = {**openai_server.env, "OLLAMA_BASE_URL": url}
+        with upping(tmp_path_factory.mktemp("inference") / "data", env=env) as served:
+            yield served
+
+
+@pytest.fixture(scope="module")
+def key(served: ServeProcess) -> str:
+    """The admin key of `served`."""
+    key = printed_key(served)
+    assert key is not None
+    return key
+
+
+@pytest.fixture
+def upstream(openai_server: FakeUpstream, served: ServeProcess, key: str) -> FakeUpstream:
+    """The backend of `served`, which has just answered: no test makes it look broken for others."""
+    openai_server.forget()
+    assert served.post(INFERENCE, asked("hello"), headers=bearer(key)).status_code == 200
+    openai_server.forget()
+    return openai_server

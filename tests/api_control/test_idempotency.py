@@ -37,6 +37,8 @@ NOT_KEYED = {
     "POST /uploads/{upload_id}/complete": "once more changes nothing",
     "POST /blobs/collect": "once more changes nothing",
     "POST /route": "it only answers",
+    "POST /inference": "it only answers",
+    "POST /inference/stream": "streamed",
 }
 NOT_KEPT = (403, 501)
 SUCCEEDING = 12

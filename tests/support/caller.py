@@ -3,6 +3,7 @@
 import json
 import select
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from http.client import HTTPResponse
 from typing import Any, Self
@@ -28,9 +29,12 @@ class Caller:
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
 
-    def ask(self, body: dict[str, Any], path: str = CHAT) -> None:
+    def ask(
+        self, body: dict[str, Any], path: str = CHAT, headers: Mapping[str, str] | None = None
+    ) -> None:
         data = json.dumps(body).encode()
-        self.send(head(path, len(data)) + data)
+        more = ("Content-Type: application/json", *map(": ".join, (headers or {}).items()))
+        self.send(head(path, len(data), *more) + data)
 
     def response(self) -> HTTPResponse:
         response = HTTPResponse(self.socket)

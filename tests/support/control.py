@@ -16,6 +16,7 @@ from octomil.control.plane import ControlPlane
 from octomil.control.records import Organisation
 from octomil.control.services.callers import ALL_SCOPES
 from octomil.control.stores.catalog import open_store
+from support.backends import EchoBackend
 from support.serving import ServeProcess, running
 
 API = "/api/v1"
@@ -60,6 +61,7 @@ def control_plane(
         "database_url": f"sqlite:///{database}",
         "blob_url": (folder / "blobs").as_uri(),
         "uploads": folder / "uploads",
+        "backends": [EchoBackend()],
     }
     plane = assemble(**places | options, clock=clock or WallClock())
     try:

@@ -109,6 +109,14 @@ _DEFAULTS = ControlOptions()
     help="What those are going to have together.",
 )
 @click.option(
+    "--open-generations",
+    type=click.IntRange(1),
+    default=_DEFAULTS.open_generations,
+    show_default=True,
+    metavar="N",
+    help="Answers of models that each organisation may have in the making.",
+)
+@click.option(
     "--drain-timeout",
     "drain_s",
     type=click.FloatRange(0),
@@ -173,6 +181,7 @@ def _run(
         device=options.device_rate_limit,
         failures=options.failure_rate_limit,
         uploads=UploadQuota(most=options.open_uploads, most_bytes=options.open_upload_gib << 30),
+        generations=options.open_generations,
     )
     with listen(options.host, options.port) as listener, open_data_folder(data_dir) as folder:
         plane = build_plane(settings, folder, limits=limits)

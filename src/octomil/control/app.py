@@ -156,6 +156,7 @@ async def life_of(plane: ControlPlane) -> AsyncGenerator[None]:
     finally:
         try:
             await plane.rate_limits.close()
+            await plane.inference.close()
         finally:
             await asyncio.to_thread(plane.close)
 

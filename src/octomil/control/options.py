@@ -29,12 +29,13 @@ class ControlOptions:
         body_memory_mib: memory that the bodies of all requests together may take.
         open_uploads: uploads that each organisation may have under way.
         open_upload_gib: what those are going to have together.
+        open_generations: answers of models that each organisation may have in the making.
         drain_s: seconds running requests get to finish after SIGTERM.
 
     Raises:
         ConfigurationError: the host is empty, a certificate lacks its key or the other way round,
             keys would cross a network in the clear, a proxy has no address, a limit cannot be
-            read, the memory does not suffice for one body, or no upload could
+            read, the memory does not suffice for one body, or no upload or answer could
             begin.
     """
 
@@ -51,6 +52,7 @@ class ControlOptions:
     body_memory_mib: int = 256
     open_uploads: int = 100
     open_upload_gib: int = 1024
+    open_generations: int = 64
     drain_s: float = 30.0
 
     def __post_init__(self) -> None:
@@ -76,9 +78,10 @@ class ControlOptions:
             raise ConfigurationError(
                 f"{self.body_memory_mib} MiB are too few for one body; give --body-memory 1 or more"
             )
-        if min(self.open_uploads, self.open_upload_gib) < 1:
+        if min(self.open_uploads, self.open_upload_gib, self.open_generations) < 1:
             raise ConfigurationError(
-                "no upload could begin; give --open-uploads and --open-upload-size 1 or more each"
+                "no upload or no answer could begin; give --open-uploads, --open-upload-size and "
+                "--open-generations 1 or more each"
             )
 
 

@@ -24,6 +24,7 @@ from octomil.control.services.failures import FailedCredentials
 from octomil.control.services.fleet import FleetService
 from octomil.control.services.garbage import Garbage
 from octomil.control.services.idempotency import IdempotencyService
+from octomil.control.services.inference import InferenceService
 from octomil.control.services.intake import Intake
 from octomil.control.services.kept_files import FileLooks
 from octomil.control.services.last_seen import LastSeen
@@ -124,6 +125,7 @@ class ControlPlane:
     signing_keys: SigningKeyService
     lineage: LineageService
     aliases: AliasService
+    inference: InferenceService
     webhooks: WebhookService
     deliveries: DeliveryService
     webhook_sender: WebhookSender

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 import aiohttp
 
 from octomil.engines.upstream import Reply, retry_after_s, trace_headers
-from octomil.errors import ConfigurationError, EngineUnavailableError, GenerationError
+from octomil.errors import ConfigurationError, EngineUnreachableError, GenerationError
 
 _KEEP_ALIVE_S = 4.0  # below the 5 s after which common servers close a kept connection
 
@@ -115,7 +115,7 @@ class _naming:  # noqa: N801 - reads as the context manager it is
         if error is None or not isinstance(error, aiohttp.ClientError | TimeoutError | OSError):
             return
         if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-            raise EngineUnavailableError(f"cannot connect to {self._url}: {error}") from error
+            raise EngineUnreachableError(f"cannot connect to {self._url}: {error}") from error
         if isinstance(error, TimeoutError):
             raise GenerationError(f"{self._url} sent nothing in time") from error
         reason = str(error) or type(error).__name__

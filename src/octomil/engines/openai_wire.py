@@ -38,6 +38,28 @@ _decode_vectors = msgspec.json.Decoder(_Vectors).decode
 _encode = msgspec.json.Encoder().encode
 
 
+def read_embeddings(body: bytes, model: str, number: int) -> Embeddings:
+    """Read the answer of `/embeddings`.
+
+    Args:
+        body: the answer.
+        model: named in errors.
+        number: of the texts that were sent.
+
+    Raises:
+        GenerationError: it does not have one vector for each text.
+    """
+    try:
+        answer = _decode_vectors(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise GenerationError(f"model {model!r} sent no embeddings: {error}") from error
+    rows = sorted(answer.data, key=lambda row: row.index)
+    if [row.index for row in rows] != list(range(number)):
+        raise GenerationError(f"model {model!r} sent {len(rows)} embeddings for {number} texts")
+    tokens = answer.usage.prompt_tokens if answer.usage else None
+    return Embeddings([row.embedding for row in rows], tokens or 0)
+
+
 class OpenAIWireEngine(Deathless):
     """An engine behind an OpenAI-compatible server.
 
@@ -132,17 +154,7 @@ class OpenAIWireEngine(Deathless):
         reply = await self.upstream.request("POST", f"{self.prefix}/embeddings", body)
         if reply.status != 200:
             raise error_from(reply.status, reply.body, self.model, reply.retry_after_s)
-        try:
-            answer = _decode_vectors(reply.body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise GenerationError(f"model {self.model!r} sent no embeddings: {error}") from error
-        rows = sorted(answer.data, key=lambda row: row.index)
-        if [row.index for row in rows] != list(range(len(texts))):
-            raise GenerationError(
-                f"model {self.model!r} sent {len(rows)} embeddings for {len(texts)} texts"
-            )
-        tokens = answer.usage.prompt_tokens if answer.usage else None
-        return Embeddings([row.embedding for row in rows], tokens or 0)
+        return read_embeddings(reply.body, self.model, len(texts))
 
     async def tokens(self, text: str) -> int:
         """Count the tokens of `text`, as well as can be without the model's tokenizer."""

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httptools
 
 from octomil.engines.upstream import Reply, retry_after_s, trace_headers
-from octomil.errors import ConfigurationError, EngineUnavailableError, GenerationError
+from octomil.errors import ConfigurationError, EngineUnreachableError, GenerationError
 
 _IDLE_S = 4.0  # below the 5 s after which common servers close a kept connection
 _HIGH_WATER_BYTES = 256 * 1024
@@ -144,7 +144,7 @@ class PlainHttpUpstream:
                     _, made = await loop.create_connection(protocol, self._host, self._port)
         except (OSError, TimeoutError) as error:
             reason = str(error) or "it took too long"
-            raise EngineUnavailableError(f"cannot connect to {self.base_url}: {reason}") from error
+            raise EngineUnreachableError(f"cannot connect to {self.base_url}: {reason}") from error
         return made
 
     def _give_back(self, connection: "_Connection") -> None:

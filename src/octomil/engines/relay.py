@@ -179,7 +179,7 @@ def _read(data: bytes, model: str) -> _WireAnswer:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise GenerationError(f"model {model!r} answered what makes no sense: {error}") from error
     if answer.error:
-        raise error_from(_error_status(answer.error), data, model)
+        raise error_from(error_status(answer.error), data, model)
     return answer
 
 
@@ -235,7 +235,8 @@ def error_from(
     return EngineRefusedError(f"model {model!r} failed with status {status}: {message}")
 
 
-def _error_status(error: Any) -> int:
+def error_status(error: Any) -> int:
+    """Return the HTTP status that fits an error inside of a stream."""
     code = error.get("code") if isinstance(error, dict) else None
     return code if isinstance(code, int) and 400 <= code < 600 else 500
 

@@ -31,7 +31,7 @@ class Upstream(Protocol):
         """Send a request and read the whole answer.
 
         Raises:
-            EngineUnavailableError: no connection.
+            EngineUnreachableError: no connection.
             GenerationError: the connection broke, or nothing came in time.
         """
         ...

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from functools import partial
+from itertools import chain
 from typing import Any, Final
 
 from fastapi import APIRouter
@@ -69,7 +70,7 @@ async def metrics(plane: Plane, request: Request) -> Response:
         plane.long_polls.counts(),
     )
     openmetrics = wants_openmetrics(request.headers.get("accept", ""))
-    text = exposition(shown, openmetrics=openmetrics)
+    text = exposition(chain(shown, plane.inference.shown()), openmetrics=openmetrics)
     return Response(text, headers={"content-type": OPENMETRICS if openmetrics else CLASSIC})
 
 

@@ -42,7 +42,7 @@ def problem_response(
 ) -> Response:
     """Return the answer that tells of an error."""
     return Response(
-        _body(error, request_id_of_scope(scope)),
+        problem_body(error, request_id_of_scope(scope)),
         status_code=error.status,
         media_type="application/json",
         headers={**_headers(error), **(headers or {})},
@@ -64,7 +64,7 @@ async def send_problem(scope: Scope, send: Send, error: ApiError, *, close: bool
 
 def no_request_body(why: BadHead, message: str) -> bytes:
     """Return the body of an answer to what never became a request."""
-    return _body(API_STATUSES[why](message), new_request_id())
+    return problem_body(API_STATUSES[why](message), new_request_id())
 
 
 async def on_error(request: Request, error: Exception) -> Response:
@@ -117,7 +117,8 @@ def invalid(
     return kind(f"{first['field']}: {first['problem']}", {"fields": listed})
 
 
-def _body(error: ApiError, request_id: str) -> bytes:
+def problem_body(error: ApiError, request_id: str) -> bytes:
+    """Return what tells of an error, as JSON."""
     problem = Problem(
         error=error.code,
         message=str(error),

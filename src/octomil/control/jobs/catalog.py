@@ -8,6 +8,7 @@ from octomil.control.jobs.timers import Job
 from octomil.control.plane import ControlPlane
 from octomil.control.services.access_tokens import REFRESHED_S
 from octomil.control.services.garbage import COLLECTED_EVERY_S
+from octomil.control.services.inference import LOOKED_S
 from octomil.control.services.last_seen import FLUSHED_S
 from octomil.control.services.leftovers import DROPPED_EVERY_S
 from octomil.control.services.offers import REFRESHED_S as PLANNED_S
@@ -28,6 +29,7 @@ def jobs_of(plane: ControlPlane) -> Mapping[str, tuple[float, Job]]:
         "read what was revoked": (REFRESHED_S, partial(read_revocations, plane)),
         "steer rollouts": (STEERED_S, partial(rollouts.steer_sparingly, plane)),
         "read plans": (PLANNED_S, partial(read_plans, plane)),
+        "look at backends that failed": (LOOKED_S, plane.inference.look),
     }
 
 

@@ -10,6 +10,7 @@ from octomil.control.ports.blobs import BlobStore, Spool
 from octomil.control.ports.credentials import ApiKeys, BootstrapTokens, TokenFamilies
 from octomil.control.ports.devices import Devices
 from octomil.control.ports.files import BlobLedger, Blobs, Uploads
+from octomil.control.ports.inference import Ending, GenerationQuery, InferenceBackend, Piece
 from octomil.control.ports.leftovers import Leftovers
 from octomil.control.ports.limits import LimitsUnavailableError, SharedLimits
 from octomil.control.ports.placement import DeviceProfiles, RouteTallies
@@ -55,7 +56,10 @@ __all__ = [
     "Deliveries",
     "DeviceProfiles",
     "Devices",
+    "Ending",
+    "GenerationQuery",
     "IdempotencyKeys",
+    "InferenceBackend",
     "Leftovers",
     "LimitsUnavailableError",
     "Lineage",
@@ -64,6 +68,7 @@ __all__ = [
     "Offers",
     "Outbox",
     "OutcomeUnknownError",
+    "Piece",
     "RolloutDevices",
     "Rollouts",
     "RouteTallies",

@@ -11,6 +11,7 @@ from time import monotonic
 from octomil.control.gcra import Decision, RateLimit, decide
 from octomil.control.ports import LimitsUnavailableError, SharedLimits
 from octomil.control.services.callers import Caller
+from octomil.control.services.generation_slots import MOST_OF_ONE
 from octomil.control.services.upload_quotas import DEFAULT_QUOTA, UploadQuota
 
 BREAK_S = 2.0
@@ -28,19 +29,26 @@ class Limits:
         device: for a device's token.
         failures: for wrong keys and tokens of a client address.
         uploads: what each organisation may have under way.
+        generations: answers of models that each organisation may have in the making.
     """
 
     key: RateLimit | None = None
     device: RateLimit | None = None
     failures: RateLimit | None = None
     uploads: UploadQuota = DEFAULT_QUOTA
+    generations: int = MOST_OF_ONE
 
 
 NO_LIMITS = Limits()
 
 
 def read_limits(
-    *, key: str, device: str, failures: str, uploads: UploadQuota = DEFAULT_QUOTA
+    *,
+    key: str,
+    device: str,
+    failures: str,
+    uploads: UploadQuota = DEFAULT_QUOTA,
+    generations: int = MOST_OF_ONE,
 ) -> Limits:
     """Read what `octomil up` was told, such as `500/s` and `off`.
 
@@ -52,6 +60,7 @@ def read_limits(
         device=RateLimit.parse(device),
         failures=RateLimit.parse(failures),
         uploads=uploads,
+        generations=generations,
     )
 
 

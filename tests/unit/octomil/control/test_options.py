@@ -45,9 +45,9 @@ def test_the_memory_for_bodies_has_room_for_one():
     assert ControlOptions(body_memory_mib=1).body_memory_mib == 1
 
 
-@pytest.mark.parametrize("option", ["open_uploads", "open_upload_gib"])
-def test_an_upload_can_always_begin(option: str):
-    with pytest.raises(ConfigurationError, match="no upload could begin"):
+@pytest.mark.parametrize("option", ["open_uploads", "open_upload_gib", "open_generations"])
+def test_an_upload_and_an_answer_can_always_begin(option: str):
+    with pytest.raises(ConfigurationError, match="no upload or no answer could begin"):
         ControlOptions(**{option: 0})
 
     assert getattr(ControlOptions(**{option: 1}), option) == 1

@@ -1,0 +1,52 @@
+"""`/inference`: models answer, by whichever backend has them."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Security
+from starlette.requests import Request
+from starlette.responses import Response
+
+from octomil.control.api.callers import caller_of
+from octomil.control.api.event_streams import EventStream
+from octomil.control.api.hang_ups import while_connected
+from octomil.control.api.idempotency import UNKEYED
+from octomil.control.api.planes import Plane
+from octomil.control.api.unprocessable import UnprocessableRoute
+from octomil.control.scopes import INFERENCE
+from octomil.control.services.callers import Caller
+from octomil.wire.inference import InferenceAnswer, InferenceRequest, TokenEvent
+
+router = APIRouter(prefix="/inference", tags=["inference"], route_class=UnprocessableRoute)
+_Asker = Annotated[Caller, Security(caller_of, scopes=[INFERENCE])]
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+@router.post("", response_model=InferenceAnswer, dependencies=[UNKEYED])
+async def answer(plane: Plane, request: Request, body: InferenceRequest, caller: _Asker) -> Any:
+    """Answer a conversation in one piece."""
+    return await while_connected(request, plane.inference.answer(caller, body))
+
+
+@router.post(
+    "/stream",
+    response_class=Response,
+    responses={200: {"content": {EventStream.media_type: {"schema": {"type": "string"}}}}},
+    dependencies=[UNKEYED],
+)
+async def stream(plane: Plane, body: InferenceRequest, caller: _Asker) -> EventStream:
+    """Answer a conversation token by token, as server-sent events."""
+    return EventStream(_encoded(plane.inference.stream(caller, body)))
+
+
+async def _encoded(events: AsyncGenerator[TokenEvent, None]) -> AsyncGenerator[bytes, None]:
+    """Yield each event as JSON, without the fields that only the last one has."""
+    async with aclosing(events):
+        async for event in events:
+            shown = asdict(event)
+            yield _encode({name: value for name, value in shown.items() if value is not None})

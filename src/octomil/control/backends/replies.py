@@ -1,0 +1,51 @@
+"""What a backend's server says besides an answer."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import asdict
+from typing import Any
+
+from octomil.engines.relay import error_from
+from octomil.engines.upstream import Reply, Upstream
+from octomil.errors import UnknownModelError
+from octomil.wire.inference import InferenceParameters
+
+
+def refusal(reply: Reply, model: str) -> Exception:
+    """Return the error that says what an answer which is no success says."""
+    error = error_from(reply.status, reply.body, model, reply.retry_after_s)
+    return UnknownModelError(str(error)) if reply.status == 404 else error
+
+
+async def fetched(
+    upstream: Upstream, method: str, path: str, model: str, body: bytes | None = None
+) -> bytes:
+    """Send a request and return the body of its answer.
+
+    Raises:
+        OctomilError: the answer is no success, or there is none.
+    """
+    reply = await upstream.request(method, path, body)
+    if reply.status != 200:
+        raise refusal(reply, model)
+    return reply.body
+
+
+async def streamed(
+    upstream: Upstream, path: str, model: str, body: bytes
+) -> AsyncGenerator[bytes, None]:
+    """Post a request and yield its answer as it arrives; closing the generator ends it.
+
+    Raises:
+        OctomilError: as in `fetched`, or the connection broke.
+    """
+    async with aclosing(upstream.stream(path, body)) as chunks:
+        async for chunk in chunks:
+            if isinstance(chunk, Reply):
+                raise refusal(chunk, model)
+            yield chunk
+
+
+def given(parameters: InferenceParameters) -> dict[str, Any]:
+    """Return the parameters that were given, by their names."""
+    return {name: value for name, value in asdict(parameters).items() if value is not None}
