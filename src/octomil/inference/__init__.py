@@ -7,7 +7,7 @@ _HOMES = {
     "EmbeddingUsage": "octomil.inference.embeddings",
     "InferenceResult": "octomil.inference.answers",
     "StreamToken": "octomil.inference.tokens",
-    "TokenUsage": "octomil.inference.tokens",
+    "TokenUsage": "octomil.wire.inference",
     "complete": "octomil.inference.answers",
     "embed": "octomil.inference.embeddings",
     "stream_inference": "octomil.inference.streaming",

@@ -11,7 +11,8 @@ from octomil.http.problems import unexpected
 from octomil.http.records import parse_json
 from octomil.inference.fields import number_or_none, object_of, text_of, text_or_none
 from octomil.inference.queries import Messages, bearer_of, query_body
-from octomil.inference.tokens import TokenUsage
+from octomil.inference.tokens import usage_of
+from octomil.wire.inference import TokenUsage
 
 ANSWER_TIMEOUT_S = 120.0
 
@@ -57,7 +58,7 @@ class InferenceResult:
             number_or_none(said, "latency_ms"),
             text_or_none(said, "session_id"),
             text_or_none(said, "finish_reason"),
-            TokenUsage.read(said),
+            usage_of(said),
         )
 
 
@@ -71,8 +72,8 @@ def complete(
 ) -> InferenceResult:
     """Return a model's answer from a control plane, whole.
 
-    Tried again while it fails for now, under one idempotency key, so that no answer is generated
-    twice by a server that keeps it.
+    What fails for now is tried again; an answer that broke off on its way is generated anew then.
+    Where one that has begun should not be lost, stream it.
 
     Args:
         server_url: such as `http://127.0.0.1:8000/api/v1`; an address without a path gets that one.

@@ -23,40 +23,13 @@ from octomil.inference.fields import (
     text_of,
     text_or_none,
 )
+from octomil.wire.inference import TokenUsage
 
 if TYPE_CHECKING:
     import httpx
 
 _EVENT_STREAM = "text/event-stream"
 _ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True)
-class TokenUsage:
-    """How many tokens an answer took.
-
-    Attributes:
-        prompt_tokens: read.
-        completion_tokens: generated.
-        total_tokens: both.
-    """
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-
-    @classmethod
-    def read(cls, answer: Mapping[str, Any]) -> "TokenUsage | None":
-        """Return the usage that an answer tells of, if it does.
-
-        Raises:
-            ValueError: it makes no sense.
-        """
-        if answer.get("usage") is None:
-            return None
-        usage = object_of(answer["usage"], "'usage'")
-        names = ("prompt_tokens", "completion_tokens", "total_tokens")
-        return cls(*(count_of(usage, name) for name in names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +73,24 @@ class StreamToken:
             number_or_none(said, "latency_ms"),
             text_or_none(said, "session_id"),
             text_or_none(said, "finish_reason"),
-            TokenUsage.read(said),
+            usage_of(said),
         )
+
+
+def usage_of(answer: Mapping[str, Any]) -> TokenUsage | None:
+    """Return the usage that an answer tells of, if it does.
+
+    Raises:
+        ValueError: it makes no sense.
+    """
+    if answer.get("usage") is None:
+        return None
+    usage = object_of(answer["usage"], "'usage'")
+    return TokenUsage(
+        prompt_tokens=count_of(usage, "prompt_tokens"),
+        completion_tokens=count_of(usage, "completion_tokens"),
+        total_tokens=count_of(usage, "total_tokens"),
+    )
 
 
 class TokenReader:

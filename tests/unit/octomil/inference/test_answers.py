@@ -17,7 +17,7 @@ from support.inference_server import (
 def test_an_answer_comes_whole(server: InferenceServer):
     result = complete(server.url, "edg_1", "phi", "Hello there", {"max_tokens": 8})
 
-    usage = TokenUsage(3, 2, 5)
+    usage = TokenUsage(prompt_tokens=3, completion_tokens=2, total_tokens=5)
     assert result == InferenceResult("Hello there", "phi", "ollama", 2.5, SESSION, "stop", usage)
     (seen,) = server.seen
     assert seen.path == "/api/v1/inference"

@@ -58,7 +58,7 @@ def test_tokens_come_one_by_one_and_the_last_is_done(server: InferenceServer, re
         token="the", done=False, provider="ollama", latency_ms=1.5, session_id=SESSION
     )
     assert (last.token, last.finish_reason) == ("", "stop")
-    assert last.usage == TokenUsage(3, 4, 7)
+    assert last.usage == TokenUsage(prompt_tokens=3, completion_tokens=4, total_tokens=7)
 
 
 @both_ways
