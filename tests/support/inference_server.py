@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -206,13 +207,19 @@ _GOOD: dict[str, Answering] = {
 
 
 @contextmanager
-def inference_server() -> Iterator[InferenceServer]:
-    """Run the server until the block ends."""
+def inference_server(certificate: Path | None = None) -> Iterator[InferenceServer]:
+    """Run the server until the block ends, over TLS if there is a certificate with its key."""
     running = InferenceServer()
     app = Starlette(routes=[Route(path, running.answer, methods=["POST"]) for path in _GOOD])
     listening = listen("127.0.0.1", 0)
-    running.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none"))
+    scheme = "http" if certificate is None else "https"
+    running.url = f"{scheme}://127.0.0.1:{listening.getsockname()[1]}"
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app, log_config=None, access_log=False, ws="none", lifespan="off",
+            ssl_certfile=certificate,
+        )
+    )  # fmt: skip
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     try:

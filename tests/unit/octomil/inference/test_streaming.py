@@ -4,6 +4,9 @@ import asyncio
 import gc
 import math
 import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +27,8 @@ from octomil.http.deadline import Deadline
 from octomil.http.exchange import Request
 from octomil.inference import StreamToken, TokenUsage, stream_inference, stream_inference_async
 from octomil.inference import streaming as streaming_module
+from octomil.inference.streaming import stream_tokens
+from support.certificates import certificate
 from support.inference_server import (
     HEARTBEAT,
     REQUEST_ID,
@@ -33,6 +38,7 @@ from support.inference_server import (
     done,
     error_event,
     heartbeats_for_ever,
+    inference_server,
     plainly,
     refusing,
     streaming,
@@ -388,3 +394,57 @@ def test_time_that_the_reader_takes_does_not_count(server: InferenceServer):
         left = [deadline.left_s for _ in tokens]
 
     assert left == [math.inf] * 5
+
+
+class TestOverTls:
+    """The same, where bytes come in records and a deadline ends a connection in the middle."""
+
+    @pytest.fixture
+    def secure(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InferenceServer]:
+        trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+        for module in ("api", "event_loop"):
+            monkeypatch.setattr(f"octomil.http.{module}.tls_context", lambda: trusting)
+        with inference_server(certificate(tmp_path)) as server:
+            yield server
+
+    @both_ways
+    def test_an_answer_and_one_that_never_ends(self, secure: InferenceServer, read: Reading):
+        assert read(secure.url, TALK).text == TALK
+        secure.script(heartbeats_for_ever(token("one")))
+
+        assert isinstance(read(secure.url, TALK, timeout_s=0.5).error, AnswerTimeoutError)
+
+    def test_a_stream_that_falls_silent(self, secure: InferenceServer):
+        hold = Hold()
+        secure.script(streaming(token("one"), hold))
+        with ApiClient(secure.url, None) as api:
+            tokens = stream_tokens(api, "m", TALK, None, PATIENCE_S)
+            assert next(tokens).token == "one"
+            tokens.close()
+
+        hold.await_left()
+
+    def test_nobody_trusts_a_stranger(self, tmp_path: Path):
+        with inference_server(certificate(tmp_path)) as server:
+            error = READINGS["blocking"](server.url, TALK).error
+
+        assert isinstance(error, ServerUnreachableError)
+        assert "certificate" in str(error).lower()
+
+
+async def test_streams_of_one_client_do_not_get_into_each_other(server: InferenceServer):
+    """Blocking ones in threads, and others in this event loop."""
+    with octomil.Client(api_key="k", api_base=server.url) as client:
+
+        def blocking(text: str) -> str:
+            return "".join(token.token for token in client.stream_predict("m", text))
+
+        async def looped(text: str) -> str:
+            return "".join([t.token async for t in client.stream_predict_async("m", text)])
+
+        texts = [f"number {number} of them" for number in range(8)]
+        in_threads = [asyncio.to_thread(blocking, text) for text in texts]
+        said = await asyncio.gather(*in_threads, *map(looped, texts))
+
+    assert said == texts * 2
