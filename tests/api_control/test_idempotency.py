@@ -39,6 +39,8 @@ NOT_KEYED = {
     "POST /route": "it only answers",
     "POST /inference": "it only answers",
     "POST /inference/stream": "streamed",
+    "POST /inference/batch": "it only answers",
+    "POST /embeddings": "it only answers",
 }
 NOT_KEPT = (403, 501)
 SUCCEEDING = 12

@@ -38,7 +38,10 @@ WRONG = {"integer": [True, "12", 1.5], "number": [True, "12"], "boolean": [1, "y
 NO_DIGITS = ("+0.0", "+1", " 1", "1 ", "1_0", "1.0", "1e3", "0x1", "-0", "٣")
 """What Python might read as an integer, in a path, a query or a header; pydantic does with most."""
 
-UNPROCESSABLE = {f"{API}/route", f"{API}/inference", f"{API}/inference/stream"}
+UNPROCESSABLE = {
+    f"{API}/{path}"
+    for path in ("route", "inference", "inference/stream", "inference/batch", "embeddings")
+}
 """Where wrong values are told from a wrong form."""
 
 

@@ -4,16 +4,10 @@
 here with the echo engine behind them.
 """
 
-import asyncio
-import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
 from octomil.engines.echo import EchoEngine
@@ -22,17 +16,8 @@ from octomil.serve.app import build_app
 from octomil.serve.node import Node, ServedModel
 from octomil.serve.recorder import Recorder
 from octomil.serve.stats import RoutingStats
-
-MODELS = {
-    "llama3.2:3b": {
-        "capabilities": ["completion", "tools"],
-        "model_info": {"general.architecture": "llama", "llama.context_length": 8192},
-    },
-    "all-minilm:latest": {
-        "capabilities": ["embedding"],
-        "model_info": {"general.architecture": "bert", "bert.context_length": 512},
-    },
-}
+from support.ollama_api import MODELS, show
+from support.servers import app_served
 
 
 @contextmanager
@@ -47,28 +32,8 @@ def ollama() -> Iterator[str]:
         pool=pool,
         recorder=Recorder(RoutingStats(), None),
     )
-
-    async def show(request: Request) -> JSONResponse:
-        name = (await request.json())["model"]
-        if name not in MODELS:
-            return JSONResponse({"error": f"model '{name}' not found"}, status_code=404)
-        return JSONResponse(MODELS[name])
-
     app = Starlette(
         routes=[Route("/api/show", show, methods=["POST"]), Mount("/", build_app(node))],
     )
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none", lifespan="off"))
-
-    async def main() -> None:
-        await pool.start()
-        await server.serve(sockets=[listener])
-
-    thread = threading.Thread(target=asyncio.run, args=(main(),), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(timeout=120)
-        listener.close()
+    with app_served(app, before=pool.start) as url:
+        yield url

@@ -18,7 +18,14 @@ from octomil.control.api.planes import Plane
 from octomil.control.api.unprocessable import UnprocessableRoute
 from octomil.control.scopes import INFERENCE
 from octomil.control.services.callers import Caller
-from octomil.wire.inference import InferenceAnswer, InferenceRequest, TokenEvent
+from octomil.wire.inference import (
+    BatchAnswer,
+    BatchRequest,
+    InferenceAnswer,
+    InferenceHealth,
+    InferenceRequest,
+    TokenEvent,
+)
 
 router = APIRouter(prefix="/inference", tags=["inference"], route_class=UnprocessableRoute)
 _Asker = Annotated[Caller, Security(caller_of, scopes=[INFERENCE])]
@@ -50,3 +57,15 @@ async def _encoded(events: AsyncGenerator[TokenEvent, None]) -> AsyncGenerator[b
         async for event in events:
             shown = asdict(event)
             yield _encode({name: value for name, value in shown.items() if value is not None})
+
+
+@router.post("/batch", response_model=BatchAnswer, dependencies=[UNKEYED])
+async def batch(plane: Plane, request: Request, body: BatchRequest, caller: _Asker) -> Any:
+    """Answer several conversations, each by itself; 200 also where some could not be answered."""
+    return await while_connected(request, plane.inference.batch(caller, body))
+
+
+@router.get("/health")
+async def health(plane: Plane, _: _Asker) -> InferenceHealth:
+    """Tell which backends are up, how fast they say so, and which models they have."""
+    return await plane.inference.health()

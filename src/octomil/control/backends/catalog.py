@@ -12,6 +12,12 @@ LONGEST_CONNECT_S: Final = 3.0
 """A server that takes no connection for so long is down, however long its answers may take."""
 
 
+def _ollama(settings: Settings) -> InferenceBackend:
+    from octomil.control.backends.ollama import OllamaBackend
+
+    return OllamaBackend(_upstream(settings.ollama_base_url, settings))
+
+
 def _openai(settings: Settings) -> InferenceBackend | None:
     if not settings.openai_api_endpoint:
         return None
@@ -22,7 +28,7 @@ def _openai(settings: Settings) -> InferenceBackend | None:
 
 
 BACKENDS: Final[Mapping[str, Callable[[Settings], InferenceBackend | None]]] = MappingProxyType(
-    {"openai": _openai}
+    {"ollama": _ollama, "openai": _openai}
 )
 """Name → what opens it; None where it is not set up."""
 

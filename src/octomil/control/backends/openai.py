@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from octomil.control.backends.replies import fetched, given, streamed
-from octomil.control.ports.inference import Ending, GenerationQuery, Piece
+from octomil.control.ports import Ending, GenerationQuery, Piece
 from octomil.engines.base import Embeddings
 from octomil.engines.openai_wire import read_embeddings
 from octomil.engines.relay import error_from, error_status

@@ -1,8 +1,9 @@
 """Answers of models: whole, piece by piece, in batches, and as vectors."""
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from typing import Final
 from uuid import uuid4
@@ -11,34 +12,27 @@ from epochly.inference.metrics.instruments import Metric
 from octomil.control.inference_metrics import NOBODY, InferenceMetrics
 from octomil.control.ports import Ending, GenerationQuery, Piece
 from octomil.control.services.backend_chain import BackendChain
+from octomil.control.services.backend_health import health_of
 from octomil.control.services.callers import Caller
 from octomil.control.services.generation_slots import GenerationSlots
-from octomil.errors import (
-    API_STATUSES,
-    ApiError,
-    BadRequestError,
-    EngineUnavailableError,
-    InvalidRequestError,
-    NotFoundError,
-    OctomilError,
-    ServiceUnavailableError,
-    UnknownModelError,
-    UnprocessableError,
-)
+from octomil.control.services.inference_batches import answer_all
+from octomil.control.services.inference_values import as_api_error, query_of, since_ms, usage_of
+from octomil.errors import OctomilError
 from octomil.wire.inference import (
+    BatchAnswer,
+    BatchRequest,
+    EmbeddingRow,
+    EmbeddingsAnswer,
+    EmbeddingsRequest,
+    EmbeddingsUsage,
     InferenceAnswer,
-    InferenceInput,
-    InferenceParameters,
+    InferenceHealth,
     InferenceRequest,
-    Message,
     TokenEvent,
-    TokenUsage,
 )
 
 LOOKED_S: Final = 1.0
 """Seconds between two looks at backends that failed."""
-
-_DEFAULTS: Final = InferenceParameters()
 
 
 class InferenceService:
@@ -49,6 +43,9 @@ class InferenceService:
         slots: bound what each organisation has in the making.
         metrics: count.
         clock_s: monotonic seconds.
+
+    Attributes:
+        slots: see above.
     """
 
     def __init__(
@@ -59,7 +56,7 @@ class InferenceService:
         clock_s: Callable[[], float] = perf_counter,
     ) -> None:
         self._chain = chain
-        self._slots = slots
+        self.slots = slots
         self._metrics = metrics
         self._clock_s = clock_s
 
@@ -70,8 +67,56 @@ class InferenceService:
             ApiError: there is none, and why.
         """
         query = query_of(request.model_id, request)
-        with self._slots.taken(caller.organisation):
+        with self.slots.taken(caller.organisation):
             return await self._whole("inference", query)
+
+    async def batch(self, caller: Caller, request: BatchRequest) -> BatchAnswer:
+        """Answer several inputs, each by itself; cancelling the call stops all of them.
+
+        Raises:
+            ApiError: none was begun, and why.
+        """
+        began_s = self._clock_s()
+        queries = [
+            query_of(request.model_id, each, request.parameters, at=f"inputs.{index}.")
+            for index, each in enumerate(request.inputs)
+        ]
+        at_once = min(request.max_concurrency, len(queries))
+        with self.slots.taken(caller.organisation, at_once) as workers:
+            answer = partial(self._whole, "batch")
+            results = await answer_all(queries, answer, workers, self._clock_s)
+        succeeded = sum(each.error is None for each in results)
+        return BatchAnswer(
+            model_id=request.model_id,
+            results=results,
+            succeeded=succeeded,
+            failed=len(results) - succeeded,
+            latency_ms=since_ms(began_s, self._clock_s()),
+        )
+
+    async def embed(self, caller: Caller, request: EmbeddingsRequest) -> EmbeddingsAnswer:
+        """Turn texts into vectors; cancelling the call stops it.
+
+        Raises:
+            ApiError: there are none, and why.
+        """
+        texts = [request.input] if isinstance(request.input, str) else request.input
+        told = _Telling(self._clock_s)
+        with self.slots.taken(caller.organisation), self._counted("embeddings", told):
+            told.provider, found = await self._chain.embed(request.model_id, texts)
+            self._metrics.used(told.provider, found.prompt_tokens, 0)
+        rows = enumerate(found.vectors)
+        tokens = found.prompt_tokens
+        return EmbeddingsAnswer(
+            data=[EmbeddingRow(index=index, embedding=list(vector)) for index, vector in rows],
+            model=request.model_id,
+            provider=told.provider,
+            usage=EmbeddingsUsage(prompt_tokens=tokens, total_tokens=tokens),
+        )
+
+    async def health(self) -> InferenceHealth:
+        """Ask every backend for its models, and tell how they fare."""
+        return await health_of(self._chain.links, self._clock_s)
 
     async def stream(
         self, caller: Caller, request: InferenceRequest
@@ -82,7 +127,7 @@ class InferenceService:
             ApiError: there is none, or no more of it, and why.
         """
         query = query_of(request.model_id, request)
-        with self._slots.taken(caller.organisation):
+        with self.slots.taken(caller.organisation):
             told = _Telling(self._clock_s)
             async with aclosing(self._pieces("stream", query, told)) as pieces:
                 async for piece in pieces:
@@ -94,7 +139,7 @@ class InferenceService:
     def shown(self) -> Iterator[Metric]:
         """Yield what was counted, for `/metrics`."""
         asked = {link.name: link.is_asked for link in self._chain.links}
-        return self._metrics.shown(asked, len(self._slots))
+        return self._metrics.shown(asked, len(self.slots))
 
     async def look(self) -> None:
         """Find out which of the backends that failed are well again."""
@@ -166,7 +211,7 @@ class _Telling:
         self.session_id = f"ses_{uuid4().hex}"
 
     def latency_ms(self) -> float:
-        return round(1000 * (self._clock_s() - self._began_s), 3)
+        return since_ms(self._began_s, self._clock_s())
 
     def event(self, text: str) -> TokenEvent:
         return TokenEvent(
@@ -184,62 +229,3 @@ class _Telling:
             usage=usage_of(ending),
             finish_reason=ending.finish_reason,
         )
-
-
-def query_of(
-    model: str, given: InferenceInput, defaults: InferenceParameters | None = None, at: str = ""
-) -> GenerationQuery:
-    """Return what a backend is asked.
-
-    Args:
-        model: as the caller calls it.
-        given: the conversation, in one of its two forms.
-        defaults: parameters for an input that has none of its own.
-        at: what comes before its fields in messages to the caller, such as `inputs.3.`.
-
-    Raises:
-        UnprocessableError: there is no conversation, or more than one.
-    """
-    if (given.messages is None) == (given.input_data is None):
-        problem = "give either `messages` or `input_data`"
-        field = f"{at}messages"
-        raise UnprocessableError(
-            f"{field}: {problem}", {"fields": [{"field": field, "problem": problem}]}
-        )
-    said = given.messages if given.messages is not None else given.input_data
-    messages: Sequence[Message] = (
-        [Message(role="user", content=said)] if isinstance(said, str) else said or []
-    )
-    parameters = given.parameters or defaults or _DEFAULTS
-    return GenerationQuery(model=model, messages=messages, parameters=parameters)
-
-
-def usage_of(ending: Ending) -> TokenUsage:
-    """Return the tokens of an answer, as they go over the wire."""
-    return TokenUsage(
-        prompt_tokens=ending.prompt_tokens,
-        completion_tokens=ending.completion_tokens,
-        total_tokens=ending.prompt_tokens + ending.completion_tokens,
-    )
-
-
-def as_api_error(error: OctomilError) -> ApiError:
-    """Return the error that tells a caller the same.
-
-    Example:
-        >>> as_api_error(InvalidRequestError("no room", code="context_length_exceeded")).details
-        {'code': 'context_length_exceeded'}
-    """
-    match error:
-        case ApiError():
-            return error
-        case InvalidRequestError(param=param, code=code):
-            kind = API_STATUSES.get(error.status, BadRequestError)
-            named = {"param": param, "code": code}
-            return kind(str(error), {name: value for name, value in named.items() if value})
-        case UnknownModelError():
-            return NotFoundError(f"{error}; GET /inference/health lists what there is")
-        case EngineUnavailableError(retry_after_s=wait_s):
-            return ServiceUnavailableError(str(error), {"retry_after_s": max(1, round(wait_s))})
-        case _:
-            return ServiceUnavailableError(str(error), {"retry_after_s": 1})

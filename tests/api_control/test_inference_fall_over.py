@@ -1,0 +1,222 @@
+"""Which backend answers: Ollama and an OpenAI-compatible server, both real, that fail on demand."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from octomil.config import Settings
+from octomil.control.backends.catalog import open_backends
+from octomil.control.plane import ControlPlane
+from support.caller import Caller
+from support.control import bearer, client_of, control_plane, key_of, printed_key, upping
+from support.inference import EMBEDDINGS, INFERENCE, STREAM, asked, events_of, nobody
+from support.ollama_api import BUSY, WRITER, Fault, OllamaApi, ollama_api
+from support.prometheus import read_metrics
+from support.upstream import FakeUpstream, fake_upstream
+
+HELLO = {"model_id": WRITER, "messages": [{"role": "user", "content": "low tide at noon"}]}
+
+
+@pytest.fixture
+def api() -> Iterator[OllamaApi]:
+    with ollama_api() as api:
+        yield api
+
+
+@pytest.fixture
+def openai() -> Iterator[FakeUpstream]:
+    with fake_upstream() as upstream:
+        yield upstream
+
+
+@asynccontextmanager
+async def chained(
+    folder: Path, ollama_url: str, openai: FakeUpstream, **settings: Any
+) -> AsyncIterator[tuple[ControlPlane, httpx.AsyncClient]]:
+    """A control plane with both backends, and a client of it."""
+    known = Settings(ollama_base_url=ollama_url, openai_api_endpoint=f"{openai.url}/v1", **settings)
+    with control_plane(folder, backends=open_backends(known)) as plane:
+        async with client_of(plane, key_of(plane)) as client:
+            yield plane, client
+        await plane.inference.close()
+
+
+async def counted(client: httpx.AsyncClient, name: str, suffix: str = "", **labels: str) -> float:
+    """The value of one series on `/metrics`; 0 where there is none."""
+    metrics = read_metrics((await client.get("/metrics")).text)
+    return metrics[f"octomil:inference_{name}"].value(suffix, **labels)
+
+
+async def test_the_first_that_has_the_model_answers(
+    tmp_path: Path, api: OllamaApi, openai: FakeUpstream
+):
+    async with chained(tmp_path, api.url, openai) as (_, client):
+        answer = await client.post(INFERENCE, json=HELLO | {"parameters": {"max_tokens": 2}})
+        first = await counted(client, "time_to_first_chunk_seconds", "_count", provider="ollama")
+        tokens = await counted(client, "tokens_total", provider="ollama", type="output")
+
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["provider"], answer.json()["output"]) == ("ollama", "low tide")
+    assert answer.json()["finish_reason"] == "length"
+    assert answer.json()["usage"]["completion_tokens"] == 2
+    assert api.seen[0]["options"] == {"num_predict": 2}
+    assert openai.seen == []
+    assert (first, tokens) == (1, 2)
+
+
+async def test_a_model_that_one_lacks_is_the_next_one_s_and_no_fault(
+    tmp_path: Path, api: OllamaApi, openai: FakeUpstream
+):
+    async with chained(tmp_path, api.url, openai) as (_, client):
+        providers = [
+            (await client.post(INFERENCE, json=asked("hello"))).json()["provider"] for _ in range(8)
+        ]
+        still = await client.post(INFERENCE, json=HELLO)
+        passed = await counted(
+            client, "fall_overs_total", provider="ollama", reason="unknown_model"
+        )
+
+    assert providers == ["openai"] * 8
+    assert still.json()["provider"] == "ollama"
+    assert passed == 8
+
+
+async def test_what_is_out_of_reach_is_asked_once_and_then_left_alone(
+    tmp_path: Path, openai: FakeUpstream
+):
+    with nobody() as url:
+        async with chained(tmp_path, url, openai) as (_, client):
+            before = await counted(client, "backend_asked", provider="ollama")
+            answers = [await client.post(INFERENCE, json=asked("hello")) for _ in range(3)]
+            after = await counted(client, "backend_asked", provider="ollama")
+            passed = await counted(
+                client, "fall_overs_total", provider="ollama",
+                reason="unavailable",
+            )  # fmt: skip
+            answered = await counted(
+                client, "requests_total", operation="inference",
+                provider="openai", outcome="answered",
+            )  # fmt: skip
+
+    assert [each.json()["provider"] for each in answers] == ["openai"] * 3
+    assert (before, after) == (1, 0)
+    assert (passed, answered) == (3, 3)
+
+
+async def test_a_busy_backend_is_passed_over(tmp_path: Path, api: OllamaApi, openai: FakeUpstream):
+    api.is_busy = True
+    async with chained(tmp_path, api.url, openai) as (_, client):
+        elsewhere = await client.post(INFERENCE, json=HELLO)
+        api.is_busy = False
+        back = await client.post(INFERENCE, json=HELLO)
+
+    assert (elsewhere.json()["provider"], back.json()["provider"]) == ("openai", "ollama")
+
+
+async def test_a_backend_that_sends_nothing_in_time_is_passed_over(
+    tmp_path: Path, api: OllamaApi, openai: FakeUpstream
+):
+    api.chill()
+    async with chained(tmp_path, api.url, openai, backend_timeout_s=0.2) as (_, client):
+        answer = await client.post(INFERENCE, json=HELLO)
+
+    assert answer.json()["provider"] == "openai"
+    assert len(api.seen) == 1
+
+
+FAULTS: list[Fault] = ["cut", "error", "garbage", "early end"]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_what_has_begun_is_never_answered_twice(
+    tmp_path: Path, api: OllamaApi, openai: FakeUpstream, fault: Fault
+):
+    api.fault = fault
+    async with chained(tmp_path, api.url, openai) as (_, client):
+        whole = await client.post(INFERENCE, json=HELLO)
+        stream = await client.post(STREAM, json=HELLO)
+        failed = await counted(
+            client, "requests_total", operation="stream", provider="ollama",
+            outcome="failed",
+        )  # fmt: skip
+
+    assert whole.status_code == 503
+    assert "'ollama' failed while it answered" in whole.json()["message"]
+    first, error = events_of(stream.content)
+    assert (first["token"], first["done"]) == ("low", False)
+    assert error["error"] == "service_unavailable"
+    assert openai.seen == []
+    assert failed == 1
+
+
+async def test_a_request_that_is_refused_as_wrong_is_tried_nowhere_else(
+    tmp_path: Path, api: OllamaApi, openai: FakeUpstream
+):
+    async with chained(tmp_path, api.url, openai) as (_, client):
+        answer = await client.post(INFERENCE, json=HELLO | {"model_id": "all-minilm"})
+        refused = await counted(
+            client, "requests_total", operation="inference", provider="none",
+            outcome="refused",
+        )  # fmt: skip
+
+    assert answer.status_code == 400
+    assert "does not support chat" in answer.json()["message"]
+    assert openai.seen == []
+    assert refused == 1
+
+
+async def test_if_none_can_answer_the_error_says_what_each_said(tmp_path: Path, api: OllamaApi):
+    api.is_busy = True
+    with nobody() as url:
+        settings = Settings(ollama_base_url=api.url, openai_api_endpoint=url)
+        with control_plane(tmp_path, backends=open_backends(settings)) as plane:
+            async with client_of(plane, key_of(plane)) as client:
+                answer = await client.post(INFERENCE, json=HELLO)
+                stream = await client.post(STREAM, json=HELLO)
+            await plane.inference.close()
+
+    for refused in (answer, stream):
+        assert refused.status_code == 503
+        assert refused.headers["retry-after"] == "1"
+    told = answer.json()["message"]
+    assert BUSY in told
+    assert "openai: it cannot be reached" in told
+    assert url not in told
+
+
+async def test_embeddings_fall_over_too(tmp_path: Path, api: OllamaApi, openai: FakeUpstream):
+    async with chained(tmp_path, api.url, openai) as (_, client):
+        here = await client.post(EMBEDDINGS, json={"model_id": "all-minilm", "input": "tide"})
+        there = await client.post(EMBEDDINGS, json={"model_id": WRITER, "input": "tide"})
+
+    assert (here.json()["provider"], there.json()["provider"]) == ("ollama", "openai")
+
+
+def test_while_a_model_is_loaded_a_comment_comes_and_then_its_tokens(
+    tmp_path: Path, api: OllamaApi
+):
+    api.chill()
+    with upping(tmp_path / "data", env={"OLLAMA_BASE_URL": api.url}) as served:
+        key = printed_key(served)
+        assert key is not None
+        with Caller(served.url) as caller:  # who does not wait for it
+            caller.ask(HELLO, path=STREAM, headers=bearer(key))
+            api.await_loading()
+        api.await_hang_up()
+        with (
+            httpx.Client(timeout=120, headers=bearer(key)) as client,
+            client.stream("POST", served.url + STREAM, json=HELLO) as response,
+        ):
+            chunks = response.iter_raw()
+            first = next(chunks)
+            api.warm_up()
+            rest = b"".join(chunks)
+
+        assert first == b": still there\n\n"
+        told = events_of(rest)
+        assert [each["token"] for each in told] == ["low", " tide", " at", " noon", ""]
+        assert [each["done"] for each in told] == [False] * 4 + [True]
