@@ -5,32 +5,29 @@ from collections.abc import Iterator
 import pytest
 
 from octomil import Client, stream_inference
-from octomil.errors import NotFoundError, ServiceUnavailableError, UnprocessableError
+from octomil.errors import ServiceUnavailableError, UnauthorizedError, UnprocessableError
 from octomil.inference import complete
 from support.inference import nobody
 from support.sdk import Place, control_place
-from support.upstream import CUT, Answer, FakeUpstream, Gate, chunk, event, failure, fake_upstream
+from support.upstream import CUT, Answer, FakeUpstream, Gate, chunk, event, fake_upstream
 
 MESSAGES = [{"role": "user", "content": "Write a haiku"}]
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[FakeUpstream]:
-    with fake_upstream() as backend:
-        yield backend
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, FakeUpstream]]:
+    """A control plane with one backend that answers."""
+    with fake_upstream() as backend, nobody() as nowhere, pytest.MonkeyPatch.context() as patch:
+        for name, value in {**backend.env, "OLLAMA_BASE_URL": nowhere}.items():
+            patch.setenv(name, value)
+        with control_place(tmp_path_factory.mktemp("inference") / "up") as place:
+            yield place, backend
 
 
 @pytest.fixture
-def asked(
-    backend: FakeUpstream, tmp_path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[Place, FakeUpstream]]:
-    """A control plane with one backend that answers; each test has its own, and its own breaker."""
-    backend.forget()
-    with nobody() as nowhere:
-        for name, value in {**backend.env, "OLLAMA_BASE_URL": nowhere}.items():
-            monkeypatch.setenv(name, value)
-        with control_place(tmp_path / "up") as place:
-            yield place, backend
+def asked(served: tuple[Place, FakeUpstream]) -> tuple[Place, FakeUpstream]:
+    served[1].forget()
+    return served
 
 
 def client_of(place: Place) -> Client:
@@ -55,19 +52,28 @@ async def test_tokens_come_as_the_backend_makes_them(asked):
 
 
 def test_whole_answers_and_refusals(asked):
-    place, backend = asked
+    place, _ = asked
     base = place.served.url
-    backend.script("none", failure(404, "no such model"))
 
     result = complete(base, place.key, "m", "Hello")
     with pytest.raises(UnprocessableError) as refused:
         next(stream_inference(base, place.key, "m", "Hello", {"temprature": 1}))
-    with pytest.raises(NotFoundError):
-        next(stream_inference(base, place.key, "none", "Hello"))
+    with pytest.raises(UnauthorizedError):
+        next(stream_inference(base, "edg_no_such_key", "m", "Hello"))
 
     assert (result.output, result.provider, result.finish_reason) == ("this is m", "openai", "stop")
     assert "temperature" in str(refused.value.details) + str(refused.value)
     assert refused.value.request_id
+
+
+def test_texts_are_embedded_by_the_backend(asked):
+    place, _ = asked
+    with client_of(place) as client:
+        result = client.embed("m", ["one", "two", "three"])
+
+    assert result.embeddings == [[1.0, 0.0]] * 3
+    assert result.model == "m"
+    assert result.usage.prompt_tokens == result.usage.total_tokens == 2
 
 
 def test_who_leaves_stops_the_backend_and_who_stays_is_told_of_its_end(asked):

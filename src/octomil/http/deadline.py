@@ -5,7 +5,7 @@ import math
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -53,14 +53,9 @@ class Deadline:
         """Begin anew: what was waited for has come."""
         self._due_s = self._clock() + self.timeout_s
 
-    @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
-        """Let no time run in the block, and begin anew after it: nobody is waited for there."""
+    def pause(self) -> None:
+        """Let no time run until it is begun anew: nobody is waited for meanwhile."""
         self._due_s = math.inf
-        try:
-            yield
-        finally:
-            self.renew()
 
 
 class Watchdog:

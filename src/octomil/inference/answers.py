@@ -77,7 +77,7 @@ def complete(
 
     Args:
         server_url: such as `http://127.0.0.1:8000/api/v1`; an address without a path gets that one.
-        api_key: a key with the scope `inference`.
+        api_key: a key with the scope `inference:use`.
         model_id: the model, by the name that the control plane's backends know.
         input_data: what the user says; or a conversation, as a list of messages.
         parameters: such as `temperature` and `max_tokens`.

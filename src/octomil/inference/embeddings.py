@@ -76,7 +76,7 @@ def embed(
 
     Args:
         server_url: such as `http://127.0.0.1:8000/api/v1`; an address without a path gets that one.
-        api_key: a key with the scope `inference`.
+        api_key: a key with the scope `inference:use`.
         model_id: the model, by the name that the control plane's backends know.
         input: a text, or several.
         timeout: seconds for all of it: connecting, trying again, embedding, reading.

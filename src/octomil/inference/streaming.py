@@ -31,7 +31,7 @@ def stream_inference(
 
     Args:
         server_url: such as `http://127.0.0.1:8000/api/v1`; an address without a path gets that one.
-        api_key: a key with the scope `inference`.
+        api_key: a key with the scope `inference:use`.
         model_id: the model, by the name that the control plane's backends know.
         input_data: what the user says; or a conversation, as a list of messages.
         parameters: such as `temperature` and `max_tokens`.
@@ -120,10 +120,11 @@ def _tokens(
         reader, chunks = TokenReader(answer), answer.iter_bytes()
         while True:
             for token in reader.feed(_next_chunk(chunks, reader, deadline)):
-                with deadline.paused():
-                    yield token
+                deadline.pause()
+                yield token
                 if token.done:
                     return
+                deadline.renew()
 
 
 def _next_chunk(chunks: Iterator[bytes], reader: TokenReader, deadline: Deadline) -> bytes:
