@@ -6,21 +6,31 @@ from octomil._version import __version__
 
 _HOMES = {
     "Client": "octomil.sdk.client",
+    "EmbeddingUsage": "octomil.inference.embeddings",
     "ModelInfo": "octomil.routing.tiers",
     "ModelRegistry": "octomil.sdk.model_registry",
     "OctomilClientError": "octomil.errors",
     "QueryRouter": "octomil.routing.router",
+    "StreamToken": "octomil.inference.tokens",
     "assign_tiers": "octomil.routing.tiers",
+    "embed": "octomil.inference.embeddings",
+    "stream_inference": "octomil.inference.streaming",
+    "stream_inference_async": "octomil.inference.streaming",
 }
 
 __all__ = [
     "Client",
+    "EmbeddingUsage",
     "ModelInfo",
     "ModelRegistry",
     "OctomilClientError",
     "QueryRouter",
+    "StreamToken",
     "__version__",
     "assign_tiers",
+    "embed",
+    "stream_inference",
+    "stream_inference_async",
 ]
 
 

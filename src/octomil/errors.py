@@ -28,6 +28,8 @@ OctomilError
 └ OctomilClientError                    a call to the control plane did not succeed
   ├ ServerUnreachableError (ConnectionError)  nobody answers where it should be
   ├ UnexpectedAnswerError               somebody answers, but not as a control plane does
+  ├ AnswerTimeoutError (TimeoutError)   the answer, or its next token, did not come in time
+  ├ TruncatedStreamError                a stream of tokens broke off before its end
   └ ApiError                            the control plane refuses; `code` and `status` say how
     ├ BadRequestError, UnauthorizedError, ForbiddenError, NotFoundError, MethodNotAllowedError,
     ├ RequestTimedOutError, ConflictError, PayloadTooLargeError, UnsupportedMediaError,
@@ -170,7 +172,13 @@ class DataFolderError(OctomilError):
 
 
 class OctomilClientError(OctomilError):
-    """A call to the control plane did not succeed."""
+    """A call to the control plane did not succeed.
+
+    Attributes:
+        request_id: what to ask the operator about; None where no request is known to have arrived.
+    """
+
+    request_id: str | None = None
 
 
 class ServerUnreachableError(OctomilClientError, ConnectionError):
@@ -179,6 +187,14 @@ class ServerUnreachableError(OctomilClientError, ConnectionError):
 
 class UnexpectedAnswerError(OctomilClientError):
     """Somebody answers, but not as a control plane does: a proxy, a page, another server."""
+
+
+class AnswerTimeoutError(OctomilClientError, TimeoutError):
+    """The answer, or the next token of it, did not come in time."""
+
+
+class TruncatedStreamError(OctomilClientError):
+    """A stream of tokens broke off before its end; what came of it is not the whole answer."""
 
 
 class ApiError(OctomilClientError):
@@ -191,7 +207,6 @@ class ApiError(OctomilClientError):
     Attributes:
         code: what went wrong, for programs.
         status: the HTTP status that goes with the code.
-        request_id: what to ask the operator about; None where no request was answered.
     """
 
     code: ClassVar[str] = "internal_error"
@@ -200,7 +215,6 @@ class ApiError(OctomilClientError):
     def __init__(self, message: str, details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.details = dict(details or {})
-        self.request_id: str | None = None
 
 
 class BadRequestError(ApiError):

@@ -24,8 +24,8 @@ from support.documents import (
 NOT_OURS = (["pip", "install"], ["npm", "install"])
 """Commands of other programs that the documents may show; they are not run."""
 
-OF_THE_CONTROL_PLANE = ("registry.md",)
-"""Documents whose Python needs a control plane, where `test_registry_document` runs it."""
+OF_THE_CONTROL_PLANE = ("client.md", "registry.md")
+"""Documents whose Python needs a control plane; tests of their own run it."""
 
 
 @pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.relative_to(ROOT)))

@@ -5,7 +5,7 @@ import hashlib
 import inspect
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from octomil.models.references import parse_reference
 from octomil.models.sources.base import Silent
 from octomil.sdk.resources.rollouts import Rollouts
 from support.documents import ROOT
+from support.inference_server import inference_server
 from support.model_files import safetensors_file
 from support.needs import skip_or_fail
 from support.sdk import Place, control_place
@@ -154,6 +155,45 @@ async def test_rollouts_are_steered_as_the_document_says(run, place, tmp_path, m
                 assert done == ["advance", "pause", "resume", "set_percentage"]
                 assert affected.pop() == []
                 assert registry.rollouts.list(model.id) == []
+
+
+@pytest.fixture
+def cloud(lines, capsys) -> Iterator[Callable[[str], list[str]]]:
+    """Run a section's snippets against a server that answers; tell what each printed.
+
+    They start event loops of their own, so that none may run here.
+    """
+    with inference_server() as server, octomil.Client("edg_1", None, server.url) as client:
+
+        def run_section(title: str) -> list[str]:
+            (section,) = [entry for entry in TABLE["section"] if entry["title"] == title]
+            names: dict[str, Any] = {"client": client}
+            printed = []
+            for first, last in section["snippets"]:
+                text = snippet(lines, section, first, last, "edg_1")
+                exec(compile(text.replace(section["host"], server.url), title, "exec"), names)
+                printed.append(capsys.readouterr().out)
+            assert {seen.headers["authorization"] for seen in server.seen} == {"Bearer edg_1"}
+            return printed
+
+        yield run_section
+
+
+def test_tokens_are_streamed_as_the_document_says(cloud):
+    said = cloud("Streaming Inference")
+
+    assert said == ["Write a haiku about edge AI.", "Explain quantum computing briefly.", "Hello"]
+
+
+def test_texts_are_embedded_as_the_document_says(cloud):
+    one, several, _ = cloud("Embeddings")
+
+    vectors, model, usage = one.splitlines()
+    assert ast.literal_eval(vectors) == [[42.0, 1.0]]
+    assert (model, usage) == (
+        "nomic-embed-text", "EmbeddingUsage(prompt_tokens=5, total_tokens=5)"
+    )  # fmt: skip
+    assert several.splitlines() == [f"String {number}: 2-dim vector" for number in range(3)]
 
 
 def recorded(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> list[Any]:

@@ -240,7 +240,7 @@ def _make_here(data_dir: Path, organisation: str | None, body: dict[str, Any]) -
 
 def _post_once(api: "ApiClient", path: str, body: dict[str, Any]) -> Any:
     """Post what must not be sent twice: the first answer alone has the key's text."""
-    from octomil.http.api import Request
+    from octomil.http.exchange import Request
 
     return api.call(Request(method="POST", path=path, json=body, is_repeatable=False))
 

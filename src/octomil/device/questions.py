@@ -10,7 +10,8 @@ from octomil.device.answers import read_answer
 from octomil.device.session import Session
 from octomil.device.stopping import NoThreadError, Stop, unless_stopped
 from octomil.errors import BadRequestError, OctomilClientError, UnauthorizedError
-from octomil.http.api import Request, path_to
+from octomil.http.api import path_to
+from octomil.http.exchange import Request
 from octomil.wire.devices import MAX_WAIT_S, AssignmentsAnswer
 
 ANSWER_S: Final = 30.0

@@ -13,7 +13,8 @@ from octomil.errors import (
     ServiceUnavailableError,
     UnauthorizedError,
 )
-from octomil.http.api import Request, path_to
+from octomil.http.api import path_to
+from octomil.http.exchange import Request
 from octomil.wire.rollouts import Stage
 
 _TIMEOUT_S = 10.0

@@ -2,54 +2,24 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from itertools import count
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote, urljoin, urlsplit
-from uuid import uuid4
+from urllib.parse import quote, urlsplit
 
-from octomil.errors import ConfigurationError, OctomilClientError, UnexpectedAnswerError
-from octomil.http.client import USER_AGENT
-from octomil.http.problems import error_of_answer, unexpected, unreachable
+from octomil.errors import ConfigurationError
+from octomil.http.client import USER_AGENT, tls_context
+from octomil.http.deadline import Deadline, Watchdog
+from octomil.http.exchange import BACKOFF, Caller, Exchange, Request, reason_of
+from octomil.http.problems import unexpected, unreachable
 from octomil.http.records import parse_json
-from octomil.http.retry import RETRYABLE_STATUSES, Backoff, parse_retry_after
+from octomil.http.retry import Backoff
 
 if TYPE_CHECKING:
     import httpx
 
 PREFIX = "/api/v1"
-
-_RETRIED = RETRYABLE_STATUSES - {500}  # a fault of the control plane's own is there the next time
-_WRITING = frozenset({"POST", "PUT", "PATCH"})
-_BACKOFF = Backoff(attempts=4, first_s=0.5, longest_s=30.0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One call.
-
-    Attributes:
-        path: below the base, beginning with a slash; or a whole URL.
-        query: a value of None is left out.
-        json: the body, as JSON values; None for none.
-        options: what else httpx is told, such as `files`.
-        timeout_s: in place of the client's.
-        is_repeatable: whether it may be sent again after a failure.
-        is_authorised: whether the key goes along.
-    """
-
-    method: str
-    path: str
-    query: Mapping[str, Any] | None = None
-    headers: Mapping[str, str] | None = None
-    json: Any = None
-    options: Mapping[str, Any] | None = None
-    timeout_s: float | None = None
-    is_repeatable: bool = True
-    is_authorised: bool = True
 
 
 class ApiClient:
@@ -77,19 +47,21 @@ class ApiClient:
         bearer: Callable[[], str] | None,
         *,
         timeout_s: float = 60.0,
-        backoff: Backoff = _BACKOFF,
+        backoff: Backoff = BACKOFF,
         sleep: Callable[[float], None] = time.sleep,
         rng: random.Random | None = None,
     ) -> None:
         import httpx
 
-        self.base_url = api_base(base_url)
-        self._timeout_s = timeout_s
-        self._bearer = bearer
-        self._backoff = backoff
+        self.caller = Caller(
+            base_url=api_base(base_url),
+            bearer=bearer,
+            timeout_s=timeout_s,
+            backoff=backoff,
+            rng=rng or random.Random(),
+        )
         self._sleep = sleep
-        self._rng = rng or random.Random()
-        self._client = httpx.Client(headers={"User-Agent": USER_AGENT})
+        self._client = httpx.Client(headers={"User-Agent": USER_AGENT}, verify=tls_context())
 
     def __enter__(self) -> Self:
         return self
@@ -105,6 +77,11 @@ class ApiClient:
     def close(self) -> None:
         """Close every connection; closing twice is harmless."""
         self._client.close()
+
+    @property
+    def base_url(self) -> str:
+        """What paths are below."""
+        return self.caller.base_url
 
     def get(self, path: str, **query: Any) -> Any:
         """Return what a GET is answered with, as JSON values whose objects are records.
@@ -144,13 +121,18 @@ class ApiClient:
         Raises:
             ApiError: the server refused; the class says how, `request_id` which request it was.
             ServerUnreachableError: nobody answers.
+            AnswerTimeoutError: the request's deadline was over before the whole answer was there.
             UnexpectedAnswerError: what answers is no control plane.
         """
-        return self._answer(request, is_whole=True)
+        with _watched(request.deadline) as watchdog:
+            return self._answer(request, watchdog, is_whole=True)
 
     @contextmanager
     def stream(self, request: Request) -> "Iterator[httpx.Response]":
         """Send a request, and hand over its answer before the body is read.
+
+        The request's deadline, if there is one, is watched over to the end of the block; what it
+        breaks off is a `ReadError` or a `RemoteProtocolError` of httpx there.
 
         Raises:
             OctomilClientError: as in :meth:`send`; what breaks off while the body is read in the
@@ -158,97 +140,52 @@ class ApiClient:
         """
         import httpx
 
-        with closing(self._answer(request, is_whole=False)) as answer:
+        with (
+            _watched(request.deadline) as watchdog,
+            closing(self._answer(request, watchdog, is_whole=False)) as answer,
+        ):
             try:
                 yield answer
             except httpx.RequestError as error:
-                raise unreachable(str(answer.url), _reason(error)) from error
+                raise unreachable(str(answer.url), reason_of(error)) from error
 
-    def _answer(self, request: Request, *, is_whole: bool) -> "httpx.Response":
-        headers = self._headers(request)
-        for failures in count(1):
-            outcome = self._try(request, headers, is_whole=is_whole)
-            if not isinstance(outcome, _Failure):
-                return outcome
-            delay_s = self._delay_s(failures, outcome) if request.is_repeatable else None
-            if delay_s is None:
-                raise outcome.error
-            self._sleep(delay_s)
-        raise AssertionError("count() never ends")
+    def _answer(
+        self, request: Request, watchdog: Watchdog | None, *, is_whole: bool
+    ) -> "httpx.Response":
+        import httpx
 
-    def _headers(self, request: Request) -> dict[str, str]:
-        headers = dict(request.headers or {})
-        if request.is_authorised and self._bearer is not None:
-            headers["Authorization"] = f"Bearer {self._bearer()}"
-        if request.method in _WRITING:
-            headers["Idempotency-Key"] = uuid4().hex
-        return headers
+        exchange = Exchange(self.caller, request)
+        extensions = None if watchdog is None else {"trace": watchdog.trace}
+        while True:
+            sent = exchange.build(self._client, extensions)
+            failure: httpx.Response | Exception
+            try:
+                answer = self._try(sent, watchdog, is_whole=is_whole)
+            except (httpx.RequestError, UnicodeError) as error:
+                failure = error
+            else:
+                if answer.is_success:
+                    return answer
+                failure = answer
+            self._sleep(exchange.delay_s(failure))
 
     def _try(
-        self, request: Request, headers: Mapping[str, str], *, is_whole: bool
-    ) -> "httpx.Response | _Failure":
-        """Send a request once, and read the answer's body if it is wanted whole."""
-        import httpx
-
-        url = self._url(request.path)
-        timeout_s = self._timeout_s if request.timeout_s is None else request.timeout_s
-        sent = self._client.build_request(
-            request.method,
-            url,
-            params={k: v for k, v in (request.query or {}).items() if v is not None} or None,
-            headers=dict(headers),
-            json=request.json,
-            timeout=timeout_s,
-            **(request.options or {}),
-        )
-        try:
-            answer = self._client.send(sent, stream=True)
-            if answer.is_success and not is_whole:
-                return answer
+        self, sent: "httpx.Request", watchdog: Watchdog | None, *, is_whole: bool
+    ) -> "httpx.Response":
+        """Send a request once; read the body if it is wanted whole, or tells of an error."""
+        answer = self._client.send(sent, stream=True)
+        if watchdog is not None:  # which does not know of a connection that was open before
+            watchdog.guard(answer.extensions["network_stream"])
+        if is_whole or not answer.is_success:
             with closing(answer):
                 answer.read()
-        except httpx.RequestError as error:
-            return _Failure(unreachable(str(url), _reason(error)), is_temporary=True)
-        except UnicodeError as error:  # of a host that no name server can be asked for
-            raise _no_link(request.path, error) from error
-        if answer.is_success:
-            return answer
-        wish_s = parse_retry_after(answer.headers.get("Retry-After"))
-        return _Failure(error_of_answer(answer), answer.status_code in _RETRIED, wish_s)
-
-    def _url(self, path: str) -> "httpx.URL":
-        """Return where a request goes.
-
-        Raises:
-            UnexpectedAnswerError: nowhere; only a link that a server gave can do that.
-        """
-        import httpx
-
-        try:
-            return httpx.URL(urljoin(self.base_url + "/", path.removeprefix("/")))
-        except (httpx.InvalidURL, ValueError) as error:
-            raise _no_link(path, error) from error
-
-    def _delay_s(self, failures: int, failure: "_Failure") -> float | None:
-        if not failure.is_temporary:
-            return None
-        return self._backoff.delay_s(
-            failures, retry_after_s=failure.retry_after_s, jitter=self._rng.random()
-        )
+            if watchdog is not None:
+                watchdog.release()  # the connection may be another call's from here on
+        return answer
 
 
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """How a try went wrong.
-
-    Attributes:
-        is_temporary: whether another try may cure it.
-        retry_after_s: what the server asked for.
-    """
-
-    error: OctomilClientError
-    is_temporary: bool
-    retry_after_s: float | None = None
+def _watched(deadline: Deadline | None) -> "Watchdog | nullcontext[None]":
+    return nullcontext() if deadline is None else Watchdog(deadline)
 
 
 def path_to(*segments: str) -> str:
@@ -278,13 +215,3 @@ def api_base(url: str) -> str:
             f"{PREFIX} after it"
         )
     return url if parts.path else url + PREFIX
-
-
-def _no_link(path: str, error: Exception) -> UnexpectedAnswerError:
-    return UnexpectedAnswerError(
-        f"the server gave a link that leads nowhere ({error}): {path!r:.200}"
-    )
-
-
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__

@@ -1,5 +1,6 @@
 """A thin httpx core: one user agent, one reading of what is temporary, imported when used."""
 
+import functools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
@@ -9,9 +10,19 @@ from octomil._version import __version__
 from octomil.http.retry import RETRYABLE_STATUSES, TemporaryHttpError, parse_retry_after
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 USER_AGENT = f"octomil-oss/{__version__}"
+
+
+@functools.cache
+def tls_context() -> "ssl.SSLContext":
+    """Return what servers' certificates are checked by; to load it takes some 30 ms, once."""
+    import httpx
+
+    return httpx.create_ssl_context()
 
 
 class HttpClient:

@@ -1,6 +1,7 @@
 """Server-sent events as this project relays and reads them: whole events, as bytes."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from octomil.errors import GenerationError
 
@@ -69,6 +70,32 @@ def event_data(events: bytes) -> Iterator[bytes]:
         ]
         if lines:
             yield b"\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event, with the name that its server gave it.
+
+    Attributes:
+        name: such as `error`; `message` where it has none.
+    """
+
+    name: str
+    data: bytes
+
+
+def read_events(events: bytes) -> Iterator[Event]:
+    r"""Yield whole events that carry data; comments are left out.
+
+    Example:
+        >>> list(read_events(b": ping\n\nevent: error\ndata: {}\n\n"))
+        [Event(name='error', data=b'{}')]
+    """
+    for event in events.replace(b"\r\n", b"\n").split(b"\n\n"):
+        for data in event_data(event):
+            names = [line[6:] for line in event.split(b"\n") if line.startswith(b"event:")]
+            name = names[-1].strip().decode("utf-8", "replace") if names else "message"
+            yield Event(name, data)
 
 
 def encode_event(data: bytes) -> bytes:

@@ -1,11 +1,11 @@
 """`octomil.Client`: the control plane for whoever uses models, rather than keeps them."""
 
+from octomil.sdk.cloud_inference import CloudInference
 from octomil.sdk.connected import Connected
 
 
-class Client(Connected):
-    """What an application asks of the control plane: `rollouts` and `placement` so far.
+class Client(Connected, CloudInference):
+    """What an application asks of the control plane: models, `rollouts` and `placement`.
 
-    Inference through it (`predict`, `stream_predict`, `embed`) is not there yet; an
-    OpenAI-compatible client of `octomil serve` is.
+    `stream_predict`, `stream_predict_async` and `embed` ask models that run elsewhere.
     """

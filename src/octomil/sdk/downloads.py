@@ -14,7 +14,8 @@ from octomil.errors import (
     ServerUnreachableError,
     UnexpectedAnswerError,
 )
-from octomil.http.api import ApiClient, Request
+from octomil.http.api import ApiClient
+from octomil.http.exchange import Request
 from octomil.http.problems import unexpected
 from octomil.http.retry import Backoff
 from octomil.models.partial import GrowingFile, opened_alone, sync_folder

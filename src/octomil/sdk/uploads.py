@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from octomil.errors import ConflictError, InvalidModelFileError, NotFoundError
-from octomil.http.api import ApiClient, Request, path_to
+from octomil.http.api import ApiClient, path_to
+from octomil.http.exchange import Request
 from octomil.http.records import Record
 from octomil.models.partial import read_json, write_json
 

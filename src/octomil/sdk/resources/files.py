@@ -9,7 +9,8 @@ from typing import Any
 
 from octomil.config import Settings
 from octomil.errors import ConfigurationError, ConflictError, NotFoundError
-from octomil.http.api import Request, path_to
+from octomil.http.api import path_to
+from octomil.http.exchange import Request
 from octomil.http.records import Record
 from octomil.models.progress import open_progress
 from octomil.models.sources.base import ProgressSink, Silent

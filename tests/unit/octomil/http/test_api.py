@@ -19,7 +19,8 @@ from octomil.errors import (
     ServiceUnavailableError,
     UnexpectedAnswerError,
 )
-from octomil.http.api import ApiClient, Request, api_base
+from octomil.http.api import ApiClient, api_base
+from octomil.http.exchange import Request
 from support.scripted import Answer, Script, problem, scripted
 
 
