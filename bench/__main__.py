@@ -30,6 +30,7 @@ CATALOG = {
 
 CAMPAIGNS = {
     "mutation": "bench.mutation",
+    "regressions": "bench.regressions",
     "rollouts": "bench.rollouts",
     "steering": "bench.steering",
     "orchestrators": "bench.orchestrators",

@@ -13,6 +13,7 @@ from octomil.control.ports.files import BlobLedger, Blobs, Uploads
 from octomil.control.ports.leftovers import Leftovers
 from octomil.control.ports.limits import LimitsUnavailableError, SharedLimits
 from octomil.control.ports.placement import DeviceProfiles, RouteTallies
+from octomil.control.ports.quality import Quality, QualityLedger
 from octomil.control.ports.registry import Aliases, Lineage, ManifestKeys, Models, Versions
 from octomil.control.ports.requests import IdempotencyKeys
 from octomil.control.ports.rollouts import (
@@ -64,6 +65,8 @@ __all__ = [
     "Offers",
     "Outbox",
     "OutcomeUnknownError",
+    "Quality",
+    "QualityLedger",
     "RolloutDevices",
     "Rollouts",
     "RouteTallies",
