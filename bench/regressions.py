@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.report import Budget, Row, median
-from octomil.quality.regressions import Sensitivity, Verdict, compare
+from octomil.quality.regressions import Sensitivity, compare
 from octomil.quality.sketches import Sketch
 from octomil.quality.tallies import Measure, Outcome, Tally, together
+from octomil.wire.quality import Verdict
 
 COVERS = ("octomil/quality", "epochly/inference/statistics", "octomil/rollouts/excess.py")
 

@@ -9,7 +9,6 @@ part of the chance of a false alarm, so that all of them together have no more t
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final
 
 from epochly.inference.statistics import Moments, mean_difference
@@ -17,6 +16,7 @@ from octomil.quality.sketches import LEAST, MOST, Sketch
 from octomil.quality.tallies import Measure, Outcome, Tally
 from octomil.rollouts import excess
 from octomil.rollouts.limits import Excess
+from octomil.wire.quality import RegressionFinding, Verdict
 
 COMPARED: Final = (Measure.TTFC_MS, Measure.AVG_CHUNK_LATENCY_MS)
 """Latencies that do not grow with the length of an answer."""
@@ -24,14 +24,6 @@ COMPARED: Final = (Measure.TTFC_MS, Measure.AVG_CHUNK_LATENCY_MS)
 FAILURES: Final = "failures"
 
 _MOST_LOG = 2 * math.log(MOST / LEAST)  # further apart no two means can be
-
-
-class Verdict(StrEnum):
-    """What can be said of a version."""
-
-    REGRESSED = "regressed"
-    NOT_FOUND = "no_regression_found"
-    TOO_FEW = "too_few"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,37 +53,9 @@ class Sensitivity:
         return self.false_alarm / (self.classes * (len(COMPARED) + 1))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What was found out about one measure on one class of devices.
-
-    Attributes:
-        measure: the name of a latency, or `failures`.
-        before: the version before: geometric mean in milliseconds, or share that failed; None
-            where there was none.
-        after: the same of the version.
-        ratio: of the two; None where it cannot be told.
-        ratio_low: lower bound for the ratio that holds at every look; None for failures.
-        ratio_high: upper bound, likewise.
-        generations_before: of the version before, that were measured.
-        generations_after: of the version.
-    """
-
-    device_class: str
-    measure: str
-    verdict: Verdict
-    before: float | None
-    after: float | None
-    ratio: float | None
-    ratio_low: float | None = None
-    ratio_high: float | None = None
-    generations_before: int
-    generations_after: int
-
-
 def compare(
     before: Mapping[str, Tally], after: Mapping[str, Tally], sensitivity: Sensitivity
-) -> Sequence[Finding]:
+) -> Sequence[RegressionFinding]:
     """Compare a version with the one before it.
 
     Args:
@@ -102,7 +66,7 @@ def compare(
     Returns:
         Three findings for each class of devices that ran both.
     """
-    found = []
+    found: list[RegressionFinding] = []
     for device_class in sorted(before.keys() & after.keys()):
         old, new = before[device_class], after[device_class]
         found += [_latency(device_class, each, old, new, sensitivity) for each in COMPARED]
@@ -112,7 +76,7 @@ def compare(
 
 def _latency(
     device_class: str, measure: Measure, old: Tally, new: Tally, sensitivity: Sensitivity
-) -> Finding:
+) -> RegressionFinding:
     before, after = _log_moments(old.sketch(measure)), _log_moments(new.sketch(measure))
     counts = int(before.count), int(after.count)
     found = mean_difference(
@@ -120,7 +84,7 @@ def _latency(
     )
     is_known = min(counts) > 0
     is_worse = float(found.low) > math.log1p(sensitivity.tolerated_slowdown)
-    return Finding(
+    return RegressionFinding(
         device_class=device_class,
         measure=measure,
         verdict=_verdict(counts, sensitivity, is_worse=is_worse),
@@ -134,13 +98,15 @@ def _latency(
     )
 
 
-def _failures(device_class: str, old: Tally, new: Tally, sensitivity: Sensitivity) -> Finding:
+def _failures(
+    device_class: str, old: Tally, new: Tally, sensitivity: Sensitivity
+) -> RegressionFinding:
     before, after = _ended(old), _ended(new)
     counts = before.trials, after.trials
     is_worse = excess.is_above(after, before, sensitivity.failures, sensitivity.of_one)
     shares = [each.failures / each.trials if each.trials else None for each in (before, after)]
     ratio = shares[1] / shares[0] if shares[0] and shares[1] is not None else None
-    return Finding(
+    return RegressionFinding(
         device_class=device_class,
         measure=FAILURES,
         verdict=_verdict(counts, sensitivity, is_worse=is_worse),

@@ -4,9 +4,10 @@ import math
 
 import pytest
 
-from octomil.quality.regressions import Sensitivity, Verdict, compare
+from octomil.quality.regressions import Sensitivity, compare
 from octomil.quality.sketches import Sketch
 from octomil.quality.tallies import Measure, Outcome, Tally, tally_of, together
+from octomil.wire.quality import Verdict
 
 SENSITIVITY = Sensitivity(classes=2)
 
