@@ -25,6 +25,7 @@ CATALOG = {
     "redaction": "bench.redaction",
     "buckets": "bench.buckets",
     "placement": "bench.placement",
+    "stream_timing": "bench.stream_timing",
 }
 """Name to module. A new bench is one file and one line here."""
 
