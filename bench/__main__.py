@@ -25,11 +25,13 @@ CATALOG = {
     "redaction": "bench.redaction",
     "buckets": "bench.buckets",
     "placement": "bench.placement",
+    "stream_timing": "bench.stream_timing",
 }
 """Name to module. A new bench is one file and one line here."""
 
 CAMPAIGNS = {
     "mutation": "bench.mutation",
+    "regressions": "bench.regressions",
     "rollouts": "bench.rollouts",
     "steering": "bench.steering",
     "orchestrators": "bench.orchestrators",

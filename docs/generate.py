@@ -475,6 +475,16 @@ def steering() -> str:
     return _results("steering", "", "")
 
 
+def stream_timing() -> str:
+    """How near to the truth the figures of streams are."""
+    return _results("stream_timing", "", "the truth")
+
+
+def regressions() -> str:
+    """How often versions are flagged, rightly and wrongly."""
+    return _results("regressions", "", "")
+
+
 def buckets() -> str:
     """What it takes to tell who of a million devices is in a rollout."""
     return _results("buckets", "", "bare SHA-256, or one comparison")
@@ -540,12 +550,14 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "orchestrators": orchestrators,
     "packages": packages,
     "polls": polls,
+    "regressions": regressions,
     "request-queue": request_queue,
     "rollout-gates": rollout_gates,
     "rollouts": rollouts,
     "routing": routing,
     "serve-options": serve_options,
     "steering": steering,
+    "stream-timing": stream_timing,
     "uploads": uploads,
     "variables": variables,
 }

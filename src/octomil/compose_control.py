@@ -16,6 +16,7 @@ from octomil.control.backends.catalog import open_backends
 from octomil.control.blobs.catalog import open_blobs, open_spool
 from octomil.control.data_folder import DataFolder, cannot_be_used
 from octomil.control.inference_metrics import InferenceMetrics
+from octomil.control.metrics import ControlMetrics
 from octomil.control.options import require_public_url
 from octomil.control.plane import ControlPlane
 from octomil.control.ports import BlobStore, Clock, InferenceBackend, SharedLimits, Store
@@ -43,6 +44,7 @@ from octomil.control.services.garbage import Garbage
 from octomil.control.services.generation_slots import GenerationSlots
 from octomil.control.services.idempotency import IdempotencyService
 from octomil.control.services.inference import InferenceService
+from octomil.control.services.inference_events import InferenceEventService
 from octomil.control.services.intake import Intake
 from octomil.control.services.kept_files import FileLooks
 from octomil.control.services.last_seen import LastSeen
@@ -56,6 +58,7 @@ from octomil.control.services.organisations import OrganisationService
 from octomil.control.services.placement import PlacementService
 from octomil.control.services.profiles import ProfileService
 from octomil.control.services.publication import PublicationService
+from octomil.control.services.quality import QualityService
 from octomil.control.services.rate_limits import NO_LIMITS, Limits, RateLimits
 from octomil.control.services.rollouts import RolloutService
 from octomil.control.services.route_counts import RouteCounts
@@ -168,6 +171,7 @@ def assemble(  # noqa: PLR0913 - keywords, most with a default
         public_url=None if public_url is None else require_public_url(public_url),
         **_registry(store, clock),
         **_placement(store, clock, _inference(backends, limits)),
+        **_quality(store, clock),
         **_rollouts(store, blobs, clock, last_seen),
         **_webhooks(store, clock, allow_private=webhooks_private),
         **_timed(store, clock, Garbage(store, blobs, spool, clock)),
@@ -260,6 +264,23 @@ def _placement(store: Store, clock: Clock, inference: InferenceService) -> _Plac
         route_counts=counts,
         placement=PlacementService(store, clock, counts),
         inference=inference,
+    )
+
+
+class _Quality(TypedDict):
+    """What clients tell of generations."""
+
+    metrics: ControlMetrics
+    inference_events: InferenceEventService
+    quality: QualityService
+
+
+def _quality(store: Store, clock: Clock) -> _Quality:
+    metrics = ControlMetrics()
+    return _Quality(
+        metrics=metrics,
+        inference_events=InferenceEventService(store, clock, metrics.generations.note),
+        quality=QualityService(store, clock),
     )
 
 

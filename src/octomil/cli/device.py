@@ -58,8 +58,8 @@ def invite(name: str, *, max_uses: int, expires_in_hours: int, as_json: bool) ->
     NAME is for people, such as "line 1". OCTOMIL_API_BASE says where the control plane is,
     OCTOMIL_API_KEY who asks; the key needs the scope devices:write.
     """
+    from octomil.http.connection import connect
     from octomil.http.exchange import Request
-    from octomil.sdk.connection import connect
 
     body = {"name": name, "max_uses": max_uses, "expires_in_seconds": expires_in_hours * _HOUR_S}
     path = "/device-auth/bootstrap-tokens"

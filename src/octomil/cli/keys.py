@@ -46,7 +46,7 @@ def _with_api(body: "Callable[Concatenate[ApiClient, P], None]") -> Callable[P, 
 
 
 def _connected() -> "closing[ApiClient]":
-    from octomil.sdk.connection import connect
+    from octomil.http.connection import connect
 
     return closing(connect(None, None, None)[0])
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from epochly.inference.metrics.instruments import Counter, Histogram, Metric, Reading
+from octomil.control.generation_counts import GenerationCounts
 
 LATENCY_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Bucket edges."""
@@ -14,9 +15,14 @@ _LIMITED = {
 
 
 class ControlMetrics:
-    """Requests by route, and credentials that were refused."""
+    """Requests by route, credentials that were refused, and what clients tell.
+
+    Attributes:
+        generations: what they tell of generations.
+    """
 
     def __init__(self) -> None:
+        self.generations = GenerationCounts()
         self._requests = Counter(
             "octomil:control_requests_total",
             "Requests by method, route and status.",
@@ -97,3 +103,4 @@ class ControlMetrics:
         )
         hurried.add(polls["turned_away"])
         yield hurried
+        yield from self.generations.shown()

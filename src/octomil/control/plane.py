@@ -25,6 +25,7 @@ from octomil.control.services.fleet import FleetService
 from octomil.control.services.garbage import Garbage
 from octomil.control.services.idempotency import IdempotencyService
 from octomil.control.services.inference import InferenceService
+from octomil.control.services.inference_events import InferenceEventService
 from octomil.control.services.intake import Intake
 from octomil.control.services.kept_files import FileLooks
 from octomil.control.services.last_seen import LastSeen
@@ -38,6 +39,7 @@ from octomil.control.services.organisations import OrganisationService
 from octomil.control.services.placement import PlacementService
 from octomil.control.services.profiles import ProfileService
 from octomil.control.services.publication import PublicationService
+from octomil.control.services.quality import QualityService
 from octomil.control.services.rate_limits import RateLimits
 from octomil.control.services.rollouts import RolloutService
 from octomil.control.services.route_counts import RouteCounts
@@ -100,6 +102,8 @@ class ControlPlane:
     speeds: Speeds
     placement: PlacementService
     route_counts: RouteCounts
+    inference_events: InferenceEventService
+    quality: QualityService
     rate_limits: RateLimits
     failures: FailedCredentials
     rollouts: RolloutService

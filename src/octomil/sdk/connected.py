@@ -4,7 +4,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import Self
 
-from octomil.sdk.connection import connect
+from octomil.http.connection import connect
 from octomil.sdk.resources.base import Resource
 from octomil.sdk.resources.placement import Placement
 from octomil.sdk.resources.rollouts import Rollouts

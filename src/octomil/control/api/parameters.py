@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Any
 
 from fastapi import Path, Query
-from pydantic import BeforeValidator
+from pydantic import AwareDatetime, BeforeValidator
 from pydantic_core import PydanticKnownError
 
 from octomil.wire.models import MAX_LISTED
@@ -29,3 +29,18 @@ Offset = Annotated[
 PathText = Annotated[str, Path(max_length=255, pattern=r"^[^\u0000]*$")]
 """Part of a path; Postgres cannot even look for a text with a NUL in it."""
 QueryText = Annotated[str | None, Query(max_length=255, pattern=r"^[^\u0000]*$")]
+
+
+def _as_text(value: str) -> str:
+    """Refuse numbers, which pydantic would take for seconds since 1970.
+
+    Raises:
+        ValueError: it is one.
+    """
+    if "T" not in value.upper():
+        raise ValueError("write it as RFC 3339 has it, such as 2026-01-01T00:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_as_text)]
+"""A moment in a query, as RFC 3339 has it, with its time zone."""

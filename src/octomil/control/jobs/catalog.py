@@ -14,6 +14,7 @@ from octomil.control.services.last_seen import FLUSHED_S
 from octomil.control.services.leftovers import DROPPED_EVERY_S
 from octomil.control.services.offers import REFRESHED_S as PLANNED_S
 from octomil.control.services.orchestration import STEERED_S
+from octomil.control.services.quality import ROLLED_UP_EVERY_S
 from octomil.control.threads import NOBODYS
 
 
@@ -27,6 +28,7 @@ def jobs_of(plane: ControlPlane) -> Mapping[str, tuple[float, Job]]:
         "write where models were to run": (FLUSHED_S, partial(write_route_counts, plane)),
         "deliver to webhooks": (webhooks.EVERY_S, partial(webhooks.deliver, plane)),
         "collect garbage": (COLLECTED_EVERY_S, partial(collect_garbage, plane)),
+        "roll up how generations went": (ROLLED_UP_EVERY_S, partial(roll_up_quality, plane)),
         "drop what has ended": (DROPPED_EVERY_S, partial(drop_leftovers, plane)),
         "read what was revoked": (REFRESHED_S, partial(read_revocations, plane)),
         "steer rollouts": (STEERED_S, steering.look_sparingly),
@@ -70,6 +72,12 @@ async def collect_garbage(plane: ControlPlane) -> None:
 async def drop_leftovers(plane: ControlPlane) -> None:
     """Drop answers, deliveries, credentials, and what rollouts left, a few at a time."""
     while await plane.threads.write(plane.leftovers.drop_some):
+        pass
+
+
+async def roll_up_quality(plane: ControlPlane) -> None:
+    """Make hours of how generations went in minutes that are long ago, a few at a time."""
+    while await plane.threads.write(plane.quality.roll_up_some):
         pass
 
 

@@ -14,6 +14,7 @@ from octomil.control.ports.inference import Ending, GenerationQuery, InferenceBa
 from octomil.control.ports.leftovers import Leftovers
 from octomil.control.ports.limits import LimitsUnavailableError, SharedLimits
 from octomil.control.ports.placement import DeviceProfiles, RouteTallies
+from octomil.control.ports.quality import Quality, QualityLedger
 from octomil.control.ports.registry import Aliases, Lineage, ManifestKeys, Models, Versions
 from octomil.control.ports.requests import IdempotencyKeys
 from octomil.control.ports.rollouts import (
@@ -69,6 +70,8 @@ __all__ = [
     "Outbox",
     "OutcomeUnknownError",
     "Piece",
+    "Quality",
+    "QualityLedger",
     "RolloutDevices",
     "Rollouts",
     "RouteTallies",

@@ -33,6 +33,15 @@ class Leftovers(Protocol):
         their devices attest is compared with them.
         """
 
+    def drop_event_claims(self, before: datetime, limit: int) -> int:
+        """Forget which events of generations were counted that came before a moment."""
+
+    def drop_quality(self, before: datetime, limit: int) -> int:
+        """Drop how generations went before a moment."""
+
+    def drop_quality_subjects(self, before: datetime, limit: int) -> int:
+        """Drop the subjects of generations of which nothing has come since a moment."""
+
     def drop_api_keys(self, before: datetime, limit: int) -> int:
         """Drop API keys that ended before a moment; an organisation's youngest key stays.
 

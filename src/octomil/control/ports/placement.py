@@ -1,6 +1,6 @@
 """Decisions where models run, counted, and how fast devices are."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from octomil.control.records import DeviceProfile, RouteTally
@@ -23,6 +23,9 @@ class DeviceProfiles(Protocol):
 
     def get(self, device_id: str) -> DeviceProfile | None:
         """Return a device's profile."""
+
+    def classes_of(self, device_ids: Collection[str]) -> Mapping[str, str]:
+        """Return the classes of those devices that have a profile, by their ids."""
 
     def delete(self, device_id: str) -> None:
         """Forget a device's profile, if there is one."""

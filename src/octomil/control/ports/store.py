@@ -11,6 +11,7 @@ from octomil.control.ports.devices import Devices
 from octomil.control.ports.files import BlobLedger, Blobs, Uploads
 from octomil.control.ports.leftovers import Leftovers
 from octomil.control.ports.placement import DeviceProfiles, RouteTallies
+from octomil.control.ports.quality import Quality, QualityLedger
 from octomil.control.ports.registry import Aliases, Lineage, ManifestKeys, Models, Versions
 from octomil.control.ports.requests import IdempotencyKeys
 from octomil.control.ports.rollouts import (
@@ -130,6 +131,10 @@ class Transaction(Protocol):
         """What devices measured of themselves."""
 
     @property
+    def quality(self) -> Quality:
+        """How generations went."""
+
+    @property
     def webhooks(self) -> Webhooks:
         """Who is told of events."""
 
@@ -167,6 +172,10 @@ class SystemTransaction(Protocol):
     @property
     def leftovers(self) -> Leftovers:
         """What has ended."""
+
+    @property
+    def quality_ledger(self) -> QualityLedger:
+        """How the generations of all organisations went."""
 
     def add_organisation(self, organisation: Organisation) -> bool:
         """Add an organisation; return False if the id is taken."""

@@ -18,6 +18,7 @@ from octomil.control.records.devices import (
 from octomil.control.records.files import Blob, SpooledFile, Upload
 from octomil.control.records.organisations import Organisation
 from octomil.control.records.placement import DeviceProfile, RouteTally
+from octomil.control.records.quality import Known, Stretch, Subject
 from octomil.control.records.registry import (
     Alias,
     ManifestKey,
@@ -50,6 +51,7 @@ __all__ = [
     "DeviceUsage",
     "Event",
     "KeptAnswer",
+    "Known",
     "ManifestKey",
     "Model",
     "NotedAct",
@@ -65,6 +67,8 @@ __all__ = [
     "SigningSecret",
     "SpooledFile",
     "Spread",
+    "Stretch",
+    "Subject",
     "TokenFamily",
     "Upload",
     "Version",

@@ -4,6 +4,8 @@ from datetime import timedelta
 
 from octomil.control.ports import Clock, Leftovers, Store
 from octomil.control.services import deliveries, idempotency
+from octomil.control.services.inference_events import CLAIMED_FOR
+from octomil.control.services.quality import QUALITY_KEPT
 
 DROPPED_EVERY_S = 3600.0
 CREDENTIALS_KEPT = timedelta(days=30)
@@ -40,5 +42,8 @@ class LeftoverService:
                 rows.drop_api_keys(credentials, _AT_ONCE),
                 rows.drop_usage(_AT_ONCE),
                 rows.drop_rollout_devices(now - ROLLOUT_DEVICES_KEPT, _AT_ONCE),
+                rows.drop_event_claims(now - CLAIMED_FOR, _AT_ONCE),
+                rows.drop_quality(now - QUALITY_KEPT, _AT_ONCE),
+                rows.drop_quality_subjects(now - QUALITY_KEPT, _AT_ONCE),
             )
         return max(dropped) == _AT_ONCE

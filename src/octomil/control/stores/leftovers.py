@@ -8,6 +8,11 @@ from octomil.control.stores.api_keys import api_keys
 from octomil.control.stores.bootstrap_tokens import bootstrap_tokens
 from octomil.control.stores.idempotency import idempotency_keys
 from octomil.control.stores.outbox import deliveries
+from octomil.control.stores.quality import (
+    quality_claims,
+    quality_stretches,
+    quality_subjects,
+)
 from octomil.control.stores.rollout_devices import rollout_devices
 from octomil.control.stores.rollouts import ended_before, rollouts
 from octomil.control.stores.tokens import token_families
@@ -52,6 +57,18 @@ class LeftoverRows:
         """
         ended = select(rollouts.c.id).where(ended_before(before))
         return self._drop(rollout_devices, rollout_devices.c.rollout_id.in_(ended), limit)
+
+    def drop_event_claims(self, before: datetime, limit: int) -> int:
+        """Forget which events of generations were counted that came before a moment."""
+        return self._drop(quality_claims, quality_claims.c.came_at < before, limit)
+
+    def drop_quality(self, before: datetime, limit: int) -> int:
+        """Drop how generations went before a moment."""
+        return self._drop(quality_stretches, quality_stretches.c.began_at < before, limit)
+
+    def drop_quality_subjects(self, before: datetime, limit: int) -> int:
+        """Drop the subjects of generations of which nothing has come since a moment."""
+        return self._drop(quality_subjects, quality_subjects.c.last_at < before, limit)
 
     def drop_api_keys(self, before: datetime, limit: int) -> int:
         """Drop API keys that ended before a moment; an organisation's youngest key stays."""

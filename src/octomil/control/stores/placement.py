@@ -1,6 +1,6 @@
 """Decisions where models run, counted, and how fast devices are."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from sqlalchemy import (
     BigInteger,
@@ -166,6 +166,14 @@ class DeviceProfileRows:
         mine = select(device_speeds).where(self._of(device_speeds, device_id))
         speeds = self._connection.execute(mine.order_by(device_speeds.c.model_id)).mappings()
         return _profile(row, [_speed(each) for each in speeds])
+
+    def classes_of(self, device_ids: Collection[str]) -> Mapping[str, str]:
+        """Return the classes of those devices that have a profile, by their ids."""
+        table = device_profiles.c
+        query = select(table.device_id, table.device_class).where(
+            table.organisation == self._organisation, table.device_id.in_(device_ids)
+        )
+        return {row.device_id: row.device_class for row in self._connection.execute(query)}
 
     def delete(self, device_id: str) -> None:
         """Forget a device's profile, if there is one."""

@@ -50,6 +50,7 @@ from octomil.control.stores.placement import (
     RouteTallyRows,
     add_route_tallies,
 )
+from octomil.control.stores.quality import QualityLedgerRows, QualityRows
 from octomil.control.stores.rollout_devices import RolloutDeviceRows
 from octomil.control.stores.rollouts import OfferRows, RolloutRows
 from octomil.control.stores.rulings import RulingRows
@@ -103,6 +104,7 @@ class SqlTransaction:
     usage = _lazily(UsageRows)
     route_tallies = _lazily(RouteTallyRows)
     device_profiles = _lazily(DeviceProfileRows)
+    quality = _lazily(QualityRows)
     webhooks = _lazily(WebhookRows)
     outbox = _lazily(OutboxRows)
     audit = _lazily(AuditRows)
@@ -127,6 +129,7 @@ class SqlSystemTransaction:
         self.deliveries = DeliveryRows(connection)
         self.offers = OfferRows(connection)
         self.leftovers = LeftoverRows(connection)
+        self.quality_ledger = QualityLedgerRows(connection)
 
     def add_organisation(self, organisation: Organisation) -> bool:
         """Add an organisation; return False if the id is taken."""

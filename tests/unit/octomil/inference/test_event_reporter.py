@@ -1,0 +1,182 @@
+"""Events on their way: none is waited for, and none is lost without being counted."""
+
+from collections.abc import Sequence
+from threading import Event as Signal
+from typing import Any
+
+import pytest
+
+from octomil.errors import (
+    ForbiddenError,
+    OctomilClientError,
+    RateLimitedError,
+    ServerUnreachableError,
+    ServiceUnavailableError,
+    UnprocessableError,
+)
+from octomil.http.retry import Backoff
+from octomil.inference.event_reporter import Event, EventReporter, ReportCounts
+from support.waiting import PATIENCE_S, eventually
+
+AT_ONCE = Backoff(attempts=4, first_s=0.0, longest_s=0.0)
+NEVER = Backoff(attempts=4, first_s=1e6, longest_s=1e6)
+
+
+class Receiver:
+    """Where events go: it fails as it is told to, and may keep the sender waiting."""
+
+    def __init__(self, *failures: Exception, is_open: bool = True) -> None:
+        self.failures = list(failures)
+        self.batches: list[list[Any]] = []
+        self.asked = Signal()
+        self.open = Signal()
+        if is_open:
+            self.open.set()
+
+    def __call__(self, events: Sequence[Event]) -> None:
+        self.asked.set()
+        assert self.open.wait(PATIENCE_S)
+        if self.failures:
+            raise self.failures.pop(0)
+        self.batches.append([event["n"] for event in events])
+
+    @property
+    def numbers(self) -> list[int]:
+        return [number for batch in self.batches for number in batch]
+
+
+class Particular(Receiver):
+    """Takes no batch that has the event 3 in it."""
+
+    def __call__(self, events: Sequence[Event]) -> None:
+        if any(event["n"] == 3 for event in events):
+            raise UnprocessableError("3 makes no sense")
+        super().__call__(events)
+
+
+def reporter(receiver: Receiver, **options: Any) -> EventReporter:
+    return EventReporter(receiver, **{"linger_s": 0.0, "backoff": AT_ONCE, **options})
+
+
+def put(made: EventReporter, numbers: range) -> None:
+    for number in numbers:
+        made.put({"n": number})
+
+
+def test_events_arrive_in_their_order_several_at_once():
+    receiver = Receiver(is_open=False)
+    made = reporter(receiver, at_once=3)
+    put(made, range(1))
+    assert receiver.asked.wait(PATIENCE_S)
+    put(made, range(1, 8))  # while the first is under way
+    receiver.open.set()
+
+    assert made.close(PATIENCE_S)
+    assert receiver.batches == [[0], [1, 2, 3], [4, 5, 6], [7]]
+    assert made.counts == ReportCounts(sent=8)
+
+
+def test_the_first_lingers_for_others_unless_there_is_a_hurry():
+    receiver = Receiver()
+    made = reporter(receiver, linger_s=1e6)
+    put(made, range(5))
+
+    assert made.flush(PATIENCE_S)
+    assert receiver.batches == [[0, 1, 2, 3, 4]]
+    assert made.close(PATIENCE_S)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ServerUnreachableError("nobody there"),
+        ServiceUnavailableError("not now"),
+        RateLimitedError("too often", {"retry_after_s": 0}),
+        RateLimitedError("too often, and says a word", {"retry_after_s": "soon"}),
+        OctomilClientError("garbage"),
+    ],
+)
+def test_what_fails_for_now_is_sent_again_and_keeps_its_order(failure: Exception):
+    receiver = Receiver(*[failure] * 50)
+    made = reporter(receiver)
+    put(made, range(3))
+
+    assert made.close(PATIENCE_S)
+    assert receiver.numbers == [0, 1, 2]
+    assert made.counts == ReportCounts(sent=3)
+
+
+def test_of_too_many_that_wait_the_oldest_are_dropped_and_counted():
+    receiver = Receiver(is_open=False)
+    made = reporter(receiver, capacity=3)
+    put(made, range(1))
+    assert receiver.asked.wait(PATIENCE_S)
+    put(made, range(1, 10))
+
+    assert made.counts == ReportCounts(waiting=3, dropped=7)
+    receiver.open.set()
+    assert made.close(PATIENCE_S)
+    assert receiver.numbers == [0, 8, 9]
+    assert made.counts == ReportCounts(sent=3, dropped=7)
+
+
+def test_what_is_refused_for_what_it_says_is_found_and_the_rest_arrives():
+    receiver = Particular()
+    made = reporter(receiver, linger_s=1e6)
+    put(made, range(8))
+
+    assert made.close(PATIENCE_S)
+    assert receiver.numbers == [0, 1, 2, 4, 5, 6, 7]
+    assert made.counts == ReportCounts(sent=7, refused=1)
+
+
+def test_a_refusal_of_the_key_is_not_argued_with():
+    receiver = Receiver(ForbiddenError("no"))
+    made = reporter(receiver, linger_s=1e6)
+    put(made, range(8))
+
+    assert made.close(PATIENCE_S)
+    assert made.counts == ReportCounts(refused=8)
+
+
+def test_a_fault_of_ours_costs_its_events_and_no_later_ones(caplog: pytest.LogCaptureFixture):
+    receiver = Receiver(TypeError("not JSON"))
+    made = reporter(receiver)
+    put(made, range(1))
+    assert made.flush(PATIENCE_S)
+    put(made, range(1, 2))
+
+    assert made.close(PATIENCE_S)
+    assert made.counts == ReportCounts(sent=1, refused=1)
+    assert "cannot be sent" in caplog.text
+
+
+def test_closing_has_a_bound_and_counts_what_is_left():
+    receiver = Receiver(is_open=False)
+    made = reporter(receiver, at_once=1)
+    put(made, range(3))
+    assert receiver.asked.wait(PATIENCE_S)
+
+    assert not made.close(timeout_s=0.01)
+    assert made.counts == ReportCounts(dropped=3)
+    receiver.open.set()
+    put(made, range(3, 4))
+    assert made.close(PATIENCE_S)
+    assert made.counts == ReportCounts(dropped=4)
+
+
+def test_who_is_in_a_hurry_does_not_wait_for_the_next_try():
+    receiver = Receiver(ServerUnreachableError("nobody there"))
+    made = reporter(receiver, backoff=NEVER)
+    put(made, range(1))
+    assert eventually(lambda: made.flush(0.05))
+    assert receiver.numbers == [0]
+    assert made.close(PATIENCE_S)
+
+
+def test_nothing_to_send_begins_no_thread():
+    made = reporter(Receiver())
+
+    assert made.flush(0)
+    assert made.close(0)
+    assert made.counts == ReportCounts()
