@@ -54,6 +54,8 @@ from octomil.control.services.publication import PublicationService
 from octomil.control.services.rate_limits import NO_LIMITS, Limits, RateLimits
 from octomil.control.services.rollouts import RolloutService
 from octomil.control.services.route_counts import RouteCounts
+from octomil.control.services.routing_reports import RoutingReportService
+from octomil.control.services.routing_series import RoutingSeriesService
 from octomil.control.services.signing_keys import SigningKeyService
 from octomil.control.services.speeds import Speeds
 from octomil.control.services.stages import Stages
@@ -159,6 +161,7 @@ def assemble(
         **_registry(store, clock),
         **_placement(store, clock),
         **_rollouts(store, blobs, clock, last_seen),
+        **_routing(store, clock, last_seen),
         **_webhooks(store, clock, allow_private=webhooks_private),
         **_timed(store, clock, Garbage(store, blobs, spool, clock)),
     )
@@ -242,6 +245,20 @@ def _placement(store: Store, clock: Clock) -> _Placement:
         profiles=ProfileService(store, clock, speeds),
         route_counts=counts,
         placement=PlacementService(store, clock, counts),
+    )
+
+
+class _Routing(TypedDict):
+    """What serving nodes tell of their routing, and what is told of it."""
+
+    routing_reports: RoutingReportService
+    routing_series: RoutingSeriesService
+
+
+def _routing(store: Store, clock: Clock, last_seen: LastSeen) -> _Routing:
+    return _Routing(
+        routing_reports=RoutingReportService(store, clock, last_seen),
+        routing_series=RoutingSeriesService(store, clock),
     )
 
 

@@ -21,6 +21,7 @@ from octomil.control.api import (
     provenance,
     rollouts,
     routing_policy,
+    routing_series,
     session,
     signing_keys,
     uploads,
@@ -58,6 +59,7 @@ ROUTERS = (
     blocks.router,
     attestations.router,
     usage.router,
+    routing_series.router,
     federations.router,
     not_served.router,
 )

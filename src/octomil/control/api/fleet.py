@@ -3,12 +3,11 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Security
-from pydantic import AwareDatetime, BeforeValidator
 
 from octomil.control.api.callers import caller_of
 from octomil.control.api.json_bodies import StrictJsonRoute
 from octomil.control.api.pages import DEFAULT_LIMIT, Cursor, PageLimit
-from octomil.control.api.parameters import PathText
+from octomil.control.api.parameters import Moment, PathText
 from octomil.control.api.planes import Plane
 from octomil.control.moments import in_utc
 from octomil.control.records import DeviceFilter
@@ -28,19 +27,6 @@ from octomil.wire.texts import Identifier, Label, Matches
 MAX_FILTERED_LABELS = 8
 
 
-def _as_text(value: str) -> str:
-    """Refuse numbers, which pydantic would take for seconds since 1970.
-
-    Raises:
-        ValueError: it is one.
-    """
-    if "T" not in value.upper():
-        raise ValueError("write it as RFC 3339 has it, such as 2026-01-01T00:00:00Z")
-    return value
-
-
-_Moment = Annotated[AwareDatetime, BeforeValidator(_as_text)]
-
 _PAIR = Matches(r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}=[^\u0000-\u001f\u007f-\u009f]{0,63}$")
 _LabelPair = Annotated[str, _PAIR]
 
@@ -53,10 +39,10 @@ def device_filter(
     ] = [],  # noqa: B006 - FastAPI copies it
     group: GroupName | None = None,
     seen_after: Annotated[
-        _Moment | None, Query(description="Last seen then or later; the latest come first.")
+        Moment | None, Query(description="Last seen then or later; the latest come first.")
     ] = None,
     seen_before: Annotated[
-        _Moment | None, Query(description="Last seen before; the latest come first.")
+        Moment | None, Query(description="Last seen before; the latest come first.")
     ] = None,
     text: Annotated[
         Identifier | None, Query(description="What the identifier begins with; sorted by it.")

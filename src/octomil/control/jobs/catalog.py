@@ -12,6 +12,7 @@ from octomil.control.services.last_seen import FLUSHED_S
 from octomil.control.services.leftovers import DROPPED_EVERY_S
 from octomil.control.services.offers import REFRESHED_S as PLANNED_S
 from octomil.control.services.orchestration import STEERED_S
+from octomil.control.services.routing_reports import ROLLED_UP_EVERY_S
 from octomil.control.threads import NOBODYS
 
 
@@ -24,6 +25,7 @@ def jobs_of(plane: ControlPlane) -> Mapping[str, tuple[float, Job]]:
         "write where models were to run": (FLUSHED_S, partial(write_route_counts, plane)),
         "deliver to webhooks": (webhooks.EVERY_S, partial(webhooks.deliver, plane)),
         "collect garbage": (COLLECTED_EVERY_S, partial(collect_garbage, plane)),
+        "roll up what nodes routed": (ROLLED_UP_EVERY_S, partial(roll_up_routing, plane)),
         "drop what has ended": (DROPPED_EVERY_S, partial(drop_leftovers, plane)),
         "read what was revoked": (REFRESHED_S, partial(read_revocations, plane)),
         "steer rollouts": (STEERED_S, partial(rollouts.steer_sparingly, plane)),
@@ -60,6 +62,12 @@ async def read_revocations(plane: ControlPlane) -> None:
 async def collect_garbage(plane: ControlPlane) -> None:
     """Remove abandoned uploads, and files that no version refers to."""
     await plane.threads.work(NOBODYS, plane.garbage.collect)
+
+
+async def roll_up_routing(plane: ControlPlane) -> None:
+    """Make hours of old minutes of what nodes did, a few at a time."""
+    while await plane.threads.write(plane.routing_reports.roll_up_some):
+        pass
 
 
 async def drop_leftovers(plane: ControlPlane) -> None:

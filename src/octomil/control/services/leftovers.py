@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from octomil.control.ports import Clock, Leftovers, Store
 from octomil.control.services import deliveries, idempotency
+from octomil.control.services.routing_reports import HOURS_KEPT, SPOOLS_KEPT
 
 DROPPED_EVERY_S = 3600.0
 CREDENTIALS_KEPT = timedelta(days=30)
@@ -39,6 +40,8 @@ class LeftoverService:
                 rows.drop_bootstrap_tokens(credentials, _AT_ONCE),
                 rows.drop_api_keys(credentials, _AT_ONCE),
                 rows.drop_usage(_AT_ONCE),
+                rows.drop_routing(int((now - HOURS_KEPT).timestamp()), _AT_ONCE),
+                rows.drop_routing_spools(now - SPOOLS_KEPT, _AT_ONCE),
                 rows.drop_rollout_devices(now - ROLLOUT_DEVICES_KEPT, _AT_ONCE),
             )
         return max(dropped) == _AT_ONCE

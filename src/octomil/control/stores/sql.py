@@ -52,6 +52,7 @@ from octomil.control.stores.placement import (
 )
 from octomil.control.stores.rollout_devices import RolloutDeviceRows
 from octomil.control.stores.rollouts import OfferRows, RolloutRows
+from octomil.control.stores.routing_series import RoutingHourRows, RoutingSeriesRows
 from octomil.control.stores.rulings import RulingRows
 from octomil.control.stores.schema import metadata
 from octomil.control.stores.settings import read_setting, write_setting
@@ -101,6 +102,7 @@ class SqlTransaction:
     rulings = _lazily(RulingRows)
     attestations = _lazily(AttestationRows)
     usage = _lazily(UsageRows)
+    routing_series = _lazily(RoutingSeriesRows)
     route_tallies = _lazily(RouteTallyRows)
     device_profiles = _lazily(DeviceProfileRows)
     webhooks = _lazily(WebhookRows)
@@ -127,6 +129,7 @@ class SqlSystemTransaction:
         self.deliveries = DeliveryRows(connection)
         self.offers = OfferRows(connection)
         self.leftovers = LeftoverRows(connection)
+        self.routing_hours = RoutingHourRows(connection)
 
     def add_organisation(self, organisation: Organisation) -> bool:
         """Add an organisation; return False if the id is taken."""
