@@ -62,6 +62,8 @@ from octomil.control.services.quality import QualityService
 from octomil.control.services.rate_limits import NO_LIMITS, Limits, RateLimits
 from octomil.control.services.rollouts import RolloutService
 from octomil.control.services.route_counts import RouteCounts
+from octomil.control.services.routing_reports import RoutingReportService
+from octomil.control.services.routing_series import RoutingSeriesService
 from octomil.control.services.signing_keys import SigningKeyService
 from octomil.control.services.speeds import Speeds
 from octomil.control.services.stages import Stages
@@ -173,6 +175,7 @@ def assemble(  # noqa: PLR0913 - keywords, most with a default
         **_placement(store, clock, _inference(backends, limits)),
         **_quality(store, clock),
         **_rollouts(store, blobs, clock, last_seen),
+        **_routing(store, clock, last_seen),
         **_webhooks(store, clock, allow_private=webhooks_private),
         **_timed(store, clock, Garbage(store, blobs, spool, clock)),
     )
@@ -281,6 +284,20 @@ def _quality(store: Store, clock: Clock) -> _Quality:
         metrics=metrics,
         inference_events=InferenceEventService(store, clock, metrics.generations.note),
         quality=QualityService(store, clock),
+    )
+
+
+class _Routing(TypedDict):
+    """What serving nodes tell of their routing, and what is told of it."""
+
+    routing_reports: RoutingReportService
+    routing_series: RoutingSeriesService
+
+
+def _routing(store: Store, clock: Clock, last_seen: LastSeen) -> _Routing:
+    return _Routing(
+        routing_reports=RoutingReportService(store, clock, last_seen),
+        routing_series=RoutingSeriesService(store, clock),
     )
 
 

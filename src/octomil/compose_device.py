@@ -17,6 +17,8 @@ from octomil.device.first_release import FirstReleases, is_pinned
 from octomil.device.options import DeviceOptions
 from octomil.device.pace import Pace
 from octomil.device.releases import Release, Releases, damaged_part
+from octomil.device.report_spool import ReportSpool
+from octomil.device.routing_reports import REPORT_S, RoutingReports
 from octomil.device.served import AllBut, NodeAndLinks, TrialOfOthers, link_begun
 from octomil.device.session import open_session
 from octomil.device.smoke.smoke_test import SmokeTest
@@ -41,6 +43,7 @@ from octomil.sdk.downloads import Downloader
 from octomil.serve.activation import NodeActivator, ReleasedFiles, Replacement, load_instead
 from octomil.serve.node import Node
 from octomil.serve.options import ServeOptions
+from octomil.serve.routing_minutes import RoutingMinutes
 
 _FORMAT = "gguf"
 _REPORT_S = 30.0
@@ -72,6 +75,7 @@ class NodeDevice:
     ) -> None:
         self._settings, self._say, self._pace = settings, say, Pace(poll_s=options.poll_s)
         self._session = open_session(state, settings, options)
+        self._spool_path = state.routing_spool
         self._progress: ProgressSink = Silent()
         downloader = Downloader(self._session.api, self._advance)
         self._releases = Releases(state, self._session.api, downloader)
@@ -218,10 +222,12 @@ class NodeDevice:
             trial=TrialOfOthers(smoke_test, following.keys()) if self._follows_all else None,
         )
         agent.tell_stages(StageReports(self._session))
-        stop = Stop()
+        stop, spool = Stop(), ReportSpool(self._spool_path)
+        routing = self._routing_reports(node, spool)
         threads = [
             Thread(target=self._run, args=(agent, stop), name="device agent", daemon=True),
             Thread(target=self._report, args=(node, stop), name="usage reports", daemon=True),
+            Thread(target=routing.run, args=(stop,), name="routing reports", daemon=True),
         ]
         for thread in threads:
             thread.start()
@@ -233,6 +239,20 @@ class NodeDevice:
             serving.close()
             for thread in threads:
                 await asyncio.to_thread(thread.join, _LEAVING_S)
+            spool.close()
+
+    def _routing_reports(self, node: Node, spool: ReportSpool) -> RoutingReports:
+        """Count what the node does from now on, and return what tells of it."""
+        stats = node.recorder.stats
+        minutes = RoutingMinutes(stats.largest, stats.paces, node.till.price, _now_s)
+        node.recorder.minutes = minutes
+
+        def take() -> list[tuple[int, list[dict[str, Any]]]]:
+            return [(start_s, [asdict(row) for row in rows]) for start_s, rows in minutes.take()]
+
+        return RoutingReports(
+            self._session, spool, take, say=self._say, now=_now_s, every_s=REPORT_S
+        )
 
     def _run(self, agent: Agent, stop: Stop) -> None:
         try:
@@ -247,7 +267,7 @@ class NodeDevice:
         def rows() -> list[dict[str, Any]]:
             return [asdict(each) for each in node.usages.take()]
 
-        began = int(datetime.now(UTC).timestamp())
+        began = int(_now_s())
         reports = UsageReports(self._session, rows, say=self._say, began=began)
         is_over = False
         while not is_over:
@@ -280,6 +300,10 @@ def open_node_device(
             yield device
         finally:
             device.close()
+
+
+def _now_s() -> float:
+    return datetime.now(UTC).timestamp()
 
 
 def _describe(ref: ModelRef, release: ReleasedFiles) -> LocalModel:

@@ -157,6 +157,14 @@ class Settings:
         "`1` lets webhooks of the control plane have addresses of private networks.",
     )
 
+    @staticmethod
+    def names_control_plane(environ: Mapping[str, str] = os.environ) -> bool:
+        """Tell whether `environ` names a control plane and a key; the default base alone does not.
+
+        Without that, and without a flag that names one, a node tells nobody anything.
+        """
+        return bool(environ.get("OCTOMIL_API_BASE") and environ.get("OCTOMIL_API_KEY"))
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ, **overrides: Any) -> Self:
         """Build settings from `environ`; keyword arguments win over it.

@@ -3,7 +3,8 @@
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from octomil.compose import build_node, fetch_models
 from octomil.config import Settings
 from octomil.device.options import DeviceOptions
 from octomil.doctor.software import require_own_names
-from octomil.errors import ConfigurationError, MissingDependencyError
+from octomil.errors import ConfigurationError, MissingDependencyError, OctomilError
 from octomil.models.catalog import CATALOG
 from octomil.models.progress import open_progress
 from octomil.models.references import ModelRef, has_scheme, parse_reference, split_names
@@ -206,7 +207,8 @@ Try:
 )
 @device_options(
     "--control-plane",
-    "Be a device of it: serve registry:NAME@ALIAS from there, and follow its rollouts.",
+    "Be a device of it: serve registry:NAME@ALIAS from there, follow its rollouts, and report by "
+    "the minute.  [default: OCTOMIL_API_BASE, where that and OCTOMIL_API_KEY are set]",
 )
 @click.option("--quiet", is_flag=True, help="Write no line per request.")
 @click.option("--examples", is_flag=True, help="Print requests to try once the node is ready.")
@@ -295,32 +297,50 @@ def _as_device(
 ) -> Iterator["NodeDevice | None"]:
     """Yield the node as a device, where it is one.
 
+    Where only the environment names the control plane, and no model is from there, the node serves
+    also if it cannot be a device, and says so.
+
     Raises:
-        ConfigurationError: it has a control plane and nothing to serve from there, or is told how
-            to be a device of none.
+        ConfigurationError: it is told how to be a device of no control plane.
+        DataFolderError: its folder is used by another.
         MissingDependencyError: a package is missing that only a device needs.
     """
-    if device.api_base is None:
+    if device.api_base is None and not Settings.names_control_plane():
         if device != DeviceOptions(poll_s=device.poll_s):
             raise ConfigurationError(
                 "--bootstrap-token, --identifier and --state-dir need --control-plane URL"
             )
         yield None
         return
+    if device.api_base is None:  # the key is for the environment's control plane, and no other
+        begins = settings.bootstrap_token or settings.api_key
+        settings = replace(settings, bootstrap_token=begins)
     refs = [parse_reference(name, settings.model_aliases) for name in options.models]
-    if not any(ref.kind == "registry" for ref in refs):
-        raise ConfigurationError(
-            "--control-plane needs a model from there, such as --models registry:NAME@production"
-        )
+    is_asked_for = device.api_base is not None or any(ref.kind == "registry" for ref in refs)
+    with ExitStack() as until_end:
+        try:
+            opened = _open_device(settings, device, follows_all=follows_all)
+            itself = until_end.enter_context(opened)
+        except OctomilError as error:
+            if is_asked_for:
+                raise
+            itself = None
+            _say_of("device", f"serves without reports to {settings.api_base}: {error}")
+        yield itself
+
+
+def _open_device(
+    settings: Settings, device: DeviceOptions, *, follows_all: bool
+) -> "AbstractContextManager[NodeDevice]":
+    """Return what opens the node's folder as a device. Raises as `_as_device`."""
     try:
         from octomil.compose_device import open_node_device
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
-            f"--control-plane needs the package {error.name!r}, which is not installed"
+            f"a control plane needs the package {error.name!r}, which is not installed"
         ) from error
     say_of_device = partial(_say_of, "device")
-    with open_node_device(settings, device, say_of_device, follows_all=follows_all) as itself:
-        yield itself
+    return open_node_device(settings, device, say_of_device, follows_all=follows_all)
 
 
 def key_of(settings: Settings) -> tuple[str, ...]:

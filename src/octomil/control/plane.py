@@ -43,6 +43,8 @@ from octomil.control.services.quality import QualityService
 from octomil.control.services.rate_limits import RateLimits
 from octomil.control.services.rollouts import RolloutService
 from octomil.control.services.route_counts import RouteCounts
+from octomil.control.services.routing_reports import RoutingReportService
+from octomil.control.services.routing_series import RoutingSeriesService
 from octomil.control.services.signing_keys import SigningKeyService
 from octomil.control.services.speeds import Speeds
 from octomil.control.services.stages import Stages
@@ -117,6 +119,8 @@ class ControlPlane:
     attestations: AttestationService
     stages: Stages
     usage: UsageService
+    routing_reports: RoutingReportService
+    routing_series: RoutingSeriesService
     blocks: BlockService
     models: ModelService
     versions: VersionService

@@ -6,6 +6,7 @@ identity.json           who the device is, and its tokens
 keys.json               the keys that manifests and assignments must be signed with
 assignments.json        of each model, the last assignment that was taken: number and digest
 slots.json              of each model, what ran before, and what is on probation
+routing.spool           what a serving node did and could not tell yet
 incoming/DIGEST/        a release on its way
 releases/DIGEST/        a whole release: manifest.json and one file for each format
 active/MODEL            a link to the release that runs
@@ -67,6 +68,7 @@ class StateFolder:
         self.keys = path / "keys.json"
         self.assignments = path / "assignments.json"
         self.slots = path / "slots.json"
+        self.routing_spool = path / "routing.spool"
         self.releases = path / "releases"
         self.active = path / "active"
         self._identity = path / "identity.json"

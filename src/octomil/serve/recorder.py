@@ -9,6 +9,7 @@ from epochly.inference.metrics.instruments import Counter, Histogram, Metric
 from octomil.serve.audit import NodeAudit
 from octomil.serve.observation import DEFAULT_TENANT, Observation
 from octomil.serve.request_log import RequestLog
+from octomil.serve.routing_minutes import RoutingMinutes
 from octomil.serve.stats import RoutingStats
 from octomil.serve.usage import UsageCounters
 
@@ -30,12 +31,14 @@ class Recorder:
     Attributes:
         metrics: everything recorded here, for exposition.
         audit: notes every request as well, if there is one.
+        minutes: count what the control plane is told, if there is one.
     """
 
     def __init__(self, stats: RoutingStats, log: RequestLog | None = None) -> None:
         self.stats = stats
         self.log = log
         self.audit: NodeAudit | None = None
+        self.minutes: RoutingMinutes | None = None
         self.metrics: list[Metric] = []
         model, placed = ("model_name",), ("model_name", "tier")
         count, time = self._counter, self._histogram
@@ -105,6 +108,8 @@ class Recorder:
             self._record_waits(part)
             if part.tier > 0:
                 self._record_generation(part, seen.tenant)
+        if self.minutes is not None:
+            self.minutes.count(seen)
         self._tell(seen, now)
 
     def record_embedding(self, seen: Observation) -> None:

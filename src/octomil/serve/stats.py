@@ -8,6 +8,10 @@ from typing import Any
 _SPEED_TOKENS = 2000  # a model's speed is that of about so many of its last tokens
 
 
+Paces = Mapping[str, float]
+"""Seconds that models take for a token, of those whose speed has been seen."""
+
+
 @dataclass(frozen=True, slots=True)
 class Savings:
     """What routing saved, against the same answers written by the largest model, token for token.
@@ -84,6 +88,16 @@ class RoutingStats:
         with self._lock:
             self._paces.pop(model, None)
 
+    @property
+    def largest(self) -> str | None:
+        """The model that everything would have run on without a router; None where nothing is."""
+        return self._models[-1] if self._models else None
+
+    def paces(self) -> Paces:
+        """Return how long models take for a token, as far as that has been seen."""
+        with self._lock:
+            return self._seconds_per_token()
+
     def snapshot(self) -> dict[str, Any]:
         """Return the document's `/v1/routing/stats`.
 
@@ -120,8 +134,11 @@ class RoutingStats:
             name: {"count": count, "percentage": shares[name]} for name, count in counts.items()
         }
 
+    def _seconds_per_token(self) -> Paces:
+        return {model: seconds / tokens for model, (tokens, seconds) in self._paces.items()}
+
     def _savings(self) -> Savings | None:
-        speeds = {model: seconds / tokens for model, (tokens, seconds) in self._paces.items()}
+        speeds = self._seconds_per_token()
         wrote = [*self._tokens.items(), *self._dropped_tokens.items()]
         timed = all(model in speeds for model, tokens in wrote if tokens)
         requests = sum(self._counts.values())

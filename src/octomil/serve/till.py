@@ -102,6 +102,10 @@ class Till:
         }
         self.cap = cap
 
+    def price(self, name: str) -> Price | None:
+        """Return what a model costs; None where nobody knows."""
+        return self._prices.get(name)
+
     def open(self, name: str, body: Mapping[str, Any]) -> Bill:
         """Return the bill for a model's try at a request."""
         price = self._prices.get(name)

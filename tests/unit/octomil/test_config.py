@@ -129,6 +129,14 @@ def test_a_switch_that_is_neither_is_refused():
         Settings.from_env({"OCTOMIL_WEBHOOKS_PRIVATE": "yes"})
 
 
+def test_the_default_base_alone_names_no_control_plane():
+    both = {"OCTOMIL_API_BASE": "http://127.0.0.1:8000", "OCTOMIL_API_KEY": "edg_x"}
+    assert Settings.names_control_plane(both)
+    for name, value in both.items():
+        assert not Settings.names_control_plane({name: value})
+        assert not Settings.names_control_plane({**both, name: ""})
+
+
 ENGINE_THAT_FINDS_NO_FILES = """
 import asyncio, os
 from octomil.engines.onnxruntime import OnnxEmbeddingEngine

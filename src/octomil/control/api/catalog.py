@@ -25,6 +25,7 @@ from octomil.control.api import (
     quality,
     rollouts,
     routing_policy,
+    routing_series,
     session,
     signing_keys,
     uploads,
@@ -66,6 +67,7 @@ ROUTERS = (
     usage.router,
     inference_events.router,
     quality.router,
+    routing_series.router,
     federations.router,
     not_served.router,
 )

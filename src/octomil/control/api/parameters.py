@@ -17,20 +17,6 @@ def _digits(value: Any) -> Any:
     return value
 
 
-DIGITS = BeforeValidator(_digits)
-"""For integers outside of bodies; to stand last, so that it reads the text first."""
-
-Limit = Annotated[int, Query(ge=1, le=MAX_LISTED, description="How many at most."), DIGITS]
-Offset = Annotated[
-    int,
-    Query(ge=0, le=2**31 - 1, description="How many to leave out at the beginning."),
-    DIGITS,
-]
-PathText = Annotated[str, Path(max_length=255, pattern=r"^[^\u0000]*$")]
-"""Part of a path; Postgres cannot even look for a text with a NUL in it."""
-QueryText = Annotated[str | None, Query(max_length=255, pattern=r"^[^\u0000]*$")]
-
-
 def _as_text(value: str) -> str:
     """Refuse numbers, which pydantic would take for seconds since 1970.
 
@@ -42,5 +28,17 @@ def _as_text(value: str) -> str:
     return value
 
 
+DIGITS = BeforeValidator(_digits)
+"""For integers outside of bodies; to stand last, so that it reads the text first."""
+
+Limit = Annotated[int, Query(ge=1, le=MAX_LISTED, description="How many at most."), DIGITS]
+Offset = Annotated[
+    int,
+    Query(ge=0, le=2**31 - 1, description="How many to leave out at the beginning."),
+    DIGITS,
+]
 Moment = Annotated[AwareDatetime, BeforeValidator(_as_text)]
 """A moment in a query, as RFC 3339 has it, with its time zone."""
+PathText = Annotated[str, Path(max_length=255, pattern=r"^[^\u0000]*$")]
+"""Part of a path; Postgres cannot even look for a text with a NUL in it."""
+QueryText = Annotated[str | None, Query(max_length=255, pattern=r"^[^\u0000]*$")]

@@ -14,7 +14,8 @@ from octomil.control.services.last_seen import FLUSHED_S
 from octomil.control.services.leftovers import DROPPED_EVERY_S
 from octomil.control.services.offers import REFRESHED_S as PLANNED_S
 from octomil.control.services.orchestration import STEERED_S
-from octomil.control.services.quality import ROLLED_UP_EVERY_S
+from octomil.control.services.quality import ROLLED_UP_EVERY_S as QUALITY_EVERY_S
+from octomil.control.services.routing_reports import ROLLED_UP_EVERY_S as ROUTING_EVERY_S
 from octomil.control.threads import NOBODYS
 
 
@@ -28,7 +29,8 @@ def jobs_of(plane: ControlPlane) -> Mapping[str, tuple[float, Job]]:
         "write where models were to run": (FLUSHED_S, partial(write_route_counts, plane)),
         "deliver to webhooks": (webhooks.EVERY_S, partial(webhooks.deliver, plane)),
         "collect garbage": (COLLECTED_EVERY_S, partial(collect_garbage, plane)),
-        "roll up how generations went": (ROLLED_UP_EVERY_S, partial(roll_up_quality, plane)),
+        "roll up how generations went": (QUALITY_EVERY_S, partial(roll_up_quality, plane)),
+        "roll up what nodes routed": (ROUTING_EVERY_S, partial(roll_up_routing, plane)),
         "drop what has ended": (DROPPED_EVERY_S, partial(drop_leftovers, plane)),
         "read what was revoked": (REFRESHED_S, partial(read_revocations, plane)),
         "steer rollouts": (STEERED_S, steering.look_sparingly),
@@ -67,6 +69,12 @@ async def read_revocations(plane: ControlPlane) -> None:
 async def collect_garbage(plane: ControlPlane) -> None:
     """Remove abandoned uploads, and files that no version refers to."""
     await plane.threads.work(NOBODYS, plane.garbage.collect)
+
+
+async def roll_up_routing(plane: ControlPlane) -> None:
+    """Make hours of old minutes of what nodes did, a few at a time."""
+    while await plane.threads.write(plane.routing_reports.roll_up_some):
+        pass
 
 
 async def drop_leftovers(plane: ControlPlane) -> None:

@@ -24,6 +24,7 @@ from octomil.control.ports.rollouts import (
     Rollouts,
     Rulings,
 )
+from octomil.control.ports.routing_series import RoutingHours, RoutingSeries
 from octomil.control.ports.store import (
     OutcomeUnknownError,
     Store,
@@ -75,6 +76,8 @@ __all__ = [
     "RolloutDevices",
     "Rollouts",
     "RouteTallies",
+    "RoutingHours",
+    "RoutingSeries",
     "Rulings",
     "SharedLimits",
     "Spool",

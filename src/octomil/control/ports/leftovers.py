@@ -42,6 +42,12 @@ class Leftovers(Protocol):
     def drop_quality_subjects(self, before: datetime, limit: int) -> int:
         """Drop the subjects of generations of which nothing has come since a moment."""
 
+    def drop_routing(self, before_s: int, limit: int) -> int:
+        """Drop what serving nodes did in stretches that began before so many seconds since 1970."""
+
+    def drop_routing_spools(self, before: datetime, limit: int) -> int:
+        """Drop how far spools of nodes were dealt with that were not heard of since a moment."""
+
     def drop_api_keys(self, before: datetime, limit: int) -> int:
         """Drop API keys that ended before a moment; an organisation's youngest key stays.
 

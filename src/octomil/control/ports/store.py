@@ -21,6 +21,7 @@ from octomil.control.ports.rollouts import (
     Rollouts,
     Rulings,
 )
+from octomil.control.ports.routing_series import RoutingHours, RoutingSeries
 from octomil.control.ports.usage import Usage
 from octomil.control.ports.webhooks import Deliveries, Outbox, Webhooks
 from octomil.control.records import (
@@ -123,6 +124,10 @@ class Transaction(Protocol):
         """What devices report of the requests that they answered."""
 
     @property
+    def routing_series(self) -> RoutingSeries:
+        """What serving nodes did over time."""
+
+    @property
     def route_tallies(self) -> RouteTallies:
         """The decisions where models run, counted."""
 
@@ -176,6 +181,10 @@ class SystemTransaction(Protocol):
     @property
     def quality_ledger(self) -> QualityLedger:
         """How the generations of all organisations went."""
+
+    @property
+    def routing_hours(self) -> RoutingHours:
+        """What serving nodes did long ago."""
 
     def add_organisation(self, organisation: Organisation) -> bool:
         """Add an organisation; return False if the id is taken."""

@@ -30,11 +30,19 @@ from octomil.control.records.registry import (
 )
 from octomil.control.records.requests import KeptAnswer, RequestKey
 from octomil.control.records.rollouts import Attestation, Rollout, RolloutDevice
+from octomil.control.records.routing_series import (
+    OTHER_MODELS,
+    RoutingKey,
+    RoutingRange,
+    RoutingSums,
+    RoutingTotal,
+)
 from octomil.control.records.usage import ArmUsage, DeviceUsage, Spread
 from octomil.control.records.webhooks import Delivery, DeliveryState, Event, Webhook
 
 __all__ = [
     "EMPTY_PROFILE",
+    "OTHER_MODELS",
     "Act",
     "Alias",
     "ApiKey",
@@ -63,6 +71,10 @@ __all__ = [
     "Rollout",
     "RolloutDevice",
     "RouteTally",
+    "RoutingKey",
+    "RoutingRange",
+    "RoutingSums",
+    "RoutingTotal",
     "SignedManifest",
     "SigningSecret",
     "SpooledFile",

@@ -6,6 +6,7 @@ from octomil.control.ports import Clock, Leftovers, Store
 from octomil.control.services import deliveries, idempotency
 from octomil.control.services.inference_events import CLAIMED_FOR
 from octomil.control.services.quality import QUALITY_KEPT
+from octomil.control.services.routing_reports import HOURS_KEPT, SPOOLS_KEPT
 
 DROPPED_EVERY_S = 3600.0
 CREDENTIALS_KEPT = timedelta(days=30)
@@ -41,6 +42,8 @@ class LeftoverService:
                 rows.drop_bootstrap_tokens(credentials, _AT_ONCE),
                 rows.drop_api_keys(credentials, _AT_ONCE),
                 rows.drop_usage(_AT_ONCE),
+                rows.drop_routing(int((now - HOURS_KEPT).timestamp()), _AT_ONCE),
+                rows.drop_routing_spools(now - SPOOLS_KEPT, _AT_ONCE),
                 rows.drop_rollout_devices(now - ROLLOUT_DEVICES_KEPT, _AT_ONCE),
                 rows.drop_event_claims(now - CLAIMED_FOR, _AT_ONCE),
                 rows.drop_quality(now - QUALITY_KEPT, _AT_ONCE),

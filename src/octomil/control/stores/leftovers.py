@@ -15,6 +15,7 @@ from octomil.control.stores.quality import (
 )
 from octomil.control.stores.rollout_devices import rollout_devices
 from octomil.control.stores.rollouts import ended_before, rollouts
+from octomil.control.stores.routing_series import routing_series, routing_spools
 from octomil.control.stores.tokens import token_families
 from octomil.control.stores.usage import rollout_usage
 
@@ -69,6 +70,14 @@ class LeftoverRows:
     def drop_quality_subjects(self, before: datetime, limit: int) -> int:
         """Drop the subjects of generations of which nothing has come since a moment."""
         return self._drop(quality_subjects, quality_subjects.c.last_at < before, limit)
+
+    def drop_routing(self, before_s: int, limit: int) -> int:
+        """Drop what serving nodes did in stretches that began before so many seconds since 1970."""
+        return self._drop(routing_series, routing_series.c.start_s < before_s, limit)
+
+    def drop_routing_spools(self, before: datetime, limit: int) -> int:
+        """Drop how far spools of nodes were dealt with that were not heard of since a moment."""
+        return self._drop(routing_spools, routing_spools.c.heard_at < before, limit)
 
     def drop_api_keys(self, before: datetime, limit: int) -> int:
         """Drop API keys that ended before a moment; an organisation's youngest key stays."""

@@ -53,6 +53,7 @@ from octomil.control.stores.placement import (
 from octomil.control.stores.quality import QualityLedgerRows, QualityRows
 from octomil.control.stores.rollout_devices import RolloutDeviceRows
 from octomil.control.stores.rollouts import OfferRows, RolloutRows
+from octomil.control.stores.routing_series import RoutingHourRows, RoutingSeriesRows
 from octomil.control.stores.rulings import RulingRows
 from octomil.control.stores.schema import metadata
 from octomil.control.stores.settings import read_setting, write_setting
@@ -102,6 +103,7 @@ class SqlTransaction:
     rulings = _lazily(RulingRows)
     attestations = _lazily(AttestationRows)
     usage = _lazily(UsageRows)
+    routing_series = _lazily(RoutingSeriesRows)
     route_tallies = _lazily(RouteTallyRows)
     device_profiles = _lazily(DeviceProfileRows)
     quality = _lazily(QualityRows)
@@ -130,6 +132,7 @@ class SqlSystemTransaction:
         self.offers = OfferRows(connection)
         self.leftovers = LeftoverRows(connection)
         self.quality_ledger = QualityLedgerRows(connection)
+        self.routing_hours = RoutingHourRows(connection)
 
     def add_organisation(self, organisation: Organisation) -> bool:
         """Add an organisation; return False if the id is taken."""

@@ -1,0 +1,129 @@
+"""Telling the control plane what a serving node did, minute by minute, each minute once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from octomil.device.answers import read_answer
+from octomil.device.report_spool import ReportSpool, Spooled
+from octomil.device.session import Session
+from octomil.device.stopping import Stop
+from octomil.errors import (
+    BadRequestError,
+    OctomilError,
+    PayloadTooLargeError,
+    UnauthorizedError,
+)
+from octomil.http.api import path_to
+from octomil.http.exchange import Request
+from octomil.wire.routing_series import MAX_MINUTES, MAX_ROWS, RoutingReceipt
+
+REPORT_S = 60.0
+"""Seconds between two reports, which fall on the minute."""
+
+_TIMEOUT_S = 10.0
+_MOST_BYTES = 512 * 1024
+_MOST_UNWRITTEN = 256
+_NEVER_TAKEN = (BadRequestError, PayloadTooLargeError)
+
+TakeMinutes = Callable[[], Sequence[tuple[int, Sequence[Mapping[str, Any]]]]]
+"""Returns the beginning of each minute since the last time, and the rows of its report."""
+
+
+class RoutingReports:
+    """Writes minutes down as they end, and sends them in order as soon as somebody answers.
+
+    Args:
+        session: who the device is.
+        spool: where minutes wait.
+        take: returns what was counted since it was called last.
+        say: called with one line for people, when reports begin to fail and when they are lost.
+        now: tells seconds since 1970.
+        every_s: seconds between two reports.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        spool: ReportSpool,
+        take: TakeMinutes,
+        *,
+        say: Callable[[str], None],
+        now: Callable[[], float],
+        every_s: float = REPORT_S,
+    ) -> None:
+        self._session = session
+        self._spool = spool
+        self._take = take
+        self._say = say
+        self._now = now
+        self._every_s = every_s
+        self._unwritten: list[dict[str, Any]] = []
+        self._last_said = ""
+
+    def run(self, stop: Stop) -> None:
+        """Report until `stop` is set, and once more then, whatever goes wrong meanwhile."""
+        is_over = False
+        self._try(self.send)  # what an earlier process could not
+        while not is_over:
+            is_over = stop.wait(self._every_s - self._now() % self._every_s)
+            self._try(self.write)
+            self._try(self.send)
+
+    def write(self) -> None:
+        """Write down what was counted; what the disk does not take waits in memory for a while.
+
+        Raises:
+            OSError: the disk takes nothing now.
+        """
+        for start_s, rows in self._take():
+            for first in range(0, len(rows), MAX_ROWS):
+                some = list(rows[first : first + MAX_ROWS])
+                self._unwritten.append({"start_s": start_s, "rows": some})
+        if (excess := len(self._unwritten) - _MOST_UNWRITTEN) > 0:
+            del self._unwritten[:excess]
+            self._spool.dropped += excess
+        while self._unwritten:
+            self._spool.append(self._unwritten[0])
+            del self._unwritten[0]
+
+    def send(self) -> None:
+        """Send all that waits.
+
+        Raises:
+            OctomilClientError: the control plane does not answer, or takes nothing now.
+            OSError: what was sent cannot be taken off the disk; it counts once all the same.
+        """
+        while some := self._spool.first(MAX_MINUTES, _MOST_BYTES):
+            try:
+                receipt = self._post(some)
+            except UnauthorizedError:
+                self._session.forget_access()
+                raise
+            except _NEVER_TAKEN as error:
+                self._say(f"{len(some)} minutes of routing were told in vain: {error}")
+                self._spool.settle(some[-1].number, lost=len(some))
+                continue
+            if receipt.passed_over:
+                self._say(f"{receipt.passed_over} minutes of routing were too old to be counted")
+            self._spool.settle(some[-1].number)
+        self._last_said = ""
+
+    def _post(self, some: Sequence[Spooled]) -> RoutingReceipt:
+        """Send some reports, once: they wait for the next time anyway."""
+        minutes = [{"number": each.number, **each.content} for each in some]
+        body = {"spool": self._spool.name, "dropped": self._spool.dropped, "minutes": minutes}
+        path = path_to("devices", self._session.device_id, "routing")
+        answer = self._session.api.call(
+            Request(method="POST", path=path, json=body, timeout_s=_TIMEOUT_S, is_repeatable=False)
+        )
+        return read_answer(answer, RoutingReceipt, "a receipt of routing")
+
+    def _try(self, act: Callable[[], None]) -> None:
+        """Do something, and say once if it goes wrong."""
+        try:
+            act()
+        except (OctomilError, OSError) as error:
+            said = f"what was routed could not be told yet, and waits: {error}"
+            if said != self._last_said:
+                self._last_said = said
+                self._say(said)
