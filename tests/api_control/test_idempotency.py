@@ -37,10 +37,7 @@ NOT_KEYED = {
     "POST /uploads/{upload_id}/complete": "once more changes nothing",
     "POST /blobs/collect": "once more changes nothing",
     "POST /route": "it only answers",
-    "POST /inference": "it only answers",
     "POST /inference/stream": "streamed",
-    "POST /inference/batch": "it only answers",
-    "POST /embeddings": "it only answers",
 }
 NOT_KEPT = (403, 501)
 SUCCEEDING = 12

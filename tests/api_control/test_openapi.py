@@ -22,10 +22,16 @@ from octomil.wire.formats import FORMAT_NAMES
 from octomil.wire.placement import AcceleratorName, PlatformName, PreferenceName, TargetName
 from octomil.wire.scopes import DEVICE_SCOPE_NAMES, SCOPE_NAMES
 from support.belongings import make_all
-from support.control import API, bearer, client_of, key_of, printed_key, upping
+from support.control import API, bearer, client_of, key_of, printed_key
 from support.control_routes import openapi_of
 from support.examples import request_of
-from support.openapi_checks import NOT_SERVED, REFUSED_BY_MEANING, TAKE_THE_KEY_AWAY, checked
+from support.openapi_checks import (
+    NOT_SERVED,
+    REFUSED_BY_MEANING,
+    TAKE_THE_KEY_AWAY,
+    checked,
+    unlimited,
+)
 from support.serving import ServeProcess
 
 SCENARIOS = 12
@@ -48,7 +54,7 @@ UNPROCESSABLE = {
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeProcess]:
     folder = tmp_path_factory.mktemp("openapi") / "data"
-    with upping(folder, "--rate-limit", "off", "--failure-rate-limit", "off") as served:
+    with unlimited(folder) as served:
         yield served
     assert not [line for line in served.errors if "Traceback" in line], served.errors[-30:]
 
@@ -82,7 +88,7 @@ def test_what_one_call_makes_the_next_ones_can_use(served: ServeProcess, tmp_pat
 
 @pytest.mark.slow
 def test_calls_that_may_take_the_key_away_are_as_the_document_says(tmp_path: Path):
-    with upping(tmp_path / "data", "--rate-limit", "off", "--failure-rate-limit", "off") as served:
+    with unlimited(tmp_path / "data") as served:
         done = checked(
             served, tmp_path, phases=["coverage"], examples=1, seed=SEED, only=TAKE_THE_KEY_AWAY
         )

@@ -9,12 +9,14 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from octomil.control.api.not_served import CALLS
 from support.control import API, printed_key, upping
+from support.ollama_api import ollama_api
 from support.serving import ServeProcess
 
 REFUSED_BY_MEANING = {
@@ -61,6 +63,15 @@ class Outcome:
     cases: int
     links: int
     output: str
+
+
+@contextmanager
+def unlimited(folder: Path) -> Iterator[ServeProcess]:
+    """Run a control plane without rate limits, beside a backend that has next to no models."""
+    with ollama_api() as api:
+        flags = ("--rate-limit", "off", "--failure-rate-limit", "off")
+        with upping(folder, *flags, env={"OLLAMA_BASE_URL": api.url}) as served:
+            yield served
 
 
 def checked(
@@ -137,9 +148,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with upping(
-            folder / "data", "--rate-limit", "off", "--failure-rate-limit", "off"
-        ) as served:
+        with unlimited(folder / "data") as served:
             outcome = checked(served, folder, examples=options.examples, seed=options.seed)
         tracebacks = sum("Traceback" in line for line in served.errors)
     print(json.dumps({**asdict(outcome), "tracebacks": tracebacks}))

@@ -52,6 +52,7 @@ from octomil.control.services.wave_files import WaveFiles
 from octomil.control.services.webhooks import WebhookService
 from octomil.control.single_flight import SingleFlight
 from octomil.control.threads import ServiceThreads
+from octomil.control.turns import Turns
 
 NotesT = TypeVar("NotesT")
 
@@ -75,6 +76,7 @@ class ControlPlane:
 
     Attributes:
         public_url: how clients reach it; as the request at hand did if None.
+        repetitions: of requests that others than the database answer; one at a time of each.
         looks: at the database, by those who ask whether it answers.
     """
 
@@ -132,6 +134,7 @@ class ControlPlane:
     public_url: str | None = None
     metrics: ControlMetrics = field(default_factory=ControlMetrics)
     looks: SingleFlight = field(default_factory=SingleFlight)
+    repetitions: Turns = field(default_factory=Turns)
 
     async def write_down(self, notebook: Notebook[NotesT]) -> None:
         """Write down what was noted; what cannot be written now waits for the next time.

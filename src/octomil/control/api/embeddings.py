@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from octomil.control.api.callers import caller_of
 from octomil.control.api.hang_ups import while_connected
-from octomil.control.api.idempotency import UNKEYED
+from octomil.control.api.idempotency import AWAITED
 from octomil.control.api.planes import Plane
 from octomil.control.api.unprocessable import UnprocessableRoute
 from octomil.control.scopes import INFERENCE
@@ -17,7 +17,7 @@ from octomil.wire.inference import EmbeddingsAnswer, EmbeddingsRequest
 router = APIRouter(prefix="/embeddings", tags=["inference"], route_class=UnprocessableRoute)
 
 
-@router.post("", response_model=EmbeddingsAnswer, dependencies=[UNKEYED])
+@router.post("", response_model=EmbeddingsAnswer, dependencies=[AWAITED])
 async def embed(
     plane: Plane,
     request: Request,

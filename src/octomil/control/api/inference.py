@@ -13,7 +13,7 @@ from starlette.responses import Response
 from octomil.control.api.callers import caller_of
 from octomil.control.api.event_streams import EventStream
 from octomil.control.api.hang_ups import while_connected
-from octomil.control.api.idempotency import UNKEYED
+from octomil.control.api.idempotency import AWAITED, UNKEYED
 from octomil.control.api.planes import Plane
 from octomil.control.api.unprocessable import UnprocessableRoute
 from octomil.control.scopes import INFERENCE
@@ -34,7 +34,7 @@ _Asker = Annotated[Caller, Security(caller_of, scopes=[INFERENCE])]
 _encode = msgspec.json.Encoder().encode
 
 
-@router.post("", response_model=InferenceAnswer, dependencies=[UNKEYED])
+@router.post("", response_model=InferenceAnswer, dependencies=[AWAITED])
 async def answer(plane: Plane, request: Request, body: InferenceRequest, caller: _Asker) -> Any:
     """Answer a conversation in one piece."""
     return await while_connected(request, plane.inference.answer(caller, body))
@@ -59,7 +59,7 @@ async def _encoded(events: AsyncGenerator[TokenEvent, None]) -> AsyncGenerator[b
             yield _encode({name: value for name, value in shown.items() if value is not None})
 
 
-@router.post("/batch", response_model=BatchAnswer, dependencies=[UNKEYED])
+@router.post("/batch", response_model=BatchAnswer, dependencies=[AWAITED])
 async def batch(plane: Plane, request: Request, body: BatchRequest, caller: _Asker) -> Any:
     """Answer several conversations, each by itself; 200 also where some could not be answered."""
     return await while_connected(request, plane.inference.batch(caller, body))

@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Final
 
 from octomil.control.ports import Clock, Store
-from octomil.control.records import RequestKey
+from octomil.control.records import KeptAnswer, RequestKey
 from octomil.control.services.callers import Caller
 from octomil.errors import ApiError, BadRequestError, ConflictError, IdempotencyKeyReusedError
 
@@ -140,28 +140,56 @@ class IdempotencyService:
             self._keep(request, answer)
         return answer
 
+    def earlier(self, request: KeyedRequest) -> Answer | None:
+        """Return what a request was answered before, if it was; claims nothing.
+
+        Raises:
+            IdempotencyKeyReusedError: the key was used for another request.
+            ConflictError: it was carried out, and its answer is not kept.
+        """
+        with self._store.snapshot(request.organisation) as tx:
+            kept = tx.idempotency_keys.find(request.key)
+        return None if kept is None else _repeated(request, kept)
+
+    def settle(self, request: KeyedRequest, answer: Answer) -> Answer:
+        """Keep what a request was answered by what is no transaction of this store.
+
+        Returns:
+            what it is to be answered: the same, or what another replica was faster with. Raises
+            what `earlier` does.
+        """
+        with self._store.group():
+            if (earlier := self._earlier(request)) is not None:
+                return earlier
+            self._keep(request, answer)
+        return answer
+
     def _earlier(self, request: KeyedRequest) -> Answer | None:
         """Claim a request's key; return the answer that was kept if it was claimed before."""
         with self._store.transaction(request.organisation) as tx:
             if tx.idempotency_keys.claim(request.key, request.digest, self._clock()):
                 return None
             kept = tx.idempotency_keys.find(request.key)
-        if kept is None or kept.request_digest != request.digest:
-            raise IdempotencyKeyReusedError(
-                f"the Idempotency-Key {request.key.text!r} was used for another request; send a "
-                "new key with each request, and the same one only to repeat it"
-            )
-        if kept.body is None:
-            raise ConflictError(
-                f"the request with the Idempotency-Key {request.key.text!r} was carried out "
-                f"(status {kept.status}), but its answer is not kept: it holds a secret, or is too "
-                "large; see what is there, or make another with a new key",
-                {"status": kept.status},
-            )
-        return Answer(status=kept.status, body=kept.body, is_repeated=True)
+        return _repeated(request, kept)
 
     def _keep(self, request: KeyedRequest, answer: Answer) -> None:
         is_told = answer.status >= 400 or not request.is_secret
         body = answer.body if is_told and len(answer.body) <= MAX_KEPT_BYTES else None
         with self._store.transaction(request.organisation) as tx:
             tx.idempotency_keys.keep(request.key, answer.status, body)
+
+
+def _repeated(request: KeyedRequest, kept: KeptAnswer | None) -> Answer:
+    if kept is None or kept.request_digest != request.digest:
+        raise IdempotencyKeyReusedError(
+            f"the Idempotency-Key {request.key.text!r} was used for another request; send a "
+            "new key with each request, and the same one only to repeat it"
+        )
+    if kept.body is None:
+        raise ConflictError(
+            f"the request with the Idempotency-Key {request.key.text!r} was carried out "
+            f"(status {kept.status}), but its answer is not kept: it holds a secret, or is too "
+            "large; see what is there, or make another with a new key",
+            {"status": kept.status},
+        )
+    return Answer(status=kept.status, body=kept.body, is_repeated=True)
