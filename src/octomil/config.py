@@ -75,12 +75,15 @@ class Settings:
     )
     hf_token: str | None = _variable("HF_TOKEN", None, "Token for gated models on the hub.")
     ollama_base_url: str = _variable(
-        "OLLAMA_BASE_URL", "http://localhost:11434", "Where `ollama:NAME` models run."
+        "OLLAMA_BASE_URL",
+        "http://localhost:11434",
+        "Where `ollama:NAME` models run, and which server the control plane asks first.",
     )
     openai_api_endpoint: str = _variable(
         "OPENAI_API_ENDPOINT",
         "",
-        "Base URL of the OpenAI-compatible endpoint behind `openai:NAME` models.",
+        "Base URL of the OpenAI-compatible endpoint behind `openai:NAME` models, which the control "
+        "plane asks next.",
     )
     openai_api_key: str | None = _variable(
         "OPENAI_API_KEY", None, "Key for the OpenAI-compatible endpoint."

@@ -8,10 +8,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from octomil.engines.base import Progress
+from octomil.engines.echo import EchoEngine
+from octomil.engines.pooled import EngineState
+from octomil.errors import EngineError
 from octomil.serve.node import Node
 from support.hub import Hub, HubFile, running_hub
 from support.models import MIB, make_gguf
-from support.nodes import chat, client_of, composed_node
+from support.nodes import chat, client_of, composed_node, node_of
 from support.sse import read_stream
 from support.waiting import PATIENCE_S, PAUSE_S
 
@@ -173,6 +177,38 @@ async def test_model_that_cannot_be_fetched_is_tried_again_by_the_next_request(t
 
     assert code_of(missing)[:2] == (500, "model_unusable")
     assert code_of(damaged)[:2] == (502, "generation_failed"), "it was fetched, and did not load"
+
+
+async def test_model_that_died_and_does_not_come_back_keeps_nobody_waiting():
+    class Dying(EchoEngine):
+        """Loads once, lives until it is told, and never loads again."""
+
+        def __init__(self) -> None:
+            super().__init__("tiny")
+            self.death = asyncio.Event()
+
+        async def load(self, progress: Progress) -> None:
+            if self.death.is_set():
+                raise EngineError("its file is gone")
+            await super().load(progress)
+
+        async def failure(self) -> str:
+            await self.death.wait()
+            return "it was told to"
+
+    engine = Dying()
+    async with (
+        node_of({"small": EchoEngine("small"), "tiny": engine}, lazy=["tiny"]) as node,
+        client_of(node) as client,
+    ):
+        assert (await ask(client, "tiny")).status_code == 200
+        engine.death.set()
+        while node.pool["tiny"].state is EngineState.READY:
+            await asyncio.sleep(0)
+        refused = await ask(client, "tiny")
+
+    assert code_of(refused)[:2] == (503, "engine_unavailable")
+    assert int(refused.headers["Retry-After"]) >= 1
 
 
 async def test_spend_cap_leaves_out_what_other_servers_might_charge_for(tmp_path: Path):

@@ -1,5 +1,6 @@
 """Which backend answers: Ollama and an OpenAI-compatible server, both real, that fail on demand."""
 
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,9 @@ from support.control import bearer, client_of, control_plane, key_of, printed_ke
 from support.inference import EMBEDDINGS, INFERENCE, STREAM, asked, events_of, nobody
 from support.ollama_api import BUSY, WRITER, Fault, OllamaApi, ollama_api
 from support.prometheus import read_metrics
+from support.servers import app_served
 from support.upstream import FakeUpstream, fake_upstream
+from support.waiting import eventually
 
 HELLO = {"model_id": WRITER, "messages": [{"role": "user", "content": "low tide at noon"}]}
 
@@ -220,3 +223,21 @@ def test_while_a_model_is_loaded_a_comment_comes_and_then_its_tokens(
         told = events_of(rest)
         assert [each["token"] for each in told] == ["low", " tide", " at", " noon", ""]
         assert [each["done"] for each in told] == [False] * 4 + [True]
+
+
+def test_a_backend_that_comes_back_is_asked_again(tmp_path: Path, openai: FakeUpstream):
+    """By itself: a job finds it well."""
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        env = {**openai.env, "OLLAMA_BASE_URL": f"http://127.0.0.1:{place.getsockname()[1]}"}
+        with upping(tmp_path / "data", env=env) as served:
+            key = printed_key(served)
+            assert key is not None
+
+            def provider() -> str:
+                answer = served.post(INFERENCE, HELLO, headers=bearer(key))
+                return answer.json()["provider"]
+
+            assert provider() == "openai"
+            with app_served(OllamaApi().app(), listener=place):
+                assert eventually(lambda: provider() == "ollama")

@@ -3,21 +3,21 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
 from support.hub import HubFile, running_hub
-from support.models import model_cache_dir
+from support.models import MIB, make_gguf, model_cache_dir
 from support.processes import below
 from support.serving import ServeProcess, serving
 from support.waiting import PATIENCE_S, eventually
 
-pytestmark = pytest.mark.model
-
 CHAT, EMBEDDER = "smollm2-135m", "all-minilm-l6-v2"
 SMALL = ("--ctx-size", "512", "--cache-size", "0", "--threads", "1")
+HUB_FILE = "HuggingFaceTB/SmolLM2-360M-Instruct-GGUF/smollm2-360m-instruct-q8_0.gguf"
 TIGHT = ("--memory", "240")  # MiB: one is estimated at 196, the other at 86
 
 
@@ -40,6 +40,7 @@ def embed(node: ServeProcess, model: str = EMBEDDER) -> httpx.Response:
     return node.post("/v1/embeddings", {"model": model, "input": ["tide tables", "a harbour"]})
 
 
+@pytest.mark.model
 def test_models_come_when_they_are_named_and_make_room_for_one_another(node: ServeProcess):
     assert workers(node) == []
     answer = node.chat("Name a sea.", model=CHAT, max_tokens=4)
@@ -57,6 +58,7 @@ def test_models_come_when_they_are_named_and_make_room_for_one_another(node: Ser
     assert states(node)[EMBEDDER] == "available"
 
 
+@pytest.mark.model
 def test_answer_that_is_being_written_is_not_cut_for_another_model(node: ServeProcess):
     body = {"model": CHAT, "messages": [{"role": "user", "content": "Tell a story."}]}
     body |= {"stream": True, "max_tokens": 64, "temperature": 0}
@@ -77,6 +79,7 @@ def test_answer_that_is_being_written_is_not_cut_for_another_model(node: ServePr
     assert embedding.result(PATIENCE_S).status_code == 200
 
 
+@pytest.mark.model
 def test_model_that_idles_is_unloaded(model_cache: None):
     with serving("--on-demand", "--idle-timeout", "1", *SMALL) as node:
         assert node.chat("Name a sea.", model=CHAT, max_tokens=2).status_code == 200
@@ -86,12 +89,12 @@ def test_model_that_idles_is_unloaded(model_cache: None):
         assert node.chat("Name a sea.", model=CHAT, max_tokens=2).status_code == 200
 
 
-def test_model_is_fetched_by_the_request_that_names_it(tmp_path, model_cache: None):
+@pytest.mark.model
+def test_model_is_fetched_by_the_request_that_names_it(tmp_path: Path, model_cache: None):
     """The hub's copy of one name is here the weights of another, which are known to run."""
     weights = (model_cache_dir() / "models" / CHAT / "model.gguf").read_bytes()
     with running_hub() as hub:
-        name = "HuggingFaceTB/SmolLM2-360M-Instruct-GGUF/smollm2-360m-instruct-q8_0.gguf"
-        hub.files[name] = HubFile(weights)
+        hub.files[HUB_FILE] = HubFile(weights)
         env = {"HF_ENDPOINT": hub.url, "OCTOMIL_CACHE_DIR": str(tmp_path)}
         with serving("--on-demand", *SMALL, env=env) as node:
             answer = node.chat("Name a sea.", model="smollm-360m", max_tokens=2)
@@ -99,3 +102,16 @@ def test_model_is_fetched_by_the_request_that_names_it(tmp_path, model_cache: No
             assert answer.status_code == 200, answer.text
             assert (tmp_path / "models" / "smollm-360m" / "model.gguf").stat().st_size > 0
             assert states(node)["smollm-360m"] == "ready"
+
+
+def test_node_ends_while_a_transfer_hangs(tmp_path: Path):
+    with running_hub() as hub, ThreadPoolExecutor() as asking:
+        hub.files[HUB_FILE] = HubFile(make_gguf(weight_bytes=2 * MIB))
+        hub.hold_after = MIB
+        env = {"HF_ENDPOINT": hub.url, "OCTOMIL_CACHE_DIR": str(tmp_path)}
+        with serving("--on-demand", "--drain-timeout", "0", env=env) as node:
+            asked = asking.submit(node.chat, "Name a sea.", model="smollm-360m")
+            assert hub.held.wait(PATIENCE_S)
+
+            assert node.stop() == 0
+            assert asked.exception(PATIENCE_S) or asked.result().status_code == 503

@@ -13,9 +13,17 @@ from support.waiting import PATIENCE_S
 
 
 @contextmanager
-def app_served(app: ASGIApp, before: Callable[[], Awaitable[None]] | None = None) -> Iterator[str]:
-    """Serve `app` until the block ends; yields its URL. `before` runs first, in the same loop."""
-    listener = socket.create_server(("127.0.0.1", 0))
+def app_served(
+    app: ASGIApp,
+    before: Callable[[], Awaitable[None]] | None = None,
+    listener: socket.socket | None = None,
+) -> Iterator[str]:
+    """Serve `app` until the block ends; yields its URL.
+
+    `before` runs first, in the same loop; `listener` is bound, and does not listen yet.
+    """
+    listener = listener or socket.create_server(("127.0.0.1", 0))
+    listener.listen()
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none", lifespan="off"))
 
     async def main() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from octomil.engines.base import Completion, Engine, EventStream, GenerationRequest, Pace
 from octomil.engines.gather import gather
+from octomil.engines.pooled import EngineState
 from octomil.errors import (
     EngineCrashedError,
     EngineRefusedError,
@@ -128,6 +129,8 @@ async def attempt(
     node.breakers.require(name)
     async with node.till.open(name, body) as bill, node.turnstile(name).turn(seen.waited):
         if loads:
+            if node.pool[name].state is EngineState.RESTARTING:
+                node.pool.engine(name)  # says when to come back: it may die again and again
             await node.pool.ready(name)
         with (
             node.pool.using(name) as held,

@@ -130,7 +130,7 @@ class OnDemand:
                 self.other_names[named] = await self._fetched(named, offer.ref)
         name = self.other_names.get(named, named)
         entry = self.pool[name]
-        if entry.lazy and entry.state is not EngineState.READY:
+        if entry.lazy and entry.state not in (EngineState.READY, EngineState.RESTARTING):
             with self._in_line(name):
                 await self.pool.ready(name)
 

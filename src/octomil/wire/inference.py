@@ -9,7 +9,7 @@ from octomil.wire.known_fields import KnownFields
 from octomil.wire.numbers import EXACT, Flag
 from octomil.wire.texts import Identifier
 
-MAX_MESSAGES: Final = 4096
+MAX_MESSAGES: Final = 1024
 MAX_BATCH: Final = 256
 """So many inputs a batch may have."""
 MAX_CONCURRENCY: Final = 32
