@@ -25,6 +25,7 @@ CATALOG = {
     "redaction": "bench.redaction",
     "buckets": "bench.buckets",
     "placement": "bench.placement",
+    "inference_api": "bench.inference_api",
 }
 """Name to module. A new bench is one file and one line here."""
 
