@@ -26,6 +26,7 @@ CATALOG = {
     "buckets": "bench.buckets",
     "placement": "bench.placement",
     "stream_timing": "bench.stream_timing",
+    "inference_api": "bench.inference_api",
 }
 """Name to module. A new bench is one file and one line here."""
 

@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import asdict
-from typing import Annotated, Any
+from dataclasses import fields
+from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Security
@@ -31,6 +31,9 @@ router = APIRouter(prefix="/inference", tags=["inference"], route_class=Unproces
 _Asker = Annotated[Caller, Security(caller_of, scopes=[INFERENCE])]
 
 
+_LAST: Final = tuple(field.name for field in fields(TokenEvent))
+_EACH: Final = tuple(name for name in _LAST if name not in ("usage", "finish_reason"))
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -55,8 +58,8 @@ async def _encoded(events: AsyncGenerator[TokenEvent, None]) -> AsyncGenerator[b
     """Yield each event as JSON, without the fields that only the last one has."""
     async with aclosing(events):
         async for event in events:
-            shown = asdict(event)
-            yield _encode({name: value for name, value in shown.items() if value is not None})
+            shown = {name: getattr(event, name) for name in (_LAST if event.done else _EACH)}
+            yield _encode(shown)
 
 
 @router.post("/batch", response_model=BatchAnswer, dependencies=[AWAITED])
