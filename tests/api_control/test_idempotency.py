@@ -37,6 +37,7 @@ NOT_KEYED = {
     "POST /uploads/{upload_id}/complete": "once more changes nothing",
     "POST /blobs/collect": "once more changes nothing",
     "POST /route": "it only answers",
+    "POST /inference/events": "each counts once by its session and type",
 }
 NOT_KEPT = (403, 501)
 SUCCEEDING = 12

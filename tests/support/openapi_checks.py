@@ -30,6 +30,8 @@ REFUSED_BY_MEANING = {
     "POST /models/{model_id}/rollouts/{rollout_id}/advance": "a step leads somewhere",
     "POST /webhooks": "a URL is one that may be called",
     "PUT /devices/{device_id}/profile": "a model is there once",
+    "GET /inference/quality": "a time begins before it ends, and has so many points",
+    "GET /inference/regressions": "a time begins before it ends",
 }
 """What the document cannot say; for these a valid request may be answered with 400 or 415."""
 
