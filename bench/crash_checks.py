@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from bench.crash_clients import ALIAS, API, Client, Held, Memory, called, sha256_of
-from octomil.compose_control import open_audit, open_kept
+from octomil.compose_kept import open_audit, open_kept
 from octomil.config import Settings
 from octomil.control.data_folder import data_folder_at
 from octomil.control.services.fsck import Fault, check_blobs

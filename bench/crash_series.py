@@ -29,7 +29,7 @@ from bench.process import (
     serving,
     wait_for_200,
 )
-from octomil.compose_control import open_kept
+from octomil.compose_kept import open_kept
 from octomil.config import Settings
 from octomil.control.data_folder import data_folder_at
 from octomil.control.services.fsck import check_blobs

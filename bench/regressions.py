@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.report import Budget, Row, median
-from octomil.quality.regressions import Sensitivity, compare
+from octomil.quality.regressions import compare
+from octomil.quality.sensitivity import Sensitivity
 from octomil.quality.sketches import Sketch
 from octomil.quality.tallies import Measure, Outcome, Tally, together
 from octomil.wire.quality import Verdict

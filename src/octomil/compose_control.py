@@ -4,8 +4,7 @@ Apart from `octomil.compose`, so that a serving node imports none of this.
 """
 
 import resource
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from random import random
@@ -27,11 +26,10 @@ from octomil.control.services.aliases import AliasService
 from octomil.control.services.api_keys import ApiKeyService
 from octomil.control.services.assignments import Plans
 from octomil.control.services.attestations import AttestationService
-from octomil.control.services.audit import AuditService, Verified, all_verified
+from octomil.control.services.audit import AuditService
 from octomil.control.services.backend_chain import BackendChain
 from octomil.control.services.blocks import BlockService
 from octomil.control.services.bootstrap_tokens import BootstrapTokenService
-from octomil.control.services.callers import Caller
 from octomil.control.services.deliveries import DeliveryService
 from octomil.control.services.device_auth import DeviceAuth
 from octomil.control.services.devices import DeviceService
@@ -77,8 +75,6 @@ from octomil.control.serving_node import ServingNode
 from octomil.control.stores.catalog import open_store
 from octomil.control.threads import ServiceThreads
 from octomil.control.webhook_sender import HttpWebhookSender
-from octomil.errors import NotFoundError
-from octomil.wire.api_keys import CreateKey, KeyCreated
 
 DEFAULT_ORGANISATION = "default"
 
@@ -329,60 +325,6 @@ def _webhooks(store: Store, clock: Clock, *, allow_private: bool) -> _Webhooks:
         deliveries=DeliveryService(store, clock, random),
         webhook_sender=HttpWebhookSender(allow_private=allow_private),
     )
-
-
-@contextmanager
-def open_kept(settings: Settings, folder: DataFolder) -> Iterator[tuple[Store, BlobStore]]:
-    """Open the rows and the files of a control plane that may be running.
-
-    Raises:
-        ConfigurationError: they cannot be reached.
-        DataFolderError: another version of Octomil wrote them.
-    """
-    store = open_store(settings.database_url or folder.database_url, upgrade=False)
-    try:
-        yield store, open_blobs(settings.blob_url or folder.blob_url)
-    finally:
-        store.close()
-
-
-@contextmanager
-def open_audit(settings: Settings, folder: DataFolder) -> Iterator[Iterator[Verified]]:
-    """Open a control plane's audit, which may be running; yields a verdict for each organisation.
-
-    Raises:
-        ConfigurationError: the database cannot be reached.
-        DataFolderError: another version of Octomil wrote it.
-    """
-    store = open_store(settings.database_url or folder.database_url, upgrade=False)
-    try:
-        yield all_verified(store)
-    finally:
-        store.close()
-
-
-def make_key(
-    settings: Settings, folder: DataFolder, organisation: str, request: CreateKey
-) -> KeyCreated:
-    """Make a key that is good for whatever is asked, for whoever may read and write the folder.
-
-    The control plane may run meanwhile.
-
-    Raises:
-        NotFoundError: there is no such organisation.
-        BadRequestError: there is no such scope.
-        ConfigurationError: the database cannot be reached.
-        DataFolderError: another version of Octomil wrote it.
-    """
-    store = open_store(settings.database_url or folder.database_url, upgrade=False)
-    try:
-        with store.system_snapshot() as tx:
-            if tx.organisation(organisation) is None:
-                raise NotFoundError(f"there is no organisation {organisation!r}")
-        owner = Caller(organisation, "local", (ALL_SCOPES, INSTALLATION))
-        return ApiKeyService(store, utc_now).make(owner, request)
-    finally:
-        store.close()
 
 
 def _shared_limits(url: str | None) -> SharedLimits | None:

@@ -44,7 +44,7 @@ def verify(folder: Path, *, as_json: bool) -> int:
 
 
 def _verify_control_plane(folder: Path, *, as_json: bool) -> int:
-    from octomil.compose_control import open_audit
+    from octomil.compose_kept import open_audit
     from octomil.config import Settings
     from octomil.control.data_folder import DataFolder
 

@@ -17,7 +17,7 @@ def command(folder: Path, *, as_json: bool) -> int:
     The control plane may run meanwhile. DATABASE_URL and OCTOMIL_BLOB_URL are heeded. Exits with 1
     if a file is missing or damaged.
     """
-    from octomil.compose_control import open_kept
+    from octomil.compose_kept import open_kept
     from octomil.config import Settings
     from octomil.control.data_folder import data_folder_at
     from octomil.control.services.fsck import check_blobs

@@ -220,7 +220,8 @@ def _make_here(data_dir: Path, organisation: str | None, body: dict[str, Any]) -
 
     from pydantic import TypeAdapter, ValidationError
 
-    from octomil.compose_control import DEFAULT_ORGANISATION, make_key
+    from octomil.compose_control import DEFAULT_ORGANISATION
+    from octomil.compose_kept import make_key
     from octomil.config import Settings
     from octomil.control.data_folder import data_folder_at
     from octomil.errors import BadRequestError

@@ -13,7 +13,7 @@ from octomil.control.records import Stretch, Subject
 from octomil.control.services.callers import Caller
 from octomil.control.services.inference_events import UNKNOWN_CLASS
 from octomil.errors import BadRequestError, NotFoundError
-from octomil.quality.regressions import Sensitivity, compare
+from octomil.quality.sensitivity import Sensitivity
 from octomil.quality.sketches import RELATIVE_ERROR
 from octomil.quality.tallies import Measure, Outcome, Tally, together
 from octomil.quality.versions import in_order
@@ -252,6 +252,8 @@ def _pairs(tx: Transaction, query: QualityQuery) -> Sequence[tuple[str, str]]:
 def _comparison(
     model_id: str, pair: tuple[str, str], by_version: Mapping[str, Mapping[str, Tally]]
 ) -> VersionComparison:
+    from octomil.quality.regressions import compare  # takes numpy, 0.1 s to import
+
     before, version = pair
     findings = compare(by_version.get(before, {}), by_version.get(version, {}), SENSITIVITY)
     return VersionComparison(

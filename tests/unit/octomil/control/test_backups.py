@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from octomil.cli.main import main
-from octomil.compose_control import build_plane, first_admin_key, open_kept
+from octomil.compose_control import build_plane, first_admin_key
+from octomil.compose_kept import open_kept
 from octomil.config import Settings
 from octomil.control import backups
 from octomil.control.backups import back_up, restore

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from octomil.quality.regressions import Sensitivity, compare
+from octomil.quality.regressions import compare
+from octomil.quality.sensitivity import Sensitivity
 from octomil.quality.sketches import Sketch
 from octomil.quality.tallies import Measure, Outcome, Tally, tally_of, together
 from octomil.wire.quality import Verdict
