@@ -27,6 +27,9 @@ PATIENCE_S: Final = 1.0
 HEARTBEAT_S: Final = 10.0
 """Seconds without an event after which a comment goes out; proxies give up after 15 and more."""
 
+STALLED_S: Final = 60.0
+"""A client that takes nothing for so long is given up: what is made for it, others wait for."""
+
 _log = logging.getLogger("octomil.control")
 
 _HEARTBEAT: Final = b": still there\n\n"
@@ -44,6 +47,7 @@ class EventStream(Response):
         events: the data of each event; closed whenever the stream ends.
         patience_s: how long the headers wait for the first one.
         heartbeat_s: seconds without an event after which a comment goes out.
+        stalled_s: seconds that a client may take nothing, beyond those.
     """
 
     media_type = "text/event-stream"
@@ -54,11 +58,13 @@ class EventStream(Response):
         *,
         patience_s: float = PATIENCE_S,
         heartbeat_s: float = HEARTBEAT_S,
+        stalled_s: float = STALLED_S,
     ) -> None:
         super().__init__()
         self._events = events
         self._patience_s = patience_s
         self._heartbeat_s = heartbeat_s
+        self._stalled_s = stalled_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request.
@@ -68,14 +74,30 @@ class EventStream(Response):
         """
         line = _Line(send)
         telling = asyncio.ensure_future(self._tell(scope, line))
-        beating = asyncio.ensure_future(line.keep_alive(self._patience_s, self._heartbeat_s))
+        beating = asyncio.ensure_future(self._keep_alive(line))
         watching = asyncio.ensure_future(gone(receive))
         try:
-            await asyncio.wait((telling, watching), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((telling, beating, watching), return_when=asyncio.FIRST_COMPLETED)
             if telling.done():
                 await telling
         finally:
             await ended(telling, beating, watching)
+
+    async def _keep_alive(self, line: "_Line") -> None:
+        """Send a comment whenever nothing else was sent for a while, until nobody takes it."""
+        await asyncio.sleep(self._patience_s)
+        if not line.is_open:
+            await line.send(_HEARTBEAT)
+        try:
+            while True:
+                left_s = line.sent_at_s + self._heartbeat_s - perf_counter()
+                if left_s > 0:
+                    await asyncio.sleep(left_s)
+                else:
+                    async with asyncio.timeout(self._stalled_s):
+                        await line.send(_HEARTBEAT)
+        except TimeoutError:
+            return
 
     async def _tell(self, scope: Scope, line: "_Line") -> None:
         try:
@@ -93,11 +115,16 @@ class EventStream(Response):
 
 
 class _Line:
-    """What goes to the client: headers once, then events and, in their absence, comments."""
+    """What goes to the client: headers once, then events and, in their absence, comments.
+
+    Attributes:
+        sent_at_s: when the client had taken the last of it, by `perf_counter`.
+        is_open: whether the headers are on their way.
+    """
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._sent_at_s = 0.0
+        self.sent_at_s = perf_counter()
         self._turn = asyncio.Lock()  # a comment must not overtake the headers
         self.is_open = False
 
@@ -109,19 +136,7 @@ class _Line:
                 start = {"type": "http.response.start", "status": 200, "headers": [*_HEADERS]}
                 await self._send(start)
             await self._send({"type": "http.response.body", "body": events, "more_body": True})
-            self._sent_at_s = perf_counter()
-
-    async def keep_alive(self, patience_s: float, heartbeat_s: float) -> None:
-        """Send a comment when nothing else was sent for a while, for ever."""
-        await asyncio.sleep(patience_s)
-        if not self.is_open:
-            await self.send(_HEARTBEAT)
-        while True:
-            left_s = self._sent_at_s + heartbeat_s - perf_counter()
-            if left_s > 0:
-                await asyncio.sleep(left_s)
-            else:
-                await self.send(_HEARTBEAT)
+            self.sent_at_s = perf_counter()
 
     async def end(self) -> None:
         """End the answer."""

@@ -43,6 +43,15 @@ class Client:
         return b"".join(message.get("body", b"") for message in self.sent)
 
 
+class Stalled(Client):
+    """A client that takes the headers, and then nothing."""
+
+    async def send(self, message: Message) -> None:
+        if self.sent:
+            await asyncio.Event().wait()
+        await super().send(message)
+
+
 class Source:
     """Events that come when the test says so; knows whether it was closed."""
 
@@ -139,6 +148,16 @@ async def test_whoever_hangs_up_closes_the_source():
     await client.until(2)
     client.left.set()
     await task
+
+    assert source.is_closed
+
+
+async def test_whoever_takes_nothing_is_given_up():
+    source, client = Source(), Stalled()
+    stream = EventStream(source.events(), patience_s=SOON_S, heartbeat_s=SOON_S, stalled_s=SOON_S)
+    source.queue.put_nowait(b"1")
+
+    await stream(SCOPE, client.receive, client.send)
 
     assert source.is_closed
 
