@@ -1,4 +1,4 @@
-"""What a control plane keeps, opened beside it whether it runs or rests: to check it, or add keys."""
+"""What a control plane keeps, opened beside it whether it runs or not: to check it or add keys."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
