@@ -6,7 +6,10 @@ from octomil.control.services.rollouts import AffectedDevices
 from octomil.registry.manifest import DIGEST_PREFIX
 from octomil.rollouts.blocks import Ruling
 from octomil.rollouts.findings import Finding
+from octomil.rollouts.limits import Excess, Limits
+from octomil.rollouts.plan import Pacing
 from octomil.rollouts.states import Transition
+from octomil.wire.rollout_plans import GatesView, GateView, PacingView
 from octomil.wire.rollouts import (
     AttestationView,
     BlockView,
@@ -40,12 +43,42 @@ def rollout_view(rollout: Rollout, devices: tuple[int, int] = (0, 0)) -> Rollout
         automatic=plan.is_automatic,
         health_window_s=plan.health_window_s,
         dwell_s=plan.dwell_s,
+        patience_s=plan.patience_s,
+        pacing=_pacing_view(plan.pacing),
+        gates=_gates_view(plan.limits),
         active_devices=devices[0],
         failed_devices=devices[1],
         revision=progress.revision,
         created_at=shown(rollout.created_at),
         started_at=shown_or_none(rollout.started_at),
         completed_at=shown_or_none(rollout.completed_at),
+    )
+
+
+def _pacing_view(pacing: Pacing) -> PacingView:
+    return PacingView(
+        first_percentage=pacing.first_percentage,
+        growth=pacing.growth,
+        interval_s=pacing.interval_s,
+    )
+
+
+def _gates_view(limits: Limits) -> GatesView:
+    return GatesView(
+        devices=_gate_view(limits.devices),
+        errors=_gate_view(limits.errors),
+        latency=_gate_view(limits.latency),
+        minimum_sample=limits.minimum_sample,
+        sufficient_sample=limits.sufficient_sample,
+        expected_failures=limits.expected_failures,
+    )
+
+
+def _gate_view(excess: Excess) -> GateView:
+    return GateView(
+        tolerated=excess.tolerated,
+        unacceptable=excess.unacceptable,
+        required=excess.is_required,
     )
 
 
