@@ -93,6 +93,28 @@ class PercentageRequest(KnownFields):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FindingView:
+    """What one gate said.
+
+    Attributes:
+        gate: devices, errors or latency.
+        verdict: pass, breach or inconclusive.
+        devices: how many took the version and came to an end.
+        candidate: the new version's share; of latencies, their mean.
+        baseline: the old version's; null where there is none to compare with.
+        is_waived: whether the step goes on without this gate.
+    """
+
+    gate: str
+    verdict: str
+    devices: int
+    candidate: float | None
+    baseline: float | None
+    reason: str
+    is_waived: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutView:
     """A rollout.
 
@@ -111,6 +133,11 @@ class RolloutView:
         patience_s: seconds without a verdict after which the rollout pauses.
         active_devices: how many attested that they run it.
         failed_devices: how many said that they cannot.
+        waits_for: what it waits for, in words, as the replica that answers saw it last; null where
+            it was not looked at since its last change, or is over.
+        next_at: when time alone may change that; null if only devices or people can.
+        evidence: what the gates said then.
+        looked_at: when that was.
         revision: one more for every change.
         created_at: RFC 3339 in UTC, as are the others.
     """
@@ -133,32 +160,14 @@ class RolloutView:
     gates: GatesView
     active_devices: int
     failed_devices: int
+    waits_for: str | None
+    next_at: str | None
+    evidence: list[FindingView]
+    looked_at: str | None
     revision: int
     created_at: str
     started_at: str | None
     completed_at: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FindingView:
-    """What one gate said.
-
-    Attributes:
-        gate: devices, errors or latency.
-        verdict: pass, breach or inconclusive.
-        devices: how many took the version and came to an end.
-        candidate: the new version's share; of latencies, their mean.
-        baseline: the old version's; null where there is none to compare with.
-        is_waived: whether the step goes on without this gate.
-    """
-
-    gate: str
-    verdict: str
-    devices: int
-    candidate: float | None
-    baseline: float | None
-    reason: str
-    is_waived: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
