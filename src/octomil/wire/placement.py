@@ -102,7 +102,8 @@ class RouteDecision:
             model; null if it does not fit the device.
         estimated_cloud_latency_ms: the same in the cloud.
         routing_latency_us: time the decision took.
-        estimates_measured: which of the two estimates were measured.
+        estimates_measured: which of the two estimates were measured, by whichever engine ran the
+            model on the device.
     """
 
     id: str
