@@ -24,7 +24,8 @@ from octomil.control.records import EMPTY_PROFILE, Device, Model, Organisation, 
 from octomil.control.services.callers import ALL_SCOPES, Caller
 from octomil.rollouts.buckets import is_included
 from octomil.rollouts.states import RolloutState
-from octomil.wire.rollouts import AttestationRequest, AttestedStatus, PacingRequest, RolloutRequest
+from octomil.wire.rollout_plans import PacingRequest
+from octomil.wire.rollouts import AttestationRequest, AttestedStatus, RolloutRequest
 
 MODEL = "mdl_1"
 NOT_MET = 3

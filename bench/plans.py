@@ -12,7 +12,8 @@ from octomil.control.scopes import ALL_SCOPES
 from octomil.control.services.callers import Caller
 from octomil.control.services.signing_keys import current_key
 from octomil.registry.lifecycle import VersionState
-from octomil.wire.rollouts import AdvanceRequest, PacingRequest, RolloutRequest
+from octomil.wire.rollout_plans import PacingRequest
+from octomil.wire.rollouts import AdvanceRequest, RolloutRequest
 
 MODELS: Final = 20
 SHARES: Final = (10, 20, 30, 40, 50)

@@ -37,11 +37,8 @@ NOT_KEYED = {
     "POST /uploads/{upload_id}/complete": "once more changes nothing",
     "POST /blobs/collect": "once more changes nothing",
     "POST /route": "it only answers",
-<<<<<<< HEAD
     "POST /inference/stream": "streamed",
-=======
     "POST /inference/events": "each counts once by its session and type",
->>>>>>> events
 }
 NOT_KEPT = (403, 501)
 SUCCEEDING = 12

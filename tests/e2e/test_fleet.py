@@ -6,11 +6,10 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -36,11 +35,14 @@ SMALL = ("ward-1", "ward-2")
 LITTLE_BYTES = 3 << 28  # of address space: enough for the model, which takes half of it
 BALLAST_BYTES = 1 << 29
 
-IN_STEPS = {
+BY_HAND = {
     "rollout_percentage": 20, "increment_step": 40, "dwell_s": 2, "health_window_s": 1,
-    "pacing": {"first_percentage": 100, "interval_s": 0},
+    "pacing": {"first_percentage": 100, "interval_s": 0}, "automatic": False,
 }  # fmt: skip
-"""20, 60, 100: each step is offered at once, and lasts for two seconds at least."""
+"""20, 60, 100: each step is offered at once, and only the test takes the next, however slow it is.
+
+By themselves rollouts end: by a breach, or once all of the last step is well.
+"""
 
 
 @dataclass
@@ -139,20 +141,10 @@ def published(registry: ModelRegistry, folder: Path, number: str, content: bytes
     return registry.publish_version(model.id, number)
 
 
-BY_HAND = {**IN_STEPS, "automatic": False}
-"""The same, but for the first step: only a breach ends it, however early some devices are well."""
-
-
-def planned(
-    fleet: Fleet,
-    model_id: str,
-    number: str,
-    suits: Callable[[Record], bool],
-    plan: Mapping[str, Any] = IN_STEPS,
-) -> Record:
+def planned(fleet: Fleet, model_id: str, number: str, suits: Callable[[Record], bool]) -> Record:
     """A rollout that is not begun; its id, which is drawn, says who is in which step."""
     rollouts = fleet.registry.rollouts
-    while not suits(made := rollouts.create(model_id, number, **plan)):
+    while not suits(made := rollouts.create(model_id, number, **BY_HAND)):
         rollouts.delete(model_id, made.id)
     return made
 
@@ -184,21 +176,21 @@ def test_five_devices_follow_a_good_version_and_leave_a_bad_one(weights: bytes, 
         good = planned(fleet, model_id, "2.0.0", lambda made: goes_by_three_steps(fleet, made))
         registry.rollouts.start(model_id, good.id)
         steady = fleet.members(good, 0, 20)[0]
-        eventually(lambda: registry.rollouts.get(model_id, good.id).rollout_percentage >= 60)
+        eventually(lambda: fleet.attested(good).get(steady.name) == (second.digest, "active"))
+        registry.rollouts.advance(model_id, good.id)
         cut = fleet.members(good, 20, 60)[0]
         cut.cut_power()
         steady.cut_power()
         damage(steady.active(model_id))
         cut.start()
         steady.start()
+        assert registry.rollouts.advance(model_id, good.id).rollout_percentage == 100
         eventually(lambda: fleet.attested(good) == dict.fromkeys(NAMES, (second.digest, "active")))
         eventually(lambda: registry.rollouts.get(model_id, good.id).status == "completed")
         eventually(lambda: fleet.runs(model_id, relabelled(weights, "2.0.0")))
 
         published(registry, tmp_path, "3.0.0", heavier(weights, BALLAST_BYTES))
-        bad = planned(
-            fleet, model_id, "3.0.0", lambda made: reaches_small_ones_first(fleet, made), BY_HAND
-        )
+        bad = planned(fleet, model_id, "3.0.0", lambda made: reaches_small_ones_first(fleet, made))
         registry.rollouts.start(model_id, bad.id)
         eventually(lambda: registry.rollouts.get(model_id, bad.id).status == "rolled_back")
         eventually(lambda: fleet.attested(good) == dict.fromkeys(NAMES, (second.digest, "active")))

@@ -88,6 +88,7 @@ def test_devices_are_invited_on_the_command_line(place: Place, tmp_path: Path):
     ]
 
     assert "only time" in invited.stderr
+    assert (invited.stdout + invited.stderr).count("obt_") == 1, "the id looks like the token"
     assert [each.returncode for each in done] == [0, 0, 1]
     assert "used up" in done[2].stderr
 

@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -116,6 +119,32 @@ def test_a_rollout_is_steered_in_the_shell(run: Callable[..., str]):
     assert ": lunch (key:" in history
     assert run("rollouts", "unblock", "mnist@2.0.0") == "mnist@2.0.0 may be rolled out\n"
     assert "is no more" in run("rollouts", "delete", "mnist", "--force")
+
+
+def test_what_a_rollout_waits_for_is_shown(
+    run: Callable[..., str], registry: ModelRegistry, place: Place
+):
+    """Its only device does not look, so that it waits for an hour at least."""
+    waves = ("--first-wave", "0.5%", "--wave-interval", "3600", "--dwell", "7200")
+    begun = json.loads(run("deploy", "mnist@2.0.0", *waves, "--detach", "--json"))
+    assert begun["pacing"] == {"first_percentage": 0.5, "growth": 2, "interval_s": 3600}
+    eventually(lambda: registry.rollouts.get(begun["model_id"], begun["id"]).next_at)
+    words = [sys.executable, "-m", "octomil.cli.main", "rollouts", "watch", "mnist"]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, text=True, env={**os.environ, **place.env}
+    ) as watching:
+        try:
+            assert watching.stdout is not None
+            said = next(line for line in watching.stdout if "waits for" in line)
+            present = registry.rollouts.get(begun["model_id"], begun["id"])
+            shown = run("rollouts", "show", "mnist")
+        finally:
+            watching.kill()
+
+    assert said.split(maxsplit=1)[1].startswith(f"waits for {present.waits_for}, until ")
+    assert f"waits for {present.waits_for}, until {present.next_at[11:19]}: devices " in shown
+    assert "waves of 0.5 %, each 2 times as large as the one before it, 3600 s apart" in shown
+    assert json.loads(run("rollouts", "show", "mnist", "--json"))["dwell_s"] == 7200
 
 
 def test_watching_a_version_that_fails_ends_with_an_error(registry: ModelRegistry, place: Place):

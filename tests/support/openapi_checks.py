@@ -32,14 +32,11 @@ REFUSED_BY_MEANING = {
     "POST /models/{model_id}/rollouts/{rollout_id}/advance": "a step leads somewhere",
     "POST /webhooks": "a URL is one that may be called",
     "PUT /devices/{device_id}/profile": "a model is there once",
-<<<<<<< HEAD
     "POST /devices/{device_id}/routing": "numbers are in order, and counts do not contradict",
     "GET /routing/series": "a range begins before it ends, and has so many points",
     "GET /routing/summary": "a range begins before it ends",
-=======
     "GET /inference/quality": "a time begins before it ends, and has so many points",
     "GET /inference/regressions": "a time begins before it ends",
->>>>>>> events
 }
 """What the document cannot say; for these a valid request may be answered with 400 or 415."""
 

@@ -69,7 +69,8 @@ def invite(name: str, *, max_uses: int, expires_in_hours: int, as_json: bool) ->
         click.echo(json.dumps(made, indent=2))
         return
     click.echo(made.token)
-    click.echo(f"{made.name} ({made.id}); this is the only time that it is shown.", err=True)
+    # not its id, which begins with the same letters and lets nobody in
+    click.echo(f"The token of {made.name!r}; this is the only time that it is shown.", err=True)
 
 
 @command.command("run")

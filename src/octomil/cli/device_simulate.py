@@ -130,23 +130,35 @@ def simulate(
         **{name: more.pop(name) for name in _PACE},
     )
     world = World(failing=dict(failing), erring=dict(erring), **more)
-    done = run(plan, world, _tell)
+    done = run(plan, world, Telling().tell)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(done), indent=2))
         return
     _print(done)
 
 
-def _tell(report: "Report") -> None:
-    """Write a line over the one before on a terminal; elsewhere one below the other."""
-    is_terminal = sys.stderr.isatty()
-    running = ", ".join(f"{n} run {name}" for name, n in sorted(report.running.items()))
-    line = (
-        f"[simulate] {report.seconds:.0f} s: {report.devices_in} of {report.devices} are in; "
-        f"{running or 'nothing runs'}; {sum(report.requests.values())} answers, "
-        f"{sum(report.refused.values())} refused"
-    )
-    click.echo(f"\r\x1b[K{line}" if is_terminal else line, err=True, nl=not is_terminal)
+class Telling:
+    """What was told last: off a terminal, only what is new is worth a line."""
+
+    def __init__(self) -> None:
+        self._last: str | None = None
+
+    def tell(self, report: "Report") -> None:
+        """Write a line over the one before on a terminal; elsewhere one below, if it differs.
+
+        Time and answers, which always differ, make no line worth it.
+        """
+        running = ", ".join(f"{n} run {name}" for name, n in sorted(report.running.items()))
+        news = (
+            f"{report.devices_in} of {report.devices} are in; {running or 'nothing runs'}; "
+            f"{sum(report.refused.values())} refused"
+        )
+        line = f"[simulate] {report.seconds:.0f} s: {news}; {sum(report.requests.values())} answers"
+        if sys.stderr.isatty():
+            click.echo(f"\r\x1b[K{line}", err=True, nl=False)
+        elif news != self._last:
+            click.echo(line, err=True)
+        self._last = news
 
 
 def _print(done: "Report") -> None:

@@ -39,13 +39,17 @@ def follow(registry: "ModelRegistry", rollout: "Record", *, every_s: float = _EV
         NoVerdictError: it paused by itself.
         OctomilClientError: the control plane does not answer any more.
     """
-    seen, last = 0, None
+    seen, last, told_of = 0, None, None
     with _bar(rollout.target_percentage) as advance:
         while True:
             present = registry.rollouts.get(rollout.model_id, rollout.id)
             for last in history_of(registry, rollout, seen):
                 click.echo(line_of(last))
                 seen += 1
+            if (waits := standing_of(present)) != told_of:
+                told_of = waits
+                if waits is not None:
+                    click.echo(waiting_line(present))
             advance(present)
             if present.status in _OVER:
                 break
@@ -75,11 +79,52 @@ def history_of(registry: "ModelRegistry", rollout: "Record", offset: int = 0) ->
 
 def line_of(entry: "Record") -> str:
     """Return what happened, on one line."""
-    moment = entry.at.partition("T")[2][:8]
     share = f"{shown(entry.offered_percentage)} of {shown(entry.percentage)}"
     why = f": {entry.reason}" if entry.reason else ""
     what = entry.action.replace("_", " ")
-    return f"{moment} {what}, {entry.status.replace('_', ' ')}, offered to {share}{why}"
+    return f"{_time_of(entry.at)} {what}, {entry.status.replace('_', ' ')}, offered to {share}{why}"
+
+
+def waiting_line(present: "Record") -> str:
+    """Return what a rollout waits for, and what its gates say, on one line."""
+    until = f", until {_time_of(present.next_at)}" if present.next_at else ""
+    asked = [each for each in present.evidence if not each.is_waived]
+    said = "; ".join(f"{each.gate} {each.verdict} ({each.reason})" for each in asked)
+    seen_at = f"{_time_of(present.looked_at)} " if present.looked_at else ""
+    return f"{seen_at}waits for {present.waits_for}{until}{': ' if said else ''}{said}"
+
+
+def plan_lines(present: "Record") -> "Iterator[str]":
+    """Yield what a rollout's plan is, a line each."""
+    pacing = present.pacing
+    steps = f"steps of {shown(present.increment_step)} up to {shown(present.target_percentage)}"
+    yield f"{steps}, taken by {'itself' if present.automatic else 'hand'}"
+    yield (
+        f"waves of {shown(pacing.first_percentage)}, each {pacing.growth:g} times as large as the "
+        f"one before it, {pacing.interval_s:g} s apart"
+    )
+    yield (
+        f"a step takes {present.dwell_s:g} s at least, a device is healthy after "
+        f"{present.health_window_s:g} s, a rollout pauses after {present.patience_s:g} s without a "
+        "verdict"
+    )
+
+
+def standing_of(present: "Record") -> tuple[object, ...] | None:
+    """Return what makes one wait another than the one before; counts of devices do not."""
+    if present.waits_for is None:
+        return None
+    verdicts = tuple((each.gate, each.verdict, each.is_waived) for each in present.evidence)
+    return present.revision, present.waits_for, present.next_at, verdicts
+
+
+def _time_of(moment: str) -> str:
+    """Return the time of day of a moment, in UTC.
+
+    >>> _time_of("2026-01-01T12:30:00+00:00")
+    '12:30:00'
+    """
+    return moment.partition("T")[2][:8]
 
 
 @contextmanager

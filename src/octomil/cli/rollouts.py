@@ -8,7 +8,7 @@ import click
 from octomil.cli.connected import json_option, named_version, print_json, with_registry
 from octomil.cli.groups import SuggestingGroup
 from octomil.cli.percentages import SHARE, shown
-from octomil.cli.rollout_progress import follow, history_of, line_of
+from octomil.cli.rollout_progress import follow, history_of, line_of, plan_lines, waiting_line
 from octomil.cli.tables import print_table
 from octomil.errors import NotFoundError
 
@@ -58,6 +58,27 @@ def list_rollouts(
         for each in found
     ]
     print_table(header, rows, right={"offered", "of", "run it", "cannot"})
+
+
+@command.command("show")
+@_model
+@_which
+@json_option
+@with_registry
+def show(
+    registry: "ModelRegistry", /, model: str, rollout_id: str | None, *, as_json: bool
+) -> None:
+    """Show where a rollout stands, what it waits for, and what its plan is."""
+    present = _found(registry, model, rollout_id)
+    if as_json:
+        print_json(present)
+        return
+    _print(present)
+    click.echo(f"{present.active_devices} devices run it, {present.failed_devices} cannot")
+    if present.waits_for is not None:
+        click.echo(waiting_line(present))
+    for line in plan_lines(present):
+        click.echo(line)
 
 
 @command.command("watch")

@@ -65,7 +65,7 @@ def decide(
     if judgement.verdict is Verdict.BREACH:
         return look.transition(Action.ROLL_BACK, judgement)
     if progress.state is RolloutState.PAUSED:
-        return Wait("the rollout is paused", None, judgement)
+        return Wait("somebody to resume it", None, judgement)
     if judgement.verdict is Verdict.PASS:
         return look.after_pass(judgement)
     return look.without_verdict(judgement)
@@ -125,11 +125,11 @@ class _Look:
             return self.transition(Action.WIDEN, judgement)
         dwelt_at = self._after(plan.dwell_s)
         if self.now < dwelt_at:
-            return Wait("the step lasts longer", dwelt_at, judgement)
+            return Wait("the end of the step's time", dwelt_at, judgement)
         if progress.percentage >= plan.target_percentage:
             return self.transition(Action.COMPLETE, judgement)
         if not plan.is_automatic:
-            return Wait("the next step is taken by hand", None, judgement)
+            return Wait("somebody to take the next step", None, judgement)
         return self.transition(Action.ADVANCE, judgement)
 
     def without_verdict(self, judgement: Judgement) -> Transition | Wait:
@@ -146,8 +146,8 @@ class _Look:
         paused_at = self._after(self.plan.patience_s)
         if self.now >= paused_at:
             return self.transition(Action.PAUSE, judgement)
-        until = wave_at if self.now < wave_at else paused_at
-        return Wait("the gates come to no verdict", until, judgement)
+        until = wave_at if has_more and self.now < wave_at else paused_at
+        return Wait("a verdict of the gates", until, judgement)
 
     def transition(self, action: Action, judgement: Judgement) -> Transition:
         """Return the transition, with what the gates said as its reason."""

@@ -46,8 +46,8 @@ class Limits:
             if every device that tried is healthy.
         sufficient_sample: devices with which there mostly is a verdict; until a step was offered to
             so many, its offer may grow without one, up to the step's share.
-        false_alarm: greatest probability that a gate ever stops a version that exceeds the old one
-            by just what is tolerated, in all steps together.
+        false_alarm: greatest probability that one gate ever stops a version that exceeds the old
+            one by just what is tolerated, in all steps together; of three gates, three times that.
         missed: greatest probability that a gate lets one pass a step that exceeds it by just what
             is unacceptable.
         expected_failures: share of devices that fail where no old version is there to compare with.

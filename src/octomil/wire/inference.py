@@ -1,6 +1,6 @@
 """Asking models by way of the control plane: conversations, batches, embeddings, and backends."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
 from annotated_types import Ge, Gt, Le, MaxLen, MinLen
@@ -35,7 +35,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InferenceParameters:
+class InferenceParameters(KnownFields):
     """How an answer is made; what is left out is the backend's to decide.
 
     Attributes:
@@ -61,9 +61,6 @@ class InferenceParameters:
     presence_penalty: _Penalty | None = None
 
 
-_Parameters = Annotated[
-    InferenceParameters, KnownFields(tuple(field.name for field in fields(InferenceParameters)))
-]
 _Messages = Annotated[list[Message], MinLen(1), MaxLen(MAX_MESSAGES)]
 
 
@@ -79,7 +76,7 @@ class InferenceInput:
 
     messages: _Messages | None = None
     input_data: str | _Messages | None = None
-    parameters: _Parameters | None = None
+    parameters: InferenceParameters | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +152,7 @@ class BatchRequest:
 
     model_id: Identifier
     inputs: Annotated[list[InferenceInput], MinLen(1), MaxLen(MAX_BATCH)]
-    parameters: _Parameters | None = None
+    parameters: InferenceParameters | None = None
     max_concurrency: Annotated[int, Ge(1), Le(MAX_CONCURRENCY), EXACT] = 4
 
 

@@ -1,47 +1,71 @@
-"""Objects whose fields are all known: a name that is none is refused, with the nearest that is."""
+"""Requests that take no field but their own: one that is misspelt would else say nothing."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
-class KnownFields:
-    """An object has no fields but these; elsewhere an unknown one is left aside.
+class UnknownFieldsError(ValueError):
+    """A request has fields that there are not.
 
-    Attributes:
-        names: of the fields that there are.
+    Args:
+        unknown: their names.
+        known: the fields that there are.
     """
 
-    names: tuple[str, ...]
+    def __init__(self, unknown: Sequence[str], known: Sequence[str]) -> None:
+        self.unknown = tuple(unknown)
+        self._known = tuple(known)
+        super().__init__("; ".join(f"{each}: {self.problem(each)}" for each in unknown))
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
-        """Tell FastAPI, which asks every annotation for this, to check before anything else."""
-        function = {"type": "no-info", "function": self.check}
-        return {"type": "function-before", "function": function, "schema": handler(source)}
+    def problem(self, name: str) -> str:
+        """Return what is wrong with one of them: the nearest field that there is, or all."""
+        near = get_close_matches(name, self._known, n=1)
+        if near:
+            return f"there is no such field; did you mean {near[0]!r}?"
+        return f"there is no such field, only {', '.join(self._known)}"
 
-    def __get_pydantic_json_schema__(self, core: Any, handler: Callable[[Any], Any]) -> Any:
-        """Say so in the OpenAPI document, wherever it keeps the object's schema."""
-        return {"allOf": [handler(core)], "propertyNames": {"enum": list(self.names)}}
 
-    def check(self, value: object) -> object:
-        """Return an object as it is, and anything else too, which others complain of.
+class KnownFields:
+    """Base of a dataclass that is made from JSON and takes no field but its own."""
+
+    __slots__ = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Callable[[Any], Any]) -> Any:
+        """Tell FastAPI, which asks every type for this.
+
+        The name by which other fields refer to the type goes with the check, or only the first
+        field of that type would be checked.
+        """
+        own = dict(handler(source))
+        name = {"ref": own.pop("ref")} if "ref" in own else {}
+        function = {"type": "no-info", "function": cls._refuse_unknown}
+        return {"type": "function-before", "function": function, "schema": own, **name}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> Any:
+        """Say so in the OpenAPI document."""
+        schema = handler(core)
+        handler.resolve_ref_schema(schema)["additionalProperties"] = False
+        return schema
+
+    @classmethod
+    def _refuse_unknown(cls, value: object) -> object:
+        """Return what was sent.
 
         Raises:
-            ValueError: a field is not known.
-
-        Example:
-            >>> KnownFields(("seed", "top_p")).check({"topp": 1})
-            Traceback (most recent call last):
-            ValueError: there is no 'topp'; did you mean 'top_p'?
+            UnknownFieldsError: it is an object with fields that there are not.
         """
         if isinstance(value, dict):
-            for name in value:
-                if name not in self.names:
-                    raise ValueError(f"there is no {name!r}; {self._instead(str(name))}")
+            known = _names(cls)
+            unknown = [name for name in value if name not in known]
+            if unknown:
+                raise UnknownFieldsError(unknown, known)
         return value
 
-    def _instead(self, name: str) -> str:
-        near = get_close_matches(name, self.names, n=1)
-        return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self.names)}"
+
+def _names(kind: Any) -> tuple[str, ...]:
+    found: Iterable[Any] = fields(kind)
+    return tuple(each.name for each in found)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, MaxLen
 
+from octomil.wire.known_fields import KnownFields
 from octomil.wire.numbers import EXACT, Flag
 from octomil.wire.texts import Identifier, Label
 
@@ -26,8 +27,8 @@ _Rate = Annotated[float, Ge(1e-6), Le(1e9), EXACT]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceCapabilities:
-    """What a device can do.
+class Capabilities:
+    """What a device can do, as its profile says it.
 
     Attributes:
         platform: what it runs.
@@ -43,7 +44,12 @@ class DeviceCapabilities:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RouteRequest:
+class DeviceCapabilities(Capabilities, KnownFields):
+    """What a device can do, as a decision is asked for: nothing else counts, or is taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteRequest(KnownFields):
     """`POST /route`.
 
     Attributes:
@@ -96,7 +102,8 @@ class RouteDecision:
             model; null if it does not fit the device.
         estimated_cloud_latency_ms: the same in the cloud.
         routing_latency_us: time the decision took.
-        estimates_measured: which of the two estimates were measured.
+        estimates_measured: which of the two estimates were measured, by whichever engine ran the
+            model on the device.
     """
 
     id: str
@@ -214,7 +221,7 @@ class HardwareFinding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProfileUpload(DeviceCapabilities):
+class ProfileUpload(Capabilities):
     """`PUT /devices/{device_id}/profile`: what a device measured of itself.
 
     Attributes:
@@ -231,7 +238,7 @@ class ProfileUpload(DeviceCapabilities):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProfileView(DeviceCapabilities):
+class ProfileView(Capabilities):
     """A device's profile.
 
     Attributes:

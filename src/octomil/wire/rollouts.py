@@ -3,77 +3,29 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Interval, Le, MaxLen
+from annotated_types import MaxLen
 
-from octomil.wire.numbers import EXACT, Flag
+from octomil.wire.known_fields import KnownFields
+from octomil.wire.numbers import Flag
+from octomil.wire.rollout_plans import (
+    GatesRequest,
+    GatesView,
+    PacingRequest,
+    PacingView,
+    Percentage,
+    Seconds,
+)
 from octomil.wire.texts import Identifier, Matches, Plain
 
 AttestedStatus = Literal["active", "failed"]
 Stage = Literal["downloading", "verifying", "staged", "activating"]
-Percentage = Annotated[float, Interval(ge=0, le=100), EXACT]
 ManifestDigest = Annotated[str, Matches(r"^sha256:[0-9a-f]{64}$")]
 Message = Annotated[str, MaxLen(2000), Plain]
 FailureCode = Annotated[str, Matches(r"^[a-z][a-z_]{0,62}$")]
-Seconds = Annotated[float, Interval(ge=0, le=366 * 86_400), EXACT]
-Growth = Annotated[float, Interval(ge=1, le=100), EXACT]
-Excess = Annotated[float, Interval(ge=0, le=100), EXACT]
-Sample = Annotated[int, Ge(2), Le(10**9), EXACT]
-Share = Annotated[float, Interval(gt=0, lt=0.5), EXACT]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PacingRequest:
-    """How fast a version is offered inside a step; what is left out is as usual.
-
-    Attributes:
-        first_percentage: percentage points of the fleet that each step begins with.
-        growth: by what their number grows from wave to wave; 1 adds as many each time.
-        interval_s: seconds between two waves, at least.
-    """
-
-    first_percentage: Percentage | None = None
-    growth: Growth | None = None
-    interval_s: Seconds | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateRequest:
-    """By how much a version may exceed the one before it; what is left out is as usual.
-
-    Attributes:
-        tolerated: a version within it is good.
-        unacceptable: a version beyond it is bad.
-        required: whether a step waits for evidence where there is none.
-    """
-
-    tolerated: Excess | None = None
-    unacceptable: Excess | None = None
-    required: Flag | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GatesRequest:
-    """What the gates of a rollout measure by; what is left out is as usual.
-
-    Attributes:
-        devices: share of devices that cannot run the version, or do not stay healthy.
-        errors: share of requests that fail.
-        latency: mean latency, as a share of the old one.
-        minimum_sample: devices below which nothing passes by its weight.
-        sufficient_sample: devices that are enough for a verdict.
-        expected_failures: share of devices that fail where there is no version before.
-    """
-
-    devices: GateRequest | None = None
-    errors: GateRequest | None = None
-    latency: GateRequest | None = None
-    minimum_sample: Sample | None = None
-    sufficient_sample: Sample | None = None
-    expected_failures: Share | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RolloutRequest:
+class RolloutRequest(KnownFields):
     """`POST /models/{id}/rollouts`; what is left out is as usual.
 
     Attributes:
@@ -104,7 +56,7 @@ class RolloutRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReasonRequest:
+class ReasonRequest(KnownFields):
     """`POST …/start`, `/pause`, `/resume`, `/rollback`.
 
     Attributes:
@@ -115,7 +67,7 @@ class ReasonRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AdvanceRequest:
+class AdvanceRequest(KnownFields):
     """`POST …/advance`.
 
     Attributes:
@@ -128,7 +80,7 @@ class AdvanceRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PercentageRequest:
+class PercentageRequest(KnownFields):
     """`POST …/update-percentage`.
 
     Attributes:
@@ -138,47 +90,6 @@ class PercentageRequest:
 
     percentage: Percentage
     reason: Message | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RolloutView:
-    """A rollout.
-
-    Attributes:
-        digest: of the version's manifest, `sha256:` and 64 hexadecimal digits.
-        status: pending, active, paused, completed, rolled_back or failed.
-        step: 0 before the start, 1 for the first.
-        rollout_percentage: share of the devices that its step goes up to; before the start, that
-            the first goes up to.
-        offered_percentage: share that is offered the version so far.
-        target_percentage: share to end with.
-        increment_step: percentage points that each step adds.
-        automatic: whether a step is taken as soon as the gates pass.
-        active_devices: how many attested that they run it.
-        failed_devices: how many said that they cannot.
-        revision: one more for every change.
-        created_at: RFC 3339 in UTC, as are the others.
-    """
-
-    id: str
-    model_id: str
-    version: str
-    digest: str
-    status: str
-    step: int
-    rollout_percentage: float
-    offered_percentage: float
-    target_percentage: float
-    increment_step: float
-    automatic: bool
-    health_window_s: float
-    dwell_s: float
-    active_devices: int
-    failed_devices: int
-    revision: int
-    created_at: str
-    started_at: str | None
-    completed_at: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +112,62 @@ class FindingView:
     baseline: float | None
     reason: str
     is_waived: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutView:
+    """A rollout.
+
+    Attributes:
+        digest: of the version's manifest, `sha256:` and 64 hexadecimal digits.
+        status: pending, active, paused, completed, rolled_back or failed.
+        step: 0 before the start, 1 for the first.
+        rollout_percentage: share of the devices that its step goes up to; before the start, that
+            the first goes up to.
+        offered_percentage: share that is offered the version so far.
+        target_percentage: share to end with.
+        increment_step: percentage points that each step adds.
+        automatic: whether a step is taken as soon as the gates pass.
+        health_window_s: seconds that a device must stay healthy after it took the version.
+        dwell_s: seconds that all of a step is offered at least, before the next.
+        patience_s: seconds without a verdict after which the rollout pauses.
+        active_devices: how many attested that they run it.
+        failed_devices: how many said that they cannot.
+        waits_for: what it waits for, in words, as the replica that answers saw it last; null where
+            it was not looked at since its last change, or is over.
+        next_at: when time alone may change that; null if only devices or people can.
+        evidence: what the gates said then.
+        looked_at: when that was.
+        revision: one more for every change.
+        created_at: RFC 3339 in UTC, as are the others.
+    """
+
+    id: str
+    model_id: str
+    version: str
+    digest: str
+    status: str
+    step: int
+    rollout_percentage: float
+    offered_percentage: float
+    target_percentage: float
+    increment_step: float
+    automatic: bool
+    health_window_s: float
+    dwell_s: float
+    patience_s: float
+    pacing: PacingView
+    gates: GatesView
+    active_devices: int
+    failed_devices: int
+    waits_for: str | None
+    next_at: str | None
+    evidence: list[FindingView]
+    looked_at: str | None
+    revision: int
+    created_at: str
+    started_at: str | None
+    completed_at: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Errors on their way to the client: one form for all of them."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -29,6 +29,7 @@ from octomil.errors import (
     ServiceUnavailableError,
     UnauthorizedError,
 )
+from octomil.wire.known_fields import UnknownFieldsError
 from octomil.wire.problems import Problem
 
 _SHOWN_COMPLAINTS = 10
@@ -113,7 +114,7 @@ def invalid(
     """
     if complaints[0]["type"] == "json_invalid":
         return BadRequestError(f"the body is {complaints[0]['ctx']['error']}")
-    told = {(_field(each["loc"]), str(each["msg"])): None for each in complaints}
+    told = dict.fromkeys(pair for each in complaints for pair in _told(each))
     listed = [
         {"field": field, "problem": problem} for field, problem in islice(told, _SHOWN_COMPLAINTS)
     ]
@@ -124,6 +125,16 @@ def invalid(
 def is_undeclared(error: RequestValidationError) -> bool:
     """Tell whether a body was not read as JSON, for its `Content-Type` names something else."""
     return isinstance(error.body, bytes)
+
+
+def _told(complaint: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what a complaint is about: fields, and what is wrong with each."""
+    where, cause = complaint["loc"], complaint.get("ctx", {}).get("error")
+    if isinstance(cause, UnknownFieldsError):
+        for name in cause.unknown:
+            yield _field((*where, name)), cause.problem(name)
+    else:
+        yield _field(where), str(complaint["msg"])
 
 
 def problem_body(error: ApiError, request_id: str) -> bytes:

@@ -2,11 +2,15 @@
 
 from octomil.control.moments import shown, shown_or_none
 from octomil.control.records import Attestation, Rollout, RolloutDevice
+from octomil.control.services.last_looks import LastLook
 from octomil.control.services.rollouts import AffectedDevices
 from octomil.registry.manifest import DIGEST_PREFIX
 from octomil.rollouts.blocks import Ruling
-from octomil.rollouts.findings import Finding
-from octomil.rollouts.states import Transition
+from octomil.rollouts.findings import Finding, Judgement
+from octomil.rollouts.limits import Excess, Limits
+from octomil.rollouts.plan import Pacing
+from octomil.rollouts.states import RolloutState, Transition
+from octomil.wire.rollout_plans import GatesView, GateView, PacingView
 from octomil.wire.rollouts import (
     AttestationView,
     BlockView,
@@ -18,12 +22,15 @@ from octomil.wire.rollouts import (
 )
 
 
-def rollout_view(rollout: Rollout, devices: tuple[int, int] = (0, 0)) -> RolloutView:
+def rollout_view(
+    rollout: Rollout, devices: tuple[int, int] = (0, 0), look: LastLook | None = None
+) -> RolloutView:
     """Return a rollout.
 
     Args:
         rollout: what to show.
         devices: how many run its version, and how many cannot.
+        look: what it waited for when it was looked at last.
     """
     plan, progress = rollout.plan, rollout.progress
     return RolloutView(
@@ -40,12 +47,52 @@ def rollout_view(rollout: Rollout, devices: tuple[int, int] = (0, 0)) -> Rollout
         automatic=plan.is_automatic,
         health_window_s=plan.health_window_s,
         dwell_s=plan.dwell_s,
+        patience_s=plan.patience_s,
+        pacing=_pacing_view(plan.pacing),
+        gates=_gates_view(plan.limits),
         active_devices=devices[0],
         failed_devices=devices[1],
+        waits_for=_waits_for(rollout, look),
+        next_at=None if look is None else shown_or_none(look.next_at),
+        evidence=_evidence(None if look is None else look.judgement),
+        looked_at=None if look is None else shown(look.at),
         revision=progress.revision,
         created_at=shown(rollout.created_at),
         started_at=shown_or_none(rollout.started_at),
         completed_at=shown_or_none(rollout.completed_at),
+    )
+
+
+def _waits_for(rollout: Rollout, look: LastLook | None) -> str | None:
+    if rollout.state is RolloutState.PENDING:
+        return "somebody to start it"
+    return None if look is None else look.waits_for
+
+
+def _pacing_view(pacing: Pacing) -> PacingView:
+    return PacingView(
+        first_percentage=pacing.first_percentage,
+        growth=pacing.growth,
+        interval_s=pacing.interval_s,
+    )
+
+
+def _gates_view(limits: Limits) -> GatesView:
+    return GatesView(
+        devices=_gate_view(limits.devices),
+        errors=_gate_view(limits.errors),
+        latency=_gate_view(limits.latency),
+        minimum_sample=limits.minimum_sample,
+        sufficient_sample=limits.sufficient_sample,
+        expected_failures=limits.expected_failures,
+    )
+
+
+def _gate_view(excess: Excess) -> GateView:
+    return GateView(
+        tolerated=excess.tolerated,
+        unacceptable=excess.unacceptable,
+        required=excess.is_required,
     )
 
 
@@ -63,8 +110,12 @@ def transition_view(transition: Transition) -> TransitionView:
         at=shown(transition.at),
         actor=transition.actor,
         reason=transition.reason,
-        evidence=[] if judgement is None else [_finding_view(each) for each in judgement.findings],
+        evidence=_evidence(judgement),
     )
+
+
+def _evidence(judgement: Judgement | None) -> list[FindingView]:
+    return [] if judgement is None else [_finding_view(each) for each in judgement.findings]
 
 
 def _finding_view(finding: Finding) -> FindingView:

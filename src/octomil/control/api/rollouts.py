@@ -16,6 +16,7 @@ from octomil.control.plane import ControlPlane
 from octomil.control.records import Rollout
 from octomil.control.scopes import ROLLOUTS_READ, ROLLOUTS_WRITE
 from octomil.control.services.callers import Caller
+from octomil.control.services.rollouts import DeviceCounts
 from octomil.rollouts.states import RolloutState
 from octomil.wire.models import Deleted
 from octomil.wire.rollouts import (
@@ -48,22 +49,23 @@ async def list_all(
     found = await plane.threads.read(
         plane.rollouts.list, caller, model_id, status_filter, limit=limit, offset=offset
     )
-    return [rollout_view(*each) for each in found]
+    return [_view(plane, *each) for each in found]
 
 
 @router.get(f"{_ALL}/active")
 async def list_active(plane: Plane, model_id: PathText, caller: _Reader) -> Sequence[RolloutView]:
     """Return a model's rollouts under way: active or paused."""
     found = await plane.threads.read(plane.rollouts.under_way, caller, model_id)
-    return [rollout_view(*each) for each in found]
+    return [_view(plane, *each) for each in found]
 
 
 @router.get(_ONE)
 async def get(
     plane: Plane, model_id: PathText, rollout_id: PathText, caller: _Reader
 ) -> RolloutView:
-    """Return a rollout, with how many devices run its version."""
-    return rollout_view(*await plane.threads.read(plane.rollouts.get, caller, model_id, rollout_id))
+    """Return a rollout, what it waits for, and how many devices run its version."""
+    found = await plane.threads.read(plane.rollouts.get, caller, model_id, rollout_id)
+    return _view(plane, *found)
 
 
 @router.get(f"{_ONE}/status-history")
@@ -198,6 +200,10 @@ async def _done(plane: ControlPlane, act: Callable[..., Rollout], *arguments: An
     rollout = await plane.threads.write(act, *arguments)
     await plane.threads.afterwards(plane.offers.refresh)
     return rollout_view(rollout)
+
+
+def _view(plane: ControlPlane, rollout: Rollout, devices: DeviceCounts) -> RolloutView:
+    return rollout_view(rollout, devices, plane.orchestrator.last_looks.of(rollout))
 
 
 def _why(body: ReasonRequest | None) -> str:

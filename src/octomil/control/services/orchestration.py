@@ -7,23 +7,27 @@ from typing import Final
 
 from octomil.control.ports import Clock, Store
 from octomil.control.records import Rollout
+from octomil.control.services.last_looks import LastLook, LastLooks
 from octomil.control.services.paused_looks import PausedLooks, seen_of
 from octomil.control.services.rollout_changes import take
 from octomil.rollouts.device_states import RUNS_IT, let_go, overdue
 from octomil.rollouts.endings import silent_since
+from octomil.rollouts.findings import Judgement
 from octomil.rollouts.states import RolloutState, Transition
 
 STEERED_S: Final = 1.0
 """Seconds between two looks at all rollouts."""
 
 _SILENT_AT_ONCE: Final = 500
+_FILES: Final = "a look at the version's files"
 
 
 class Orchestrator:
     """Takes the steps that the gates let a rollout take, and rolls it back on a breach.
 
-    Nothing that it decides by is kept between two calls. Of replicas that decide at the same
-    moment, one stores its transition; the others' start from a revision that is gone.
+    Nothing that it decides by is kept between two calls; what was waited for is, to be shown. Of
+    replicas that decide at the same moment, one stores its transition; the others' start from a
+    revision that is gone.
 
     Args:
         store: where the rollouts are.
@@ -34,12 +38,15 @@ class Orchestrator:
         self._store = store
         self._clock = clock
         self._paused = PausedLooks()
+        self.last_looks = LastLooks()
 
     def steered(self) -> Sequence[Rollout]:
         """Return the rollouts of all organisations that something may still come of."""
         with self._store.system_snapshot() as tx:
             found = tx.offers.steered()
-        self._paused.forget_all_but({each.id for each in found})
+        under_way = {each.id for each in found}
+        self._paused.forget_all_but(under_way)
+        self.last_looks.forget_all_but(under_way)
         return found
 
     def look(self, rollout: Rollout) -> Transition | None:
@@ -61,10 +68,30 @@ class Orchestrator:
                 return None
             decided = decide(present.plan, present.progress, observed(tx, present, now), now)
         if isinstance(decided, Transition):
+            if decided.offers_to_more:
+                self._note(present, _FILES, decided.judgement, now)
             return decided
+        self._note(present, decided.reason, decided.judgement, now, decided.until)
         if seen is not None:
             self._paused.note(seen)
         return None
+
+    def _note(
+        self,
+        rollout: Rollout,
+        waits_for: str,
+        judgement: Judgement | None,
+        now: datetime,
+        next_at: datetime | None = None,
+    ) -> None:
+        look = LastLook(
+            revision=rollout.progress.revision,
+            waits_for=waits_for,
+            next_at=next_at,
+            judgement=judgement,
+            at=now,
+        )
+        self.last_looks.note(rollout, look)
 
     def take(self, rollout: Rollout, transition: Transition) -> bool:
         """Store a transition; tell whether it took effect."""

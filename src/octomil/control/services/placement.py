@@ -15,7 +15,7 @@ from octomil.placement.decision import Measured, Placement, Preference, place
 from octomil.placement.devices import Device, Model
 from octomil.placement.table import Cloud
 from octomil.wire.placement import (
-    DeviceCapabilities,
+    Capabilities,
     EstimatesMeasured,
     FallbackTarget,
     ReasonCount,
@@ -92,7 +92,7 @@ def speed_query(caller: Caller, request: RouteRequest) -> SpeedQuery:
     )
 
 
-def device_of(capabilities: DeviceCapabilities) -> Device:
+def device_of(capabilities: Capabilities) -> Device:
     """Return the device that has some capabilities."""
     return Device(
         platform=capabilities.platform,

@@ -7,7 +7,8 @@ from octomil.errors import BadRequestError
 from octomil.rollouts.limits import Excess, Limits, LimitsError
 from octomil.rollouts.pacing import refuse_too_many_waves
 from octomil.rollouts.plan import Pacing, Plan, PlanError
-from octomil.wire.rollouts import GateRequest, GatesRequest, PacingRequest, RolloutRequest
+from octomil.wire.rollout_plans import GateRequest, GatesRequest, PacingRequest
+from octomil.wire.rollouts import RolloutRequest
 
 _GATES = ("devices", "errors", "latency")
 
