@@ -40,7 +40,7 @@ POINTS = {
     "look.observed": Point(target=f"{_SERVICES}.observations:observed", when=When.AFTER),
     "look.decided": Point(target="octomil.rollouts.controller:decide", when=When.AFTER),
     "files.asked-before-told": Point(
-        target=f"{_SERVICES}.wave_files:WaveFiles.following", when=When.AFTER
+        target=f"{_SERVICES}.wave_files:WaveFiles.ask", when=When.AFTER
     ),
     "files.lost-before-take": Point(target="octomil.rollouts.commands:fail", when=When.AFTER),
     "take.begun": Point(target=_TAKE, when=When.BEFORE),

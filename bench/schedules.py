@@ -2,9 +2,9 @@
 
 The orchestrators are real, over one real SQLite file, each run by the job that steers rollouts; the
 person gives commands through the service, and the devices attest what they run. Each is suspended
-before statements and commits, and around transactions (`bench.stops`): meanwhile others change what
-it looked at. Clocks differ, an orchestrator may be killed wherever it is suspended, and of some
-versions the file is lost.
+before statements and commits, around transactions, and when the blob store has answered
+(`bench.stops`): meanwhile others change what it looked at. Clocks differ, an orchestrator may be
+killed wherever it is suspended, and of some versions the file is lost.
 """
 
 import random
@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from bench.rollout_checks import wrong_of, wrong_of_lost
-from bench.stops import READING, WRITING, WRITTEN, HereAndNow, StoppingStore, run_through
+from bench.stops import (
+    ANSWERED,
+    READING,
+    WRITING,
+    WRITTEN,
+    HereAndNow,
+    StoppingStore,
+    run_through,
+)
 from bench.troubles import reported
 from bench.turns import Actor, present_actor
 from bench.version_files import add_published, kept_file
@@ -51,7 +59,7 @@ _SKEW_S = 20
 _TURNS = 120
 _TURNS_AFTER = 15
 """So long they go on once the rollout is over."""
-_PASSES = {READING: 0.85, WRITING: 0.7, WRITTEN: 0.3}
+_PASSES = {READING: 0.85, WRITING: 0.7, WRITTEN: 0.3, ANSWERED: 0.6}
 """How probable it is that an actor is not suspended at a stop, so that it gets somewhere."""
 _DIES = 0.03
 _NAMES = tuple(f"dev_{number}" for number in range(6))
@@ -207,7 +215,7 @@ class Schedule:
             place.plane,
             clock=clock,
             store=place.store,
-            threads=HereAndNow(place.store.group),
+            threads=HereAndNow(place.store, orchestrator.note_answer),
             orchestrator=orchestrator,
             wave_files=WaveFiles(place.store, place.plane.blobs, clock),
             ended_rollouts=EndedRollouts(place.store, clock),
@@ -301,14 +309,25 @@ def idle() -> None:
 
 
 class Counting(Orchestrator):
-    """An orchestrator that tells how often another one was faster, or a person."""
+    """An orchestrator that tells how often another one was faster, or a person.
+
+    It tells, too, of a wave that was decided on before the blob store had answered: by then devices
+    may have failed.
+    """
 
     def __init__(self, store: StoppingStore, clock: Callable[[], datetime], found: Found) -> None:
         super().__init__(store, clock)
         self._found = found
+        self._answered_at = clock()
+
+    def note_answer(self) -> None:
+        """Note that the blob store has answered."""
+        self._answered_at = self._clock()
 
     def take(self, rollout: Rollout, transition: Transition) -> bool:
         """Store a transition; tell whether it took effect."""
+        if transition.offers_to_more and transition.at < self._answered_at:
+            self._found.wrong.append(f"{rollout.id}: a wave is older than the store's answer")
         is_taken = super().take(rollout, transition)
         self._found.lost += not is_taken
         return is_taken

@@ -1,5 +1,7 @@
 """A real store in which actors stop: before each statement, each commit, and around transactions.
 
+They stop, too, when the blob store has answered, as if it had done so late.
+
 SQLite lets one transaction write at a time, and the others wait for it. Here they wait to be
 resumed: `StoppingStore.writer` tells whom they wait for.
 """
@@ -18,7 +20,8 @@ from octomil.control.stores.sqlite import open_engines
 from octomil.control.threads import ServiceThreads
 
 READING, WAITING, WRITING, WRITTEN = "reading", "about to write", "writing", "written"
-STOPS: Final = (READING, WAITING, WRITING, WRITTEN)
+ANSWERED = "answered by the blob store"
+STOPS: Final = (READING, WAITING, WRITING, WRITTEN, ANSWERED)
 
 P = ParamSpec("P")
 ResultT = TypeVar("ResultT")
@@ -48,8 +51,8 @@ class StoppingStore:
         """Begin to read and write, once nobody else does."""
         with self._writing(), self._store.transaction(organisation) as tx:
             yield tx
-            self._stop(WRITING)
-        self._stop(WRITTEN)
+            self.stop(WRITING)
+        self.stop(WRITTEN)
 
     @contextmanager
     def snapshot(self, organisation: str) -> Iterator[Transaction]:
@@ -62,8 +65,8 @@ class StoppingStore:
         """Begin to read and write what is no organisation's own, once nobody else does."""
         with self._writing(), self._store.system() as tx:
             yield tx
-            self._stop(WRITING)
-        self._stop(WRITTEN)
+            self.stop(WRITING)
+        self.stop(WRITTEN)
 
     @contextmanager
     def system_snapshot(self) -> Iterator[SystemTransaction]:
@@ -76,8 +79,8 @@ class StoppingStore:
         """Begin a group, once nobody else writes."""
         with self._writing(), self._store.group():
             yield
-            self._stop(WRITING)
-        self._stop(WRITTEN)
+            self.stop(WRITING)
+        self.stop(WRITTEN)
 
     def scrub(self) -> None:
         """Take what was overwritten out of the file."""
@@ -86,6 +89,12 @@ class StoppingStore:
     def close(self) -> None:
         """Close every connection."""
         self._store.close()
+
+    def stop(self, at: str) -> None:
+        """Let the present actor wait to be resumed, unless it passes this time."""
+        actor = present_actor()
+        if actor is not None and not self._passes(at):
+            actor.stop(at)
 
     def keeps_waiting(self, actor: Actor) -> bool:
         """Tell whether an actor waits for another one's transaction to end."""
@@ -102,20 +111,25 @@ class StoppingStore:
         finally:
             self.writer = None
 
-    def _stop(self, at: str) -> None:
-        actor = present_actor()
-        if actor is not None and not self._passes(at):
-            actor.stop(at)
-
     def _listen(self, engine: Engine, at: str) -> None:
         def stop(*_: object) -> None:
-            self._stop(at)
+            self.stop(at)
 
         event.listen(engine, "before_cursor_execute", stop)
 
 
 class HereAndNow(ServiceThreads):
-    """Service calls in the thread that makes them, at once: an actor has but one."""
+    """Service calls in the thread that makes them, at once: an actor has but one.
+
+    Args:
+        store: where the actors stop.
+        answered: is called when the blob store has answered, however late.
+    """
+
+    def __init__(self, store: StoppingStore, answered: Callable[[], None]) -> None:
+        super().__init__(store.group)
+        self._store = store
+        self._answered = answered
 
     async def write(self, call: Callable[P, ResultT], *args: P.args, **kwargs: P.kwargs) -> ResultT:
         return call(*args, **kwargs)
@@ -124,7 +138,10 @@ class HereAndNow(ServiceThreads):
         return call(*args, **kwargs)
 
     async def move(self, call: Callable[P, ResultT], *args: P.args, **kwargs: P.kwargs) -> ResultT:
-        return call(*args, **kwargs)
+        answer = call(*args, **kwargs)
+        self._store.stop(ANSWERED)
+        self._answered()
+        return answer
 
 
 def run_through(coroutine: Coroutine[Any, Any, object]) -> None:

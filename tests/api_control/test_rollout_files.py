@@ -8,11 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from octomil.control.jobs.rollouts import steer, steer_sparingly
+from octomil.control.jobs.rollouts import steer
 from octomil.control.plane import ControlPlane
-from octomil.control.ports import BlobStore
 from octomil.control.services.wave_files import ASKED_AGAIN, TOLD_AGAIN
-from octomil.rollouts.states import RolloutState
 from support.control import API
 from support.model_files import safetensors_file
 from support.registry import new_model, sent
@@ -22,6 +20,7 @@ from support.rollouts import (
     begun,
     everywhere,
     history,
+    is_well,
     published,
     shown,
     staged,
@@ -45,14 +44,6 @@ async def rollout(
     await act(admin, made, "start")
     await is_well(admin, plane, made, those(made, fleet, 0, 20))
     return made
-
-
-async def is_well(
-    admin: httpx.AsyncClient, plane: ControlPlane, rollout: dict[str, Any], whose: list[Who]
-) -> None:
-    await take(admin, rollout, whose)
-    plane.clock.advance(seconds=60)
-    await take(admin, rollout, whose)  # each says again that it is well, its window being over
 
 
 async def a_minute_later(plane: ControlPlane) -> None:
@@ -228,53 +219,6 @@ async def test_a_file_that_cannot_be_asked_for_holds_up_its_own_rollout_alone(
     assert (await shown(admin, other))["rollout_percentage"] == 60
     assert len(told_of(caplog, rollout)) == 1
     assert not told_of(caplog, other)
-
-
-async def test_what_needs_no_file_is_done_before_the_blob_store_is_asked(
-    admin: httpx.AsyncClient,
-    plane: ControlPlane,
-    fleet: dict[str, Who],
-    rollout: dict[str, Any],
-    monkeypatch: pytest.MonkeyPatch,
-):
-    other_model = await new_model(admin, "other")
-    await published(admin, other_model, "1.0.0")
-    other = await begun(admin, other_model)  # looked at later: it began later
-    await take(admin, other, list(fleet.values()))
-    found: list[RolloutState | None] = []
-    look = type(plane.blobs).size
-
-    def size(self: BlobStore, digest: str) -> int | None:
-        with plane.store.snapshot("default") as tx:
-            present = tx.rollouts.get(other_model, other["id"])
-        found.append(present and present.state)
-        return look(self, digest)
-
-    monkeypatch.setattr(type(plane.blobs), "size", size)
-    await steer(plane)
-
-    assert found == [RolloutState.COMPLETED]
-    assert (await shown(admin, rollout))["rollout_percentage"] == 60
-
-
-async def test_who_waits_for_the_blob_store_need_not_rest_from_it(
-    plane: ControlPlane, rollout: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-):
-    moment_s, rests = 100.0, []
-    look = type(plane.blobs).size
-
-    def size(self: BlobStore, digest: str) -> int | None:
-        nonlocal moment_s
-        moment_s += 60
-        return look(self, digest)
-
-    async def rest(seconds: float) -> None:
-        rests.append((moment_s, seconds))
-
-    monkeypatch.setattr(type(plane.blobs), "size", size)
-    await steer_sparingly(plane, lambda: moment_s, rest)
-
-    assert rests == [(160.0, 0.0)]
 
 
 async def test_a_wave_waits_for_a_blob_store_that_does_not_answer(

@@ -340,7 +340,7 @@ async def test_a_rollout_that_cannot_be_looked_at_holds_up_no_other_and_no_plans
     await steer(plane)
 
     assert [(await shown(admin, each))["status"] for each in rollouts] == ["active", "completed"]
-    assert {"steer rollouts", "read plans"} <= set(jobs_of(plane))
+    assert {"steer rollouts", "send waves of rollouts", "read plans"} <= set(jobs_of(plane))
 
 
 async def test_once_the_signing_key_is_rotated_the_new_one_signs_what_is_assigned(

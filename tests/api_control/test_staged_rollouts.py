@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 
-from octomil.control.jobs.rollouts import AT_ONCE, RESTS, steer, steer_sparingly
+from octomil.control.jobs.rollouts import AT_ONCE, RESTS, Steering, steer
 from octomil.control.plane import ControlPlane
 from support.control import API
 from support.rollouts import (
@@ -126,7 +126,7 @@ async def test_who_looks_for_long_rests_for_longer(
         rests.append((present["offered_percentage"], seconds))
 
     await device(admin)
-    await steer_sparingly(plane, moments.__next__, rest)
+    await Steering(plane, moments.__next__, rest).look_sparingly()
 
     assert rests == [(100, 2.5 * RESTS)]
 

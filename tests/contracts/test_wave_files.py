@@ -10,10 +10,9 @@ from octomil.control.blobs.catalog import open_blobs
 from octomil.control.blobs.layout import key_of
 from octomil.control.ports import BlobStore
 from octomil.control.records import Rollout, VersionFile
-from octomil.control.services.wave_files import ASKED_AGAIN, WaveFiles
+from octomil.control.services.wave_files import ASKED_AGAIN, StoreAnswer, WaveFiles
 from octomil.control.stores.sql import SqlStore
-from octomil.rollouts.states import Transition
-from support.rollout_rows import NOW, rollout, started
+from support.rollout_rows import NOW, rollout
 
 FILE = VersionFile(
     format="onnx", digest="ab" * 32, size_bytes=3, origin="original", name="m.onnx", created_at=NOW
@@ -46,9 +45,9 @@ def test_a_run_asks_a_store_that_is_down_once_and_each_rollout_has_its_turn(
     monkeypatch.setattr(type(blobs), "size", size)
     files = WaveFiles(store, blobs, clock)
 
-    def run() -> tuple[list[Rollout], list[Transition | None]]:
+    def run() -> tuple[list[Rollout], list[StoreAnswer | None]]:
         ordered = list(files.begin(ROLLOUTS))
-        return ordered, [files.following(each, started(each), [FILE]) for each in ordered]
+        return ordered, [files.ask(each, [FILE]) for each in ordered]
 
     first, second, third = ROLLOUTS
     expected = [[first, second, third], [second, third, first], [third, first, second]]
@@ -68,4 +67,4 @@ def test_a_run_asks_a_store_that_is_down_once_and_each_rollout_has_its_turn(
     blob.parent.mkdir(parents=True)
     blob.write_bytes(b"abc")
     moment += ASKED_AGAIN
-    assert run()[1] == [started(each) for each in ROLLOUTS]
+    assert run()[1] == [StoreAnswer()] * 3

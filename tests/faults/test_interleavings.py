@@ -11,9 +11,10 @@ from bench.stops import STOPS
 from bench.turns import BEGUN
 from sqlalchemy import update
 
+from octomil.control.jobs.rollouts import Steering
 from octomil.control.services import rollout_changes
 from octomil.control.stores.rollouts import RolloutRows, rollout_transitions, rollouts
-from octomil.rollouts.states import CONTROLLER, Action
+from octomil.rollouts.states import CONTROLLER, Action, Transition
 
 SEEDS = range(1_000_000, 1_000_012)
 FEW = range(1_000_000, 1_000_006)
@@ -40,7 +41,7 @@ def test_orchestrators_that_act_at_once_never_act_twice():
 
 def test_a_rollout_whose_file_is_lost_goes_no_further_by_itself(place: Place):
     taken = Counter[tuple[str, str]]()
-    for seed in FEW:
+    for seed in SEEDS:
         schedule = Schedule(place, seed)
         schedule.lost_at = 0
         schedule.run()
@@ -84,6 +85,23 @@ def test_a_history_that_takes_whatever_comes_is_found_out(monkeypatch: pytest.Mo
     )
 
     assert any("starts from another progress" in each for each in interleave(FEW).wrong)
+
+
+def test_a_wave_that_was_due_before_the_store_answered_is_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """What was found before the store was asked is taken for what is found after that."""
+    known: dict[Steering, Transition] = {}
+    go_on = Steering._go_on
+
+    async def go_on_blindly(self, turn):
+        if (wave := known.pop(self, None)) is None and (wave := await go_on(self, turn)):
+            known[self] = wave
+        return wave
+
+    monkeypatch.setattr(Steering, "_go_on", go_on_blindly)
+
+    assert any("older than the store's answer" in each for each in interleave(FEW).wrong)
 
 
 def test_a_change_without_its_act_is_found_out(monkeypatch: pytest.MonkeyPatch):

@@ -4,7 +4,7 @@ import pytest
 from bench.fleets import World
 from bench.steering import course
 
-from octomil.control.services.wave_files import WaveFiles
+from octomil.control.services.wave_files import StoreAnswer, WaveFiles
 from octomil.rollouts.states import Action
 
 FLEET = World(devices=1_000, offline=0, churn=0, lying=0, failures=0, broken_before=0)
@@ -21,7 +21,7 @@ def test_a_rollout_whose_file_is_lost_fails_before_its_next_wave():
 
 
 def test_a_wave_for_a_file_that_is_lost_is_found_out(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(WaveFiles, "following", lambda self, rollout, wave, files: wave)
+    monkeypatch.setattr(WaveFiles, "ask", lambda self, rollout, files: StoreAnswer())
 
     found = course(FLEET, 1, LOST_AT)
 

@@ -162,6 +162,15 @@ async def take(admin: httpx.AsyncClient, rollout: dict[str, Any], whose: list[Wh
         assert (await attest(admin, who, rollout)).status_code == 200
 
 
+async def is_well(
+    admin: httpx.AsyncClient, plane: ControlPlane, rollout: dict[str, Any], whose: list[Who]
+) -> None:
+    """Let devices run the version, and say again that they are well, their window being over."""
+    await take(admin, rollout, whose)
+    plane.clock.advance(seconds=60)
+    await take(admin, rollout, whose)
+
+
 async def everywhere(
     admin: httpx.AsyncClient, plane: ControlPlane, model: str, fleet: dict[str, Who]
 ) -> None:

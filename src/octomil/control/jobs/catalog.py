@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from functools import partial
 
-from octomil.control.jobs import rollouts, webhooks
+from octomil.control.jobs import webhooks
+from octomil.control.jobs.rollouts import Steering
 from octomil.control.jobs.timers import Job
 from octomil.control.plane import ControlPlane
 from octomil.control.services.access_tokens import REFRESHED_S
@@ -17,6 +18,7 @@ from octomil.control.threads import NOBODYS
 
 def jobs_of(plane: ControlPlane) -> Mapping[str, tuple[float, Job]]:
     """Return the jobs: name → (seconds between two runs, what to do)."""
+    steering = Steering(plane)
     return {
         "write when devices were last seen": (FLUSHED_S, partial(write_last_seen, plane)),
         "write when keys were last used": (FLUSHED_S, partial(write_key_uses, plane)),
@@ -26,7 +28,8 @@ def jobs_of(plane: ControlPlane) -> Mapping[str, tuple[float, Job]]:
         "collect garbage": (COLLECTED_EVERY_S, partial(collect_garbage, plane)),
         "drop what has ended": (DROPPED_EVERY_S, partial(drop_leftovers, plane)),
         "read what was revoked": (REFRESHED_S, partial(read_revocations, plane)),
-        "steer rollouts": (STEERED_S, partial(rollouts.steer_sparingly, plane)),
+        "steer rollouts": (STEERED_S, steering.look_sparingly),
+        "send waves of rollouts": (STEERED_S, steering.send_sparingly),
         "read plans": (PLANNED_S, partial(read_plans, plane)),
     }
 

@@ -51,7 +51,9 @@ class PausedLooks:
 
     def forget_all_but(self, rollout_ids: Collection[str]) -> None:
         """Remember nothing of rollouts that are over."""
-        self._last = {id_: seen for id_, seen in self._last.items() if id_ in rollout_ids}
+        for id_ in list(self._last):  # a copy: another thread may note something meanwhile
+            if id_ not in rollout_ids:
+                self._last.pop(id_, None)
 
 
 def seen_of(tx: Transaction, rollout: Rollout, now: datetime) -> Seen:

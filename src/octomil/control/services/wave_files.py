@@ -38,6 +38,26 @@ class _Doubt:
     told_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class StoreAnswer:
+    """What the blob store says of the files that a wave sends devices for.
+
+    Attributes:
+        lost: what people are told of those that are lost; empty if all are kept.
+    """
+
+    lost: str = ""
+
+    def following(self, wave: Transition) -> Transition | None:
+        """Return the wave if its files are kept, and the rollout's failure if one is lost.
+
+        None if the rollout has failed already.
+        """
+        if not self.lost:
+            return wave
+        return commands.fail(wave.before, now=wave.at, actor=CONTROLLER, reason=self.lost)
+
+
 class WaveFiles:
     """Ends a rollout whose files are lost: no device that it sends for them could take them.
 
@@ -77,10 +97,8 @@ class WaveFiles:
         with self._store.snapshot(rollout.organisation) as tx:
             return require_version(tx, rollout.model_id, rollout.number).files
 
-    def following(
-        self, rollout: Rollout, wave: Transition, files: Sequence[VersionFile]
-    ) -> Transition | None:
-        """Return the wave if its files are kept, and the rollout's failure if one is lost.
+    def ask(self, rollout: Rollout, files: Sequence[VersionFile]) -> StoreAnswer | None:
+        """Return whether a rollout's files are kept or lost.
 
         None while nobody can tell: the wave waits, and the next call a minute later looks again.
         A store that is down may take its time to say so: for the files of the other rollouts it is
@@ -100,12 +118,12 @@ class WaveFiles:
             return None
         if not lost:
             self._doubts.pop(key, None)
-            return wave
+            return StoreAnswer()
         reason = told_of_lost(rollout.number, lost)
         if doubt is None or not doubt.is_missing or now < doubt.looked_at:
             self._doubt(rollout, now, f"it fails unless that changes: {reason}", is_missing=True)
             return None
-        return commands.fail(wave.before, now=wave.at, actor=CONTROLLER, reason=reason)
+        return StoreAnswer(lost=reason)
 
     def _doubt(self, rollout: Rollout, now: datetime, why: str, *, is_missing: bool) -> None:
         """Note that a wave waits, and log it where that is news."""
