@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from octomil.cli.rollouts import devices_of
+from octomil.http.records import Record
 from octomil.sdk.model_registry import ModelRegistry
 from support.model_files import safetensors_file
 from support.sdk import Place, control_place, octomil
@@ -129,16 +130,30 @@ def test_watching_a_version_that_fails_ends_with_an_error(registry: ModelRegistr
     assert "Traceback" not in done.stderr
 
 
+def paused_with_a_wave_left(registry: ModelRegistry, model: str) -> Record:
+    """Begin a rollout that takes no wave until it is resumed, and has one to take then.
+
+    Where its one device has its place is drawn with its id: a wave that reaches nobody is taken at
+    once, so that the last one may be gone before the pause. Then another is begun.
+    """
+    waves = {"first_percentage": 1, "interval_s": 5}
+    at_once = {"rollout_percentage": 100, "dwell_s": 0, "health_window_s": 0}
+    while True:
+        begun = registry.create_rollout(model, "2.0.0", **at_once, pacing=waves)
+        paused = registry.rollouts.pause(model, begun.id)
+        if paused.offered_percentage < 100:
+            return paused
+        registry.rollouts.delete(model, begun.id, force=True)
+
+
 def test_watching_a_rollout_whose_file_is_lost_ends_with_the_reason(
     registry: ModelRegistry, place: Place, tmp_path: Path
 ):
     lost = hashlib.sha256((tmp_path / "2.0.0.bin").read_bytes()).hexdigest()
     (blob,) = (tmp_path / "up").rglob(lost)
-    model = registry.resolve_model_id("mnist")
-    waves = {"first_percentage": 1, "interval_s": 5}  # of which seven are left
-    at_once = {"rollout_percentage": 100, "dwell_s": 0, "health_window_s": 0}
-    registry.create_rollout(model, "2.0.0", **at_once, pacing=waves)
+    rollout = paused_with_a_wave_left(registry, registry.resolve_model_id("mnist"))
     blob.unlink()
+    registry.rollouts.resume(rollout.model_id, rollout.id)
 
     done = octomil("rollouts", "watch", "mnist", timeout_s=300, **place.env)  # two looks, a minute
 
