@@ -212,6 +212,8 @@ def test_a_version_that_broke_off_before_its_weights_is_gone_on_with(
     assert registry.get_version(model, "1.0.0").formats == ["onnx"]
     with pytest.raises(ConflictError, match=r"1\.0\.0"):
         registry.upload_version_from_path(model, other, "1.0.0", onnx_data_path=large)
+    with pytest.raises(ConflictError, match=r"1\.0\.0"):  # the version waits for no such file
+        registry.upload_version_from_path(model, graph, "1.0.0", "tflite", onnx_data_path=large)
 
     version = registry.upload_version_from_path(model, graph, "1.0.0", onnx_data_path=large)
 

@@ -1,7 +1,7 @@
 """The files of versions: uploaded, downloaded."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
@@ -59,7 +59,8 @@ class FileCalls(Resource):
             hidden_dim: width of the hidden layers.
             output_dim: values that come out.
             onnx_data_path: the weights of an ONNX model that has them in a file of their own; a
-                version of that model which an earlier call left without them is gone on with.
+                version of that model which an earlier call left without them is gone on with, if
+                that asked for all of `formats`. What else is said of it stays as it was said then.
 
         Returns:
             The version, `ready` to be published unless `formats` are missing.
@@ -187,7 +188,7 @@ class FileCalls(Resource):
         try:
             made: Record = self._api.post(path_to("models", model_id, "versions"), body)
         except ConflictError:
-            begun = added and self._without_weights(model_id, number, upload.sha256)
+            begun = added and self._without_weights(model_id, number, upload.sha256, formats)
             if not begun:
                 raise
             made = begun
@@ -197,14 +198,19 @@ class FileCalls(Resource):
             each.forget()
         return made
 
-    def _without_weights(self, model_id: str, number: str, sha256: str) -> Record | None:
-        """Return the version of this ONNX model that a call which broke off left half-made."""
+    def _without_weights(
+        self, model_id: str, number: str, sha256: str, formats: Collection[str]
+    ) -> Record | None:
+        """Return the version of this ONNX model that a call which broke off left half-made.
+
+        None if it waits for less than all of `formats`.
+        """
         try:
             version: Record = self._api.get(path_to("models", model_id, "versions", number))
         except NotFoundError:  # the conflict was about something else
             return None
         digests = {each.format: each.digest for each in version.files}
-        lacks = _WEIGHTS in version.formats_wanted and _WEIGHTS not in digests
+        lacks = set(formats) <= set(version.formats_wanted) and _WEIGHTS not in digests
         return version if lacks and digests.get(_MODEL) == f"sha256:{sha256}" else None
 
     def _upload_form(
