@@ -12,6 +12,10 @@ class NoMemoryLeftError(Exception):
     """The bodies of other requests take what there is."""
 
 
+class NoShareLeftError(NoMemoryLeftError):
+    """The bodies of the same client's other requests take what it may have."""
+
+
 class BodyMemory:
     """Counts the bytes of bodies that are in memory; used from one event loop.
 
@@ -44,17 +48,16 @@ class BodyMemory:
     def share(self, whose: str) -> Iterator[Hold]:
         """Hold bytes of one request of the client `whose` until the block ends, however it does.
 
-        What is yielded raises `NoMemoryLeftError` for bytes that there is no room for; they are not
-        counted then.
+        What is yielded raises `NoMemoryLeftError` for bytes that there is no room for, and
+        `NoShareLeftError` where the client itself has no more; they are not counted then.
         """
         held_bytes = 0
 
         def hold(size_bytes: int) -> None:
             nonlocal held_bytes
-            if (
-                self._held_bytes_of[whose] + size_bytes > self._most_each_bytes
-                or self._held_bytes + size_bytes > self._most_bytes
-            ):
+            if self._held_bytes_of[whose] + size_bytes > self._most_each_bytes:
+                raise NoShareLeftError
+            if self._held_bytes + size_bytes > self._most_bytes:
                 raise NoMemoryLeftError
             self._held_bytes += size_bytes
             self._held_bytes_of[whose] += size_bytes

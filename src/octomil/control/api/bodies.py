@@ -17,7 +17,7 @@ from octomil.control.api.requests import (
     read_whole_body,
     replayed,
 )
-from octomil.control.body_memory import BodyMemory, NoMemoryLeftError
+from octomil.control.body_memory import BodyMemory, NoMemoryLeftError, NoShareLeftError
 from octomil.errors import PayloadTooLargeError, RequestTimedOutError, ServiceUnavailableError
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -70,13 +70,25 @@ class BodyLimits:
         except BodyTooSlowError:
             message = f"the body did not arrive within {self._timeout_s:g} s"
             await send_problem(scope, send, RequestTimedOutError(message), close=True)
-        except NoMemoryLeftError:
-            error = ServiceUnavailableError(
-                "the bodies of other requests take all the memory that there is for them; try "
-                "again in a second",
-                {"retry_after_s": _RETRY_AFTER_S},
+        except NoMemoryLeftError as error:
+            unavailable = ServiceUnavailableError(
+                _told_of(error), {"retry_after_s": _RETRY_AFTER_S}
             )
-            await send_problem(scope, send, error, close=True)
+            await send_problem(scope, send, unavailable, close=True)
+
+
+def _told_of(error: NoMemoryLeftError) -> str:
+    """Return what a client is told whose body there is no room for."""
+    if isinstance(error, NoShareLeftError):
+        return (
+            "the bodies of your address's other requests take all the memory that there is for "
+            "them; try again in a second. Behind a proxy that is not named all clients are one "
+            "address: see --trusted-proxy"
+        )
+    return (
+        "the bodies of other requests take all the memory that there is for them; try again in a "
+        "second"
+    )
 
 
 def _has_body(scope: Scope) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from octomil.control.api.bodies import BodyLimits
-from octomil.control.body_memory import BodyMemory, NoMemoryLeftError
+from octomil.control.body_memory import BodyMemory, NoMemoryLeftError, NoShareLeftError
 from support.waiting import PATIENCE_S
 
 
@@ -29,7 +29,7 @@ def test_one_client_has_no_more_than_its_share_and_leaves_the_rest_to_others():
 
     with memory.share("a") as hold, memory.share("a") as hold_too, memory.share("b") as others:
         hold(30)
-        with pytest.raises(NoMemoryLeftError):
+        with pytest.raises(NoShareLeftError):
             hold_too(11)
         hold_too(10)
         others(40)
@@ -121,16 +121,22 @@ async def test_bodies_that_arrive_count_together_and_one_more_is_refused_unread(
 
 
 async def test_an_address_that_holds_its_share_keeps_no_other_out():
-    app = limited(BodyMemory(100, 50))
-    slow = _Client(piece(50, more=True))
+    app = limited(BodyMemory(100, 60))
+    slow = _Client(piece(60, more=True))
     arriving = slow.start(app, "2001:db8::1")
     await slow.is_waited_for.wait()
-    same, other = _Client(piece(1, more=False)), _Client(piece(50, more=False))
+    same, other, late = (_Client(piece(size, more=False)) for size in (1, 40, 41))
 
     await same.start(app, "2001:db8::2")
     await other.start(app, "2001:db8:0:1::1")
+    await late.start(app, "2001:db8:0:2::1")
 
-    assert [each.answers[0]["status"] for each in (same, other)] == [503, 200]
+    assert [each.answers[0]["status"] for each in (same, other, late)] == [503, 200, 503]
+    of_its_own, of_all = (json.loads(each.answers[1]["body"])["message"] for each in (same, late))
+    assert of_its_own.startswith("the bodies of your address's other requests take all")
+    assert "--trusted-proxy" in of_its_own
+    assert of_all.startswith("the bodies of other requests take all")
+    assert "--trusted-proxy" not in of_all
     arriving.cancel()
     await asyncio.wait([arriving])
 
