@@ -131,6 +131,7 @@ async def test_a_breach_does_not_wait_for_the_store(
     await published(admin, other_model, "1.0.0")
     other = await staged(admin, other_model, fleet, 10, 20)
     await act(admin, other, "start")
+    plane.clock.advance(seconds=60)  # so few failures are a breach once its time is over
     late, steering = LateStore(plane, monkeypatch), Steering(plane)
     await steering.look()
     sending = asyncio.create_task(steering.send())
