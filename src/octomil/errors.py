@@ -121,6 +121,10 @@ class EngineUnreachableError(EngineUnavailableError):
     """Nobody takes a connection where the engine's server should be."""
 
 
+class EngineAbsentError(EngineUnreachableError):
+    """Nobody takes a connection where a server may be that nobody said is there."""
+
+
 class SpendCapReachedError(EngineUnavailableError):
     """Asking the model could cost more than may still be spent today."""
 

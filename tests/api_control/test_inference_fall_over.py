@@ -10,8 +10,12 @@ import httpx
 import pytest
 
 from octomil.config import Settings
+from octomil.control.backends.assumed import AssumedBackend
 from octomil.control.backends.catalog import open_backends
+from octomil.control.backends.ollama import OllamaBackend
 from octomil.control.plane import ControlPlane
+from octomil.engines.upstream import open_upstream
+from support.backends import EchoBackend
 from support.caller import Caller
 from support.control import bearer, client_of, control_plane, key_of, printed_key, upping
 from support.inference import EMBEDDINGS, INFERENCE, STREAM, asked, events_of, nobody
@@ -189,6 +193,29 @@ async def test_if_none_can_answer_the_error_says_what_each_said(tmp_path: Path, 
     assert BUSY in told
     assert "openai: it cannot be reached" in told
     assert url not in told
+
+
+async def test_nobody_waits_for_a_server_that_nobody_said_is_there(tmp_path: Path):
+    with nobody() as url:
+        absent = AssumedBackend(OllamaBackend(open_upstream(url)))
+        backends = [absent, EchoBackend("one", models=["a"])]
+        with control_plane(tmp_path, backends=backends) as plane:
+            async with client_of(plane, key_of(plane)) as client:
+                answers = [await client.post(INFERENCE, json=asked("hello")) for _ in range(2)]
+            await plane.inference.close()
+
+    assert [each.status_code for each in answers] == [404, 404]
+    assert "ollama: it cannot be reached" in answers[0].json()["message"]
+
+
+def test_ollama_is_missed_only_where_it_was_set_up():
+    by_default, set_up = (
+        open_backends(settings)[0]
+        for settings in (Settings(), Settings(ollama_base_url="http://127.0.0.1:11435"))
+    )
+
+    assert isinstance(by_default, AssumedBackend)
+    assert isinstance(set_up, OllamaBackend)
 
 
 async def test_embeddings_fall_over_too(tmp_path: Path, api: OllamaApi, openai: FakeUpstream):

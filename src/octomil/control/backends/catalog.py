@@ -14,9 +14,12 @@ LONGEST_CONNECT_S: Final = 3.0
 
 
 def _ollama(settings: Settings) -> InferenceBackend:
+    from octomil.control.backends.assumed import AssumedBackend
     from octomil.control.backends.ollama import OllamaBackend
 
-    return OllamaBackend(_upstream(settings.ollama_base_url, settings))
+    url = settings.ollama_base_url
+    backend = OllamaBackend(_upstream(url, settings))
+    return AssumedBackend(backend) if url == Settings.ollama_base_url else backend
 
 
 def _openai(settings: Settings) -> InferenceBackend | None:

@@ -21,6 +21,7 @@ from octomil.control.inference_metrics import InferenceMetrics
 from octomil.control.ports import GenerationQuery, InferenceBackend, Piece
 from octomil.engines.base import Embeddings
 from octomil.errors import (
+    EngineAbsentError,
     EngineError,
     EngineRefusedError,
     EngineUnavailableError,
@@ -56,6 +57,7 @@ class Link:
         self.backend = backend
         self._breaker = CircuitBreaker(backend.name, POLICY, clock=clock_s)
         self._breaker.on_transition(_tell)
+        self._is_absent = False
 
     @property
     def name(self) -> str:
@@ -75,7 +77,8 @@ class Link:
         """
         if (permit := self._breaker.shared_permit) is None:
             found = self._breaker.snapshot()
-            raise EngineUnavailableError(
+            kind = EngineAbsentError if self._is_absent else EngineUnavailableError
+            raise kind(
                 f"it is not asked for now, because it failed ({found.reason})",
                 retry_after_s=max(1.0, found.retry_after_s or 0.0),
             )
@@ -86,8 +89,10 @@ class Link:
         if error is None:
             self._breaker.record_success(permit)
         elif isinstance(error, EngineUnreachableError):
+            self._is_absent = isinstance(error, EngineAbsentError)
             self._breaker.trip(reason_of(error))
         elif isinstance(error, EngineError) and not isinstance(error, InvalidRequestError):
+            self._is_absent = False
             self._breaker.record_failure(permit, reason_of(error))
         else:
             self._breaker.release(permit)
@@ -247,12 +252,14 @@ def reason_of(error: BaseException) -> str:
 
 
 def _nobody(model: str, said: dict[str, OctomilError]) -> OctomilError:
+    """Return why nobody answered; a server that nobody said is there is missed by nobody."""
     if not said:
         return EngineUnavailableError(
             "no backend is set up; give the control plane OLLAMA_BASE_URL or OPENAI_API_ENDPOINT"
         )
     told = "; ".join(f"{name}: {reason_of(error)}" for name, error in said.items())
-    if all(isinstance(error, UnknownModelError) for error in said.values()):
+    expected = [error for error in said.values() if not isinstance(error, EngineAbsentError)]
+    if expected and all(isinstance(error, UnknownModelError) for error in expected):
         return UnknownModelError(f"no backend has the model {model!r} ({told})")
     waits_s = [e.retry_after_s for e in said.values() if isinstance(e, EngineUnavailableError)]
     return EngineUnavailableError(
