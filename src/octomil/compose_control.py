@@ -12,10 +12,10 @@ from random import random
 from typing import TypedDict
 
 from octomil.config import Settings
+from octomil.control.backend_metrics import BackendMetrics
 from octomil.control.backends.catalog import open_backends
 from octomil.control.blobs.catalog import open_blobs, open_spool
 from octomil.control.data_folder import DataFolder, cannot_be_used
-from octomil.control.inference_metrics import InferenceMetrics
 from octomil.control.options import require_public_url
 from octomil.control.plane import ControlPlane
 from octomil.control.ports import BlobStore, Clock, InferenceBackend, SharedLimits, Store
@@ -172,7 +172,7 @@ def assemble(  # noqa: PLR0913 - keywords, most with a default
 
 
 def _inference(backends: Sequence[InferenceBackend], limits: Limits) -> InferenceService:
-    metrics = InferenceMetrics()
+    metrics = BackendMetrics()
     chain, slots = BackendChain(backends, metrics), GenerationSlots(limits.generations)
     return InferenceService(chain, slots, metrics)
 

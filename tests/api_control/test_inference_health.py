@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from octomil.config import Settings
+from octomil.control.backend_metrics import BackendMetrics
 from octomil.control.backends.catalog import open_backends
-from octomil.control.inference_metrics import InferenceMetrics
 from octomil.control.ports import GenerationQuery, InferenceBackend, Piece
 from octomil.control.services.backend_chain import POLICY, BackendChain
 from octomil.control.services.backend_health import health_of
@@ -52,7 +52,7 @@ class Fallible(EchoBackend):
 
 
 def chain_of(clock: ManualClock, *backends: InferenceBackend) -> BackendChain:
-    return BackendChain(backends, InferenceMetrics(), clock)
+    return BackendChain(backends, BackendMetrics(), clock)
 
 
 async def provider_of(chain: BackendChain) -> str:
