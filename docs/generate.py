@@ -32,6 +32,7 @@ from octomil.cli.main import COMMANDS, help_text
 from octomil.cli.serve import command as serve_command
 from octomil.config import variable_table
 from octomil.control.app import framework_app
+from octomil.control.backend_metrics import BackendMetrics
 from octomil.control.metrics import ControlMetrics
 from octomil.control.scopes import SCOPES
 from octomil.engines.pool import EnginePool
@@ -274,7 +275,8 @@ def metrics() -> str:
 def control_metrics() -> str:
     """What the control plane's `GET /metrics` shows."""
     limited, polls = {"refused": 0, "unshared": 0}, {"held": 0, "turned_away": 0}
-    return _metric_table(ControlMetrics().shown({}, 0, limited, polls))
+    of_inference = BackendMetrics().shown({}, 0)
+    return _metric_table([*ControlMetrics().shown({}, 0, limited, polls), *of_inference])
 
 
 @cache

@@ -11,10 +11,10 @@ from random import random
 from typing import TypedDict
 
 from octomil.config import Settings
+from octomil.control.backend_metrics import BackendMetrics
 from octomil.control.backends.catalog import open_backends
 from octomil.control.blobs.catalog import open_blobs, open_spool
 from octomil.control.data_folder import DataFolder, cannot_be_used
-from octomil.control.inference_metrics import InferenceMetrics
 from octomil.control.metrics import ControlMetrics
 from octomil.control.options import require_public_url
 from octomil.control.plane import ControlPlane
@@ -158,8 +158,6 @@ def assemble(  # noqa: PLR0913 - keywords, most with a default
         device_auth=DeviceAuth(store, clock, devices, access_tokens),
         last_seen=last_seen,
         key_uses=LastSeen(store, clock, lambda tx, used: tx.note_key_uses(used)),
-        rate_limits=RateLimits(limits, _shared_limits(redis_url)),
-        failures=FailedCredentials(limits.failures),
         versions=versions,
         intake=intake,
         uploads=UploadService(store, spool, intake, clock, limits.uploads),
@@ -167,18 +165,18 @@ def assemble(  # noqa: PLR0913 - keywords, most with a default
         downloads=Downloads(store, versions),
         download_links=DownloadLinks(store, clock),
         public_url=None if public_url is None else require_public_url(public_url),
+        **_limited(limits, redis_url),
         **_registry(store, clock),
         **_placement(store, clock, _inference(backends, limits)),
-        **_quality(store, clock),
         **_rollouts(store, blobs, clock, last_seen),
-        **_routing(store, clock, last_seen),
+        **_told(store, clock, last_seen),
         **_webhooks(store, clock, allow_private=webhooks_private),
         **_timed(store, clock, Garbage(store, blobs, spool, clock)),
     )
 
 
 def _inference(backends: Sequence[InferenceBackend], limits: Limits) -> InferenceService:
-    metrics = InferenceMetrics()
+    metrics = BackendMetrics()
     chain, slots = BackendChain(backends, metrics), GenerationSlots(limits.generations)
     return InferenceService(chain, slots, metrics)
 
@@ -266,34 +264,38 @@ def _placement(store: Store, clock: Clock, inference: InferenceService) -> _Plac
     )
 
 
-class _Quality(TypedDict):
-    """What clients tell of generations."""
+class _Told(TypedDict):
+    """What clients tell of generations and nodes of their routing, and what is told of both."""
 
     metrics: ControlMetrics
     inference_events: InferenceEventService
     quality: QualityService
-
-
-def _quality(store: Store, clock: Clock) -> _Quality:
-    metrics = ControlMetrics()
-    return _Quality(
-        metrics=metrics,
-        inference_events=InferenceEventService(store, clock, metrics.generations.note),
-        quality=QualityService(store, clock),
-    )
-
-
-class _Routing(TypedDict):
-    """What serving nodes tell of their routing, and what is told of it."""
-
     routing_reports: RoutingReportService
     routing_series: RoutingSeriesService
 
 
-def _routing(store: Store, clock: Clock, last_seen: LastSeen) -> _Routing:
-    return _Routing(
+def _told(store: Store, clock: Clock, last_seen: LastSeen) -> _Told:
+    metrics = ControlMetrics()
+    return _Told(
+        metrics=metrics,
+        inference_events=InferenceEventService(store, clock, metrics.generations.note),
+        quality=QualityService(store, clock),
         routing_reports=RoutingReportService(store, clock, last_seen),
         routing_series=RoutingSeriesService(store, clock),
+    )
+
+
+class _Limited(TypedDict):
+    """What bounds how often callers may ask."""
+
+    rate_limits: RateLimits
+    failures: FailedCredentials
+
+
+def _limited(limits: Limits, redis_url: str | None) -> _Limited:
+    return _Limited(
+        rate_limits=RateLimits(limits, _shared_limits(redis_url)),
+        failures=FailedCredentials(limits.failures),
     )
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from octomil.config import Settings
+from octomil.control.backend_metrics import BackendMetrics
 from octomil.control.backends.catalog import open_backends
-from octomil.control.inference_metrics import InferenceMetrics
 from octomil.control.ports import GenerationQuery, InferenceBackend, Piece
 from octomil.control.services.backend_chain import POLICY, BackendChain
 from octomil.control.services.backend_health import health_of
 from octomil.errors import (
+    EngineAbsentError,
     EngineUnavailableError,
     EngineUnreachableError,
     GenerationError,
@@ -52,7 +53,7 @@ class Fallible(EchoBackend):
 
 
 def chain_of(clock: ManualClock, *backends: InferenceBackend) -> BackendChain:
-    return BackendChain(backends, InferenceMetrics(), clock)
+    return BackendChain(backends, BackendMetrics(), clock)
 
 
 async def provider_of(chain: BackendChain) -> str:
@@ -159,6 +160,17 @@ async def test_the_whole_is_as_good_as_its_parts():
 
     assert seen == ["ok", "degraded", "down"]
     assert (await health_of((), clock)).status == "down"
+
+
+async def test_one_that_nobody_said_is_there_is_not_missed():
+    clock, one, two = ManualClock(), Fallible("one"), Fallible("two")
+    links = chain_of(clock, one, two).links
+    one.error = EngineAbsentError("refused")
+    found = await health_of(links, clock)
+    two.error = EngineUnreachableError("refused")
+
+    assert ([each.status for each in found.backends], found.status) == (["absent", "up"], "ok")
+    assert (await health_of(links, clock)).status == "down"
 
 
 class Silent(EchoBackend):

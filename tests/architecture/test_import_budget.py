@@ -93,7 +93,7 @@ def test_a_control_plane_is_started_without_what_only_serving_needs():
     assert modules & {"aiohttp", "alembic", "numpy", "obstore", "psutil", "psycopg"} == set()
     assert modules & {"octomil.serve", "octomil.models"} == set()
     engines = {name for name in modules if name.startswith("octomil.engines.")}
-    assert engines <= {"octomil.engines.base", "octomil.engines.upstream"}  # what backends share
+    assert engines <= {"octomil.engines.base", "octomil.engines.upstream"}  # it asks their servers
     assert "octomil.control.app" in modules
 
 

@@ -19,7 +19,7 @@ MAX_TEXTS: Final = 2048
 
 RoleName = Literal["system", "user", "assistant", "tool"]
 HealthName = Literal["ok", "degraded", "down"]
-BackendStatusName = Literal["up", "down", "unknown"]
+BackendStatusName = Literal["up", "down", "unknown", "absent"]
 
 _Penalty = Annotated[float, Ge(-2), Le(2), EXACT]
 _Share = Annotated[float, Ge(0), Le(1), EXACT]
@@ -244,7 +244,8 @@ class BackendHealth:
     """How a backend fares.
 
     Attributes:
-        status: `unknown` where it did not tell in time.
+        status: `unknown` where it did not tell in time, `absent` where nobody is and nobody said
+            that anybody would be.
         latency_ms: of asking it for its models; null unless it is up.
         models: what it serves; empty unless it is up.
         detail: why it is not up; null if it is.
@@ -264,7 +265,7 @@ class InferenceHealth:
     """`GET /inference/health`.
 
     Attributes:
-        status: `ok` if all backends are up, `down` if none is.
+        status: `ok` if all backends are up that are not absent, `down` if none is.
         backends: in the order in which they are tried.
     """
 

@@ -17,7 +17,7 @@ from epochly.inference.breaker import (
     Permit,
     Transition,
 )
-from octomil.control.inference_metrics import InferenceMetrics
+from octomil.control.backend_metrics import BackendMetrics
 from octomil.control.ports import GenerationQuery, InferenceBackend, Piece
 from octomil.engines.base import Embeddings
 from octomil.errors import (
@@ -168,7 +168,7 @@ class BackendChain:
     def __init__(
         self,
         backends: Sequence[InferenceBackend],
-        metrics: InferenceMetrics,
+        metrics: BackendMetrics,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.links: Final = tuple(Link(backend, clock_s) for backend in backends)

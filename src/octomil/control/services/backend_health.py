@@ -6,7 +6,7 @@ from typing import Final
 
 from octomil.control.services.backend_chain import Link, reason_of
 from octomil.control.services.inference_values import since_ms
-from octomil.errors import OctomilError
+from octomil.errors import EngineAbsentError, OctomilError
 from octomil.wire.inference import (
     BackendHealth,
     BackendStatusName,
@@ -42,6 +42,8 @@ async def _looked_at(link: Link, clock_s: Callable[[], float], within_s: float) 
             models = await link.backend.models()
     except TimeoutError:
         status, detail = "unknown", f"it did not tell its models within {within_s:g} s"
+    except EngineAbsentError as error:
+        status, detail = "absent", reason_of(error)
     except OctomilError as error:
         status, detail = "down", reason_of(error)
     return BackendHealth(
@@ -55,7 +57,7 @@ async def _looked_at(link: Link, clock_s: Callable[[], float], within_s: float) 
 
 
 def _overall(found: Sequence[BackendStatusName]) -> HealthName:
-    ups = sum(status == "up" for status in found)
+    ups, absent = found.count("up"), found.count("absent")
     if not ups:
         return "down"
-    return "ok" if ups == len(found) else "degraded"
+    return "ok" if ups + absent == len(found) else "degraded"

@@ -9,7 +9,7 @@ from typing import Final
 from uuid import uuid4
 
 from epochly.inference.metrics.instruments import Metric
-from octomil.control.inference_metrics import NOBODY, InferenceMetrics
+from octomil.control.backend_metrics import NOBODY, BackendMetrics
 from octomil.control.ports import Ending, GenerationQuery, Piece
 from octomil.control.services.backend_chain import BackendChain
 from octomil.control.services.backend_health import health_of
@@ -52,7 +52,7 @@ class InferenceService:
         self,
         chain: BackendChain,
         slots: GenerationSlots,
-        metrics: InferenceMetrics,
+        metrics: BackendMetrics,
         clock_s: Callable[[], float] = perf_counter,
     ) -> None:
         self._chain = chain

@@ -16,7 +16,7 @@ FIRST_CHUNK_S: Final = (
 """Bucket edges: those of OpenTelemetry's `gen_ai.server.time_to_first_token`, and cold loads."""
 
 
-class InferenceMetrics:
+class BackendMetrics:
     """Requests, fall-overs, tokens, and the time to the first chunk."""
 
     def __init__(self) -> None:
