@@ -5,9 +5,9 @@ from contextlib import aclosing
 
 import pytest
 
+from octomil.control.backend_metrics import BackendMetrics
 from octomil.control.backends.node import NodeBackend
 from octomil.control.backends.replies import refusal
-from octomil.control.inference_metrics import InferenceMetrics
 from octomil.control.ports import GenerationQuery
 from octomil.control.services.backend_chain import BackendChain
 from octomil.engines.base import Embeddings
@@ -116,7 +116,7 @@ class Choosy(EchoBackend):
 
 
 async def test_model_that_cannot_be_had_speaks_against_no_other():
-    chain = BackendChain([Choosy("octomil")], InferenceMetrics())
+    chain = BackendChain([Choosy("octomil")], BackendMetrics())
 
     for _ in range(20):
         with pytest.raises(EngineUnavailableError, match="the hub cannot be reached"):
