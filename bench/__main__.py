@@ -38,6 +38,7 @@ CAMPAIGNS = {
     "interoperability": "bench.interoperability",
     "torch_files": "bench.torch_files",
     "openapi": "bench.openapi",
+    "agreement": "bench.agreement",
 }
 """What `campaign` runs: counts rather than times, and longer than a bench."""
 
