@@ -39,7 +39,9 @@ CAMPAIGNS = {
     "crashes": "bench.crashes",
     "orchestrator_crashes": "bench.orchestrator_crashes",
     "interoperability": "bench.interoperability",
+    "torch_files": "bench.torch_files",
     "openapi": "bench.openapi",
+    "agreement": "bench.agreement",
 }
 """What `campaign` runs: counts rather than times, and longer than a bench."""
 

@@ -13,7 +13,8 @@ from support.s3 import s3_server
 from support.serving import ServeProcess, serving
 
 # How long an example takes says how busy the machine is. The examples are the same in every run, so
-# that one which passed says what the next will; `--hypothesis-profile=exploring` draws others.
+# that one which passed says what the next will; `--hypothesis-profile=exploring` draws others, as
+# the campaign `agreement` does.
 settings.register_profile("exploring", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("same", settings.get_profile("exploring"), derandomize=True)
 settings.load_profile("same")

@@ -34,7 +34,10 @@ from support.openapi_checks import (
 )
 from support.serving import ServeProcess
 
-SCENARIOS = 40
+SCENARIOS = 12
+SOME_LINKS = 5
+"""Far fewer than these scenarios go along, and more than a run that hardly gets anywhere."""
+
 SEED = 1
 """The same requests each time, but for ids."""
 
@@ -79,11 +82,14 @@ def test_every_operation_is_as_the_document_says(served: ServeProcess, tmp_path:
 
 @pytest.mark.slow
 def test_what_one_call_makes_the_next_ones_can_use(served: ServeProcess, tmp_path: Path):
-    """Scenarios along the links between operations, such as make, change, delete, get."""
+    """Scenarios along the links between operations, such as make, change, delete, get.
+
+    The declared links are gone along one by one in `test_openapi_links`.
+    """
     done = checked(served, tmp_path, phases=["stateful"], examples=SCENARIOS, seed=SEED)
 
     assert done.is_clean, done.output[-5000:]
-    assert done.links > 0, done.output
+    assert done.links >= SOME_LINKS, done.output
 
 
 @pytest.mark.slow

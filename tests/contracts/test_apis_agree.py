@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import ASGIApp
 
@@ -18,6 +18,7 @@ from octomil.control.app import build_app
 from octomil.control.plane import ControlPlane
 from octomil.control.scopes import ALL_SCOPES, INSTALLATION
 from support.control import API, WallClock, bearer, control_plane, key_of
+from support.exploring import examples
 from support.model_files import onnx_file
 from support.postgres import fresh_database
 
@@ -126,7 +127,7 @@ def planes(
         yield [(plane, build_app(plane)) for plane in planes]
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.lists(CALLS, max_size=12))
 def test_any_sequence_of_requests_is_answered_alike(
     planes: list[tuple[ControlPlane, ASGIApp]], calls: list[Call]
@@ -138,7 +139,7 @@ def test_any_sequence_of_requests_is_answered_alike(
     assert first == second
 
 
-@settings(max_examples=10, deadline=None)
+@examples(10)
 @given(st.lists(FILE_CALLS, max_size=10))
 def test_any_sequence_of_uploads_and_downloads_is_answered_alike(
     planes: list[tuple[ControlPlane, ASGIApp]], steps: list[list[Call]]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from octomil.control.records import Organisation, VersionFile
@@ -29,6 +29,7 @@ from octomil.wire.aliases import AliasMove
 from octomil.wire.models import ModelCreation
 from octomil.wire.versions import VersionCreation, VersionReference
 from octomil.wire.webhooks import WebhookCreation
+from support.exploring import examples
 from support.postgres import fresh_database
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -63,7 +64,7 @@ def stores(
             store.close()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(40)
 @given(commands)
 def test_any_sequence_is_answered_alike(stores: tuple[SqlStore, SqlStore], sequence: list[Any]):
     run = next(_runs)

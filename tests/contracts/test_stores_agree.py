@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from octomil.control.records import Act, Device, Organisation, Profile, RequestKey
 from octomil.control.stores.catalog import open_store
 from octomil.control.stores.sql import SqlStore, SqlTransaction
 from octomil.wire.texts import is_plain_text
+from support.exploring import examples
 from support.postgres import fresh_database
 
 START = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
@@ -79,7 +80,7 @@ def stores(
             store.close()
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(commands)
 def test_any_sequence_is_answered_alike(stores: tuple[SqlStore, SqlStore], sequence: list[Command]):
     run = next(_runs)

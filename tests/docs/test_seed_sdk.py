@@ -134,6 +134,33 @@ async def test_a_model_goes_into_the_registry_as_the_document_says(
     registry.close()
 
 
+@pytest.mark.optional
+async def test_a_file_of_torch_comes_back_as_it_was_and_as_safetensors(
+    run, place, tmp_path, monkeypatch
+):
+    """What the document's `model.pt` is, where torch is installed."""
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file
+
+    weights = {"layer.weight": torch.randn(2, 3), "layer.bias": torch.tensor([float("nan"), -0.0])}
+    torch.save(weights, tmp_path / "model.pt")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OCTOMIL_API_BASE", place.served.url)
+    monkeypatch.setenv("OCTOMIL_STATE_DIR", str(tmp_path / "state"))
+
+    _, names = await run("ModelRegistry", given=place.key)
+
+    registry, model_id = names["registry"], names["model"]["id"]
+    with registry:
+        back = registry.download(model_id, "1.0.0", tmp_path / "back.pt", format="pytorch")
+        made = registry.download(model_id, "1.0.0", tmp_path / "made", format="safetensors")
+        assert back.read_bytes() == (tmp_path / "model.pt").read_bytes()
+        found = load_file(made)
+    assert found.keys() == weights.keys()
+    for name, tensor in weights.items():
+        assert torch.equal(found[name].view(torch.int32), tensor.view(torch.int32))
+
+
 async def test_rollouts_are_steered_as_the_document_says(run, place, tmp_path, monkeypatch):
     monkeypatch.setenv("OCTOMIL_STATE_DIR", str(tmp_path / "state"))
     path = tmp_path / "m.safetensors"

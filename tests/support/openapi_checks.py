@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from octomil.control.api.not_served import CALLS
@@ -37,6 +38,7 @@ REFUSED_BY_MEANING = {
     "GET /routing/summary": "a range begins before it ends",
     "GET /inference/quality": "a time begins before it ends, and has so many points",
     "GET /inference/regressions": "a time begins before it ends",
+    "POST /devices/{device_id}/usage": "no more requests fail than there were",
 }
 """What the document cannot say; for these a valid request may be answered with 400 or 415."""
 
@@ -46,10 +48,27 @@ NOT_SERVED = {f"{method} {path}" for method, path in CALLS}
 TAKE_THE_KEY_AWAY = {"POST /keys/{key_id}/revoke", "POST /keys/{key_id}/rotate"}
 """They may hit the key that the other requests are made with."""
 
-PHASES = ("coverage", "fuzzing", "stateful")
-_PROGRAM = "from schemathesis.cli import schemathesis; schemathesis()"
+_PROGRAM = """
+import schemathesis
+from schemathesis.cli import schemathesis as command
+
+@schemathesis.hook
+def before_call(context, case, **options):
+    if case.meta.phase.name == "stateful" and case.meta.generation.mode.is_positive:
+        case.headers.pop("Idempotency-Key", None)
+
+command()
+"""
+"""In a scenario a key may be one of another's, whose answer tells of what is gone by now."""
+
 _ACCEPTED = ("2xx", "3xx", "401", "403", "404", "409", "422")
 """For valid requests: 422 says that the idempotency key was used for another one."""
+
+_REFUSED = ("400", "401", "403", "404", "405", "406", "409", "413", "415", "422", "428", "429")
+"""For requests that are not valid: 413, too, since a list may be too long to be read at all."""
+
+_STEPS = 30
+"""Of a scenario: with schemathesis' six, those that make something are seldom followed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +79,7 @@ class Outcome:
         operations: that were asked.
         cases: requests made from the document.
         links: between operations that scenarios went along.
+        links_in_all: those of the document, and those that schemathesis infers from it.
         output: what was printed.
     """
 
@@ -67,6 +87,7 @@ class Outcome:
     operations: int
     cases: int
     links: int
+    links_in_all: int
     output: str
 
 
@@ -83,10 +104,11 @@ def checked(
     served: ServeProcess,
     folder: Path,
     *,
-    phases: Iterable[str] = PHASES,
+    phases: Iterable[str],
     examples: int,
     seed: int,
     only: Collection[str] = (),
+    repeat_s: int | None = None,
 ) -> Outcome:
     """Ask a control plane as its document allows and forbids, and have every answer checked.
 
@@ -97,6 +119,8 @@ def checked(
         examples: requests of each operation that are made up by chance, and scenarios.
         seed: of the chance.
         only: operations; without them all but those that take the key away.
+        repeat_s: so long, in seconds, scenarios are begun anew: a run of them ends as soon as the
+            control plane does not answer the same twice, since it is no longer the same.
     """
     settings_file = folder / "schemathesis.toml"
     settings_file.write_text(_settings(() if only else TAKE_THE_KEY_AWAY), encoding="utf-8")
@@ -106,6 +130,7 @@ def checked(
         *("--phases", ",".join(phases), "--max-examples", examples, "--seed", seed),
         *("--no-color", "--generation-database", "none", "--suppress-health-check", "too_slow"),
         *(f"--include-name={_full(name)}" for name in only),
+        *(() if repeat_s is None else ("--max-time", repeat_s)),
     ]
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM, *map(str, command)],
@@ -116,6 +141,7 @@ def checked(
         operations=_number(r"Tested: +(\d+)", done.stdout),
         cases=_number(r"(\d+) generated", done.stdout),
         links=_number(r"API Links: +(\d+) covered", done.stdout),
+        links_in_all=_number(r"API Links: .+ (\d+) total", done.stdout),
         output=done.stdout + done.stderr,
     )
 
@@ -125,6 +151,8 @@ def _settings(left_out: Iterable[str]) -> str:
     accepted = json.dumps([*_ACCEPTED, "501"])
     accepts = f"positive_data_acceptance = {{ expected-statuses = {accepted} }}"
     lines = [f"checks.positive_data_acceptance.expected-statuses = {json.dumps(_ACCEPTED)}\n"]
+    lines += [f"checks.negative_data_rejection.expected-statuses = {json.dumps(_REFUSED)}\n"]
+    lines += [f"phases.stateful.max-steps = {_STEPS}\n"]
     for names, settings in (
         (left_out, "enabled = false"),
         (REFUSED_BY_MEANING, "checks.positive_data_acceptance.enabled = false"),
@@ -149,14 +177,17 @@ def _number(pattern: str, output: str) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--examples", type=int, required=True)
+    parser.add_argument("--scenarios-s", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with unlimited(folder / "data") as served:
-            outcome = checked(served, folder, examples=options.examples, seed=options.seed)
+            ask = partial(checked, served, folder, examples=options.examples, seed=options.seed)
+            alone = ask(phases=("coverage", "fuzzing"))
+            linked = ask(phases=("stateful",), repeat_s=options.scenarios_s)
         tracebacks = sum("Traceback" in line for line in served.errors)
-    print(json.dumps({**asdict(outcome), "tracebacks": tracebacks}))
+    print(json.dumps({"alone": asdict(alone), "linked": asdict(linked), "tracebacks": tracebacks}))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """A real S3 server on the loopback, in a process of its own.
 
 It speaks the dialect of Google Cloud Storage's XML interface, too, which is S3's but for who asks
-and what a condition is called. That is what obstore speaks to Google; the emulators of Google's
-other interface do not take it.
+and what a condition is called. That is what obstore speaks to Google. Of its emulators,
+fake-gcs-server 1.54.0 refuses a PUT that names no `uploadType`, and every upload in parts.
 """
 
 import os

@@ -18,6 +18,7 @@ from octomil.control.api import operations, telemetry
 from octomil.control.api.arriving import is_streamed
 from octomil.control.api.bodies import MAX_BODY_BYTES, BodyLimits
 from octomil.control.api.catalog import PREFIX, ROUTERS
+from octomil.control.api.links import with_links
 from octomil.control.api.planes import PLANE
 from octomil.control.api.polls import AssignmentPolls
 from octomil.control.api.problems import OURS, on_error
@@ -106,7 +107,7 @@ def framework_app() -> FastAPI:
 
     There is one in a process, for all planes: making its routes is most of the work of a start.
     """
-    app = FastAPI(
+    app = _Linked(
         title="Octomil control plane",
         version=__version__,
         redirect_slashes=False,
@@ -122,6 +123,16 @@ def framework_app() -> FastAPI:
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)
     return app
+
+
+class _Linked(FastAPI):
+    """Tells in its OpenAPI document, too, what leads from one operation to the next."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the document, made once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = with_links(super().openapi())
+        return self.openapi_schema
 
 
 class _OfPlane:
