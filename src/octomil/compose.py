@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
 from octomil._version import __version__
 from octomil.config import Settings
+from octomil.engines.base import Engine
 from octomil.engines.catalog import (
     EngineOptions,
     EngineRequest,
@@ -24,9 +26,10 @@ from octomil.engines.memory import (
 from octomil.engines.pool import EnginePool, thread_shares
 from octomil.engines.pooled import HeldRelease
 from octomil.errors import ConfigurationError
-from octomil.models.catalog import SHORT_NAMES
+from octomil.models.catalog import CATALOG, SHORT_NAMES
 from octomil.models.gguf import estimate_memory_bytes, read_metadata
 from octomil.models.local import LocalModel
+from octomil.models.offers import Offers
 from octomil.models.pull import ModelStore
 from octomil.models.references import ModelRef, parse_reference
 from octomil.models.sources.base import ProgressSink
@@ -36,10 +39,12 @@ from octomil.routing.tiers import assign_tiers
 from octomil.serve.activation import Replacement
 from octomil.serve.audit import NodeAudit
 from octomil.serve.breakers import Breakers, policy
-from octomil.serve.node import AUTO, Node, ServedModel
+from octomil.serve.node import AUTO, Node
+from octomil.serve.on_demand import Fetched, OnDemand
 from octomil.serve.options import ServeOptions
 from octomil.serve.recorder import Recorder
 from octomil.serve.request_log import RequestLog
+from octomil.serve.served import ServedModel
 from octomil.serve.spend_ledger import SpendLedger
 from octomil.serve.spending import SpendCap
 from octomil.serve.stats import RoutingStats
@@ -47,6 +52,8 @@ from octomil.serve.till import Till
 
 _WARM_UP = ({"role": "user", "content": "Explain gravity, then tell me about tides."},)
 _WORKER_BYTES = 64 * 2**20  # an ONNX session beside its weights
+
+_report = logging.getLogger("octomil.engines").warning
 
 
 def fetch_models(
@@ -67,7 +74,7 @@ def fetch_models(
     Raises:
         OctomilError: a reference makes no sense, or its files cannot be had.
     """
-    if not options.models:
+    if not (options.models or options.on_demand):
         raise ConfigurationError("name a model to serve, for example: octomil serve smollm2-135m")
     store = ModelStore(settings)
     refs = [parse_reference(name, settings.model_aliases) for name in options.models]
@@ -102,10 +109,9 @@ def build_node(
         ConfigurationError: the options contradict one another.
     """
     in_process = [files for _, files in models if files is not None]
-    engine_options = _engine_options(options, len(in_process))
+    engine_options = _engine_options(options, len(in_process) + options.on_demand)
     if not options.allow_overcommit:
-        needs = [_memory_need(files, engine_options) for files in in_process]
-        require_memory(needs, free_memory_bytes())
+        require_memory([_memory_need(f, engine_options) for f in in_process], free_memory_bytes())
     names = [ref.name for ref, _ in models]
     _check_names(names)
     writers = {
@@ -127,7 +133,7 @@ def build_node(
     served = {ref.name: _served(ref, files) for ref, files in parts}
     node = Node(
         models=served,
-        pool=_pool(requests, releases, loaded=len(models)),
+        pool=_pool(requests, options, releases, loaded=len(models)),
         recorder=recorder,
         router=_router(settings, options, writers) if options.auto_route else None,
         embedder=embedder.name if embedder else None,
@@ -139,20 +145,99 @@ def build_node(
         till=_till(settings, options, served, other_names),
         breakers=Breakers(policy(options.breaker_failures)),
     )
+    if options.on_demand:
+        node.on_demand = _on_demand(node, settings, options, requests, other_names)
     if options.audit_log is not None:
         _audit(node, options.audit_log, content=options.audit_content)
     return node
 
 
 def _pool(
-    requests: Sequence[EngineRequest], releases: Mapping[str, HeldRelease], *, loaded: int
+    requests: Sequence[EngineRequest],
+    options: ServeOptions,
+    releases: Mapping[str, HeldRelease],
+    *,
+    loaded: int,
 ) -> EnginePool:
     """Return the engines, of which all but the first `loaded` wait for a request to load them."""
-    pool = EnginePool(logging.getLogger("octomil.engines").warning)
+    pool = EnginePool(
+        _report,
+        budget_bytes=_memory_budget(options),
+        idle_s=(options.idle_s or None) if options.on_demand else None,
+    )
     for place, request in enumerate(requests):
         name, is_lazy = request.ref.name, place >= loaded
-        pool.add(name, create_engine(request), lazy=is_lazy, release=releases.get(name))
+        pool.add(
+            name,
+            create_engine(request),
+            lazy=is_lazy,
+            release=releases.get(name),
+            memory_bytes=_memory_bytes(request) if options.on_demand else 0,
+        )
     return pool
+
+
+def _memory_budget(options: ServeOptions) -> int | None:
+    """Return the bytes that all models may take; None where only what is named is loaded."""
+    if not options.on_demand or options.allow_overcommit:
+        return None
+    return free_memory_bytes() if options.memory_mib is None else options.memory_mib * 2**20
+
+
+def _memory_bytes(asked: EngineRequest) -> int:
+    """Return what a model is estimated to take, or at the least while its file is not here."""
+    if asked.files is not None:
+        return _memory_need(asked.files, asked.options).bytes
+    if asked.ref.kind != "catalog":
+        return 0
+    entry = CATALOG[asked.ref.target]
+    return entry.size_bytes + (0 if entry.format == "gguf" else _WORKER_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class _Supply:
+    """Models that are fetched and run when a request names them."""
+
+    settings: Settings
+    options: EngineOptions
+    pool: EnginePool
+
+    def fetch(self, ref: ModelRef, progress: ProgressSink) -> Fetched:
+        asked = EngineRequest(ref, None, self.options, self.settings)
+        self.pool.require_room(ref.name, _memory_bytes(asked))
+        if ref.has_files:
+            asked = replace(asked, files=ModelStore(self.settings).pull(ref, progress))
+            self.pool.require_room(ref.name, _memory_bytes(asked))
+        return Fetched(asked.files, _memory_bytes(asked))
+
+    def engine(self, ref: ModelRef, files: LocalModel | None) -> Engine:
+        return create_engine(EngineRequest(ref, files, self.options, self.settings))
+
+    def model(self, name: str, ref: ModelRef, files: LocalModel | None) -> ServedModel:
+        return replace(_served(ref, files), name=name)
+
+
+def _on_demand(
+    node: Node,
+    settings: Settings,
+    options: ServeOptions,
+    requests: Sequence[EngineRequest],
+    other_names: dict[str, str],
+) -> OnDemand:
+    """Return what brings models to a node that it does not serve yet."""
+    engine_options = requests[0].options if requests else _engine_options(options, 1)
+    return OnDemand(
+        # A cap needs the price of whatever it is not known to cost nothing.
+        offers=Offers(settings, elsewhere=options.spend_cap_usd is None),
+        supply=_Supply(settings, engine_options, node.pool),
+        pool=node.pool,
+        models=node.models,
+        other_names=other_names,
+        references={str(request.ref): request.ref.name for request in requests},
+        till=node.till,
+        most_waiting=options.max_queue + options.slots,
+        report=_report,
+    )
 
 
 def build_replacement(

@@ -68,6 +68,7 @@ from octomil.control.services.version_files import VersionFiles
 from octomil.control.services.versions import VersionService
 from octomil.control.services.wave_files import WaveFiles
 from octomil.control.services.webhooks import WebhookService
+from octomil.control.serving_node import ServingNode
 from octomil.control.stores.catalog import open_store
 from octomil.control.threads import ServiceThreads
 from octomil.control.webhook_sender import HttpWebhookSender
@@ -88,6 +89,7 @@ def build_plane(
     clock: Clock = utc_now,
     *,
     limits: Limits = NO_LIMITS,
+    node: ServingNode | None = None,
 ) -> ControlPlane:
     """Wire a control plane.
 
@@ -96,6 +98,7 @@ def build_plane(
         folder: where the rest is kept.
         clock: tells the time.
         limits: how often each caller may ask, and how much may be under way.
+        node: the serving node of this machine; None where models are asked elsewhere, or not.
 
     Raises:
         ConfigurationError: a setting makes no sense, or what it names cannot be reached.
@@ -112,7 +115,7 @@ def build_plane(
             redis_url=settings.redis_url,
             webhooks_private=settings.webhooks_private,
             public_url=settings.public_url,
-            backends=open_backends(settings),
+            backends=open_backends(settings, node),
         )
     except OSError as error:
         raise cannot_be_used(folder.path, error) from error

@@ -210,6 +210,11 @@ _READERS: dict[str, Any] = {
 }
 
 
+def serving_environment(serve_key: str) -> dict[str, str]:
+    """Return this process's environment for a child that serves, with the key it is to ask for."""
+    return {**os.environ, "OCTOMIL_SERVE_KEY": serve_key}
+
+
 def forbid_telemetry() -> None:
     """Tell libraries that report home to be silent; to be called before they are imported."""
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"

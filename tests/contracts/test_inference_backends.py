@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from octomil.asgi.server import listen
 from octomil.config import Settings
 from octomil.control.backends.catalog import BACKENDS, open_backends
 from octomil.control.ports import GenerationQuery, InferenceBackend, Piece
+from octomil.control.serving_node import ServingNode
 from octomil.errors import EngineUnreachableError, UnknownModelError
 from octomil.wire.inference import InferenceParameters, Message
 from support.backends import EchoBackend
@@ -28,6 +30,18 @@ def _ollama() -> Iterator[InferenceBackend]:
 def _openai() -> Iterator[InferenceBackend]:
     with serving("echo:m", "--api-key", "secret") as served:
         yield opened("openai", openai_api_endpoint=f"{served.url}/v1", openai_api_key="secret")
+
+
+@contextmanager
+def _octomil() -> Iterator[InferenceBackend]:
+    listener, flags = listen("127.0.0.1", 0), ["--on-demand", "--quiet"]
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        ServingNode(flags, listener, drain_s=0, say=print, key="secret") as node,
+    ):
+        patch.setenv("OCTOMIL_MODEL_ALIASES", "m=echo:m")
+        *_, found = open_backends(Settings.from_env(), node)
+        yield found
 
 
 @contextmanager
@@ -52,6 +66,7 @@ class Row:
 ROWS = {
     "ollama": Row(_ollama, writer=WRITER, embedder=EMBEDDER),
     "openai": Row(_openai),
+    "octomil": Row(_octomil),
     "echo": Row(_echo),
 }
 

@@ -99,10 +99,14 @@ async def client_of(
 
 @contextmanager
 def upping(
-    folder: Path, *arguments: str, env: Mapping[str, str] | None = None
+    folder: Path,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    wait_ready: bool = True,
 ) -> Iterator[ServeProcess]:
-    """Run `octomil up` on a folder until the block ends."""
-    with running("up", "--data-dir", str(folder), *arguments, env=env) as served:
+    """Run `octomil up` on a folder until the block ends; `wait_ready` as for `running`."""
+    flags = ("--data-dir", str(folder), *arguments)
+    with running("up", *flags, env=env, wait_ready=wait_ready) as served:
         yield served
 
 

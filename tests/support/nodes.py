@@ -13,9 +13,10 @@ from octomil.engines.pool import EnginePool
 from octomil.routing.router import QueryRouter
 from octomil.routing.tiers import assign_tiers
 from octomil.serve.app import build_app
-from octomil.serve.node import Node, ServedModel
+from octomil.serve.node import Node
 from octomil.serve.options import ServeOptions
 from octomil.serve.recorder import Recorder
+from octomil.serve.served import ServedModel
 from octomil.serve.stats import RoutingStats
 
 

@@ -13,8 +13,9 @@ from starlette.routing import Mount, Route
 from octomil.engines.echo import EchoEngine
 from octomil.engines.pool import EnginePool
 from octomil.serve.app import build_app
-from octomil.serve.node import Node, ServedModel
+from octomil.serve.node import Node
 from octomil.serve.recorder import Recorder
+from octomil.serve.served import ServedModel
 from octomil.serve.stats import RoutingStats
 from support.ollama_api import MODELS, show
 from support.servers import app_served

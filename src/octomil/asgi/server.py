@@ -20,8 +20,13 @@ _KEEP_ALIVE_S = 75
 _BACKLOG = 2048
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, flags: str = "--host and --port") -> socket.socket:
     """Open the listening socket, before anything that takes time.
+
+    Args:
+        host: the address to listen on.
+        port: 0 takes a free one.
+        flags: how another place is chosen, for the error message.
 
     Raises:
         ConfigurationError: the address cannot be had.
@@ -31,7 +36,7 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except (OSError, OverflowError) as error:
         raise ConfigurationError(
-            f"cannot listen on {host}:{port}: {error}; choose another with --host and --port"
+            f"cannot listen on {host}:{port}: {error}; choose another with {flags}"
         ) from error
 
 

@@ -1,5 +1,6 @@
 """`octomil serve`: models behind one OpenAI-compatible endpoint."""
 
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -183,6 +184,26 @@ Try:
 @click.option(
     "--allow-overcommit", is_flag=True, help="Load the models even if memory looks too small."
 )
+@click.option(
+    "--on-demand",
+    is_flag=True,
+    help="Fetch and load what a request names, if `octomil models` lists it; unload what idles.",
+)
+@click.option(
+    "--memory",
+    "memory_mib",
+    type=click.IntRange(1),
+    metavar="MIB",
+    help="Memory that all models together may take, with --on-demand.  [default: what is free]",
+)
+@click.option(
+    "--idle-timeout",
+    "idle_s",
+    type=click.FloatRange(0),
+    default=_DEFAULTS.idle_s,
+    show_default=True,
+    help="Seconds without a request after which --on-demand unloads a model; 0 for never.",
+)
 @device_options(
     "--control-plane",
     "Be a device of it: serve registry:NAME@ALIAS from there, and follow its rollouts.",
@@ -190,7 +211,8 @@ Try:
 @click.option("--quiet", is_flag=True, help="Write no line per request.")
 @click.option("--examples", is_flag=True, help="Print requests to try once the node is ready.")
 @click.option("--lifeline", type=int, hidden=True, help="Drain when this pipe ends.")
-def command(
+@click.option("--listener", type=int, hidden=True, help="Listen on this open socket.")
+def command(  # noqa: PLR0913 - one for each option that is no field of `ServeOptions`
     model: str | None,
     models: str | None,
     *,
@@ -200,13 +222,14 @@ def command(
     quiet: bool,
     examples: bool,
     lifeline: int | None,
+    listener: int | None,
     **flags: Any,
 ) -> None:
     """Serve MODEL, or several --models, behind one OpenAI-compatible endpoint.
 
     A model is a name from `octomil models`, a .gguf file, hf:OWNER/REPO/FILE.gguf, ollama:NAME,
     openai:NAME, echo, or, with --control-plane, registry:NAME@ALIAS or registry:NAME@VERSION. What
-    is not on this machine yet is fetched first.
+    is not on this machine yet is fetched first. With --on-demand there need be none.
     """
     require_own_names()
     if lifeline is not None:
@@ -218,7 +241,8 @@ def command(
         api_keys=api_keys or key_of(settings),
         **flags,
     )
-    serve_node(settings, options, device, quiet=quiet, examples=examples)
+    inherited = None if listener is None else socket.socket(fileno=listener)
+    serve_node(settings, options, device, quiet=quiet, examples=examples, inherited=inherited)
 
 
 def serve_node(
@@ -229,6 +253,7 @@ def serve_node(
     quiet: bool = False,
     examples: bool = False,
     follows_all: bool = False,
+    inherited: socket.socket | None = None,
 ) -> None:
     """Serve until a signal ends it.
 
@@ -239,14 +264,16 @@ def serve_node(
         quiet: whether to write no line per request.
         examples: whether to print requests to try.
         follows_all: whether a device fetches and activates what it does not serve, too.
+        inherited: listens already; None opens a socket of its own.
     """
-    listen(options.host, options.port).close()  # a taken port shows before a long download
+    if inherited is None:
+        listen(options.host, options.port).close()  # a taken port shows before a long download
     with _as_device(settings, options, device, follows_all=follows_all) as itself:
         with open_progress() as progress:
             fetch = None if itself is None else partial(itself.fetch, progress=progress)
             found = fetch_models(settings, options, progress, from_registry=fetch)
         with (
-            listen(options.host, options.port) as listener,
+            inherited or listen(options.host, options.port) as listener,
             RequestLog(sys.stderr) as log,
             warnings_to(log),
         ):

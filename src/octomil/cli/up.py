@@ -1,9 +1,12 @@
 """`octomil up`: the control plane."""
 
 import os
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Any
+from secrets import token_urlsafe
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,7 +14,10 @@ from octomil.asgi.memory import start_without_garbage
 from octomil.cli.lines import say
 from octomil.config import Settings
 from octomil.control.options import ControlOptions
-from octomil.errors import MissingDependencyError
+from octomil.errors import ConfigurationError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from octomil.control.serving_node import ServingNode
 
 _DEFAULTS = ControlOptions()
 
@@ -128,7 +134,8 @@ _DEFAULTS = ControlOptions()
     "--node",
     "node_models",
     metavar="A,B,C",
-    help="Run `octomil serve --models A,B,C --auto-route --fallback` beside it, ended with it.",
+    help="Run `octomil serve --models A,B,C --auto-route --fallback --on-demand` beside it, ended "
+    "with it.  [default: a node of its own, once it is asked for an answer]",
 )
 @click.option(
     "--node-port",
@@ -137,12 +144,14 @@ _DEFAULTS = ControlOptions()
     show_default=True,
     help="The port of that node.",
 )
+@click.option("--no-node", is_flag=True, help="Run no node: models are asked elsewhere, or not.")
 def command(
     data_dir: Path | None,
     *,
     public_url: str | None,
     node_models: str | None,
     node_port: int,
+    no_node: bool,
     **flags: Any,
 ) -> None:
     """Run the control plane: devices, models and rollouts, for every node and client.
@@ -152,13 +161,17 @@ def command(
     """
     given: dict[str, Any] = {} if public_url is None else {"public_url": public_url}
     options, settings = ControlOptions(**flags), Settings.from_env(**given)
-    node = None if node_models is None else _node_flags(node_models, node_port, options.drain_s)
+    if no_node and node_models is not None:
+        raise ConfigurationError("--node and --no-node contradict one another: leave one out")
+    opened = partial(_node, node_models, node_port, options.drain_s)
     start_without_garbage()
     try:
         from octomil.asgi.server import ended_by_interrupt
 
         with ended_by_interrupt():
-            _run(options, settings, data_dir or settings.data_dir, node)
+            _run(
+                options, settings, data_dir or settings.data_dir, nullcontext if no_node else opened
+            )
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
             f"`octomil up` needs the package {error.name!r}, which is not installed"
@@ -166,7 +179,10 @@ def command(
 
 
 def _run(
-    options: ControlOptions, settings: Settings, data_dir: Path, node: list[str] | None
+    options: ControlOptions,
+    settings: Settings,
+    data_dir: Path,
+    open_node: Callable[[], AbstractContextManager["ServingNode | None"]],
 ) -> None:
     from octomil.asgi.server import listen
     from octomil.compose_control import build_plane, first_admin_key
@@ -183,25 +199,34 @@ def _run(
         uploads=UploadQuota(most=options.open_uploads, most_bytes=options.open_upload_gib << 30),
         generations=options.open_generations,
     )
-    with listen(options.host, options.port) as listener, open_data_folder(data_dir) as folder:
-        plane = build_plane(settings, folder, limits=limits)
+    with (
+        listen(options.host, options.port) as listener,
+        open_data_folder(data_dir) as folder,
+        open_node() as node,
+    ):
+        plane = build_plane(settings, folder, limits=limits, node=node)
         say(f"[up] Data in {folder.path}")
         with plane.store.group():  # committed once it was shown: a key that nobody saw is none
             key = first_admin_key(plane)
             if key is not None:
                 say(f"[up] Admin key, shown this once: {key}")
-        with _node(node, options.drain_s):
-            run(plane, options, listener, say)
+        run(plane, options, listener, say)
 
 
-def _node_flags(models: str, port: int, drain_s: float) -> list[str]:
-    flags = ["--models", models, "--auto-route", "--fallback", "--examples"]
-    return [*flags, "--port", str(port), "--drain-timeout", str(drain_s)]
-
-
-def _node(flags: list[str] | None, drain_s: float) -> AbstractContextManager[object]:
-    if flags is None:
-        return nullcontext()
+@contextmanager
+def _node(models: str | None, port: int, drain_s: float) -> "Iterator[ServingNode]":
+    """Yield the serving node beside the control plane; one of no models waits to be asked."""
+    from octomil.asgi.server import listen
     from octomil.control.serving_node import ServingNode
 
-    return ServingNode(flags, drain_s=drain_s, say=say)
+    flags = ["--on-demand", "--drain-timeout", str(drain_s)]
+    if models is None:
+        flags += ["--quiet"]
+        key, listener = token_urlsafe(), listen("127.0.0.1", 0)
+    else:
+        flags += ["--models", models, "--auto-route", "--fallback", "--examples"]
+        key, listener = None, listen("127.0.0.1", port, "--node-port")
+    with ServingNode(flags, listener, drain_s=drain_s, say=say, key=key) as node:
+        if models is not None:
+            node.start()
+        yield node

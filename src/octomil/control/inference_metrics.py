@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from epochly.inference.metrics.instruments import Counter, Histogram, Metric, Reading
-from octomil.errors import EngineUnavailableError, OctomilError, UnknownModelError
+from octomil.errors import EngineUnavailableError, ModelError, OctomilError, UnknownModelError
 
 NOBODY: Final = "none"
 """The provider of what no backend answered."""
@@ -51,6 +51,8 @@ class InferenceMetrics:
         match error:
             case UnknownModelError():
                 reason = "unknown_model"
+            case ModelError():
+                reason = "model_unavailable"
             case EngineUnavailableError():
                 reason = "unavailable"
             case _:

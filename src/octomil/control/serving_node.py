@@ -1,13 +1,16 @@
 """A serving node beside the control plane: started, watched and ended with it."""
 
-import os
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from os import close, pipe
 from types import TracebackType
 from typing import Self
+
+from octomil.config import serving_environment
 
 _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 60.0
@@ -18,27 +21,62 @@ _PATIENCE_S = 10.0  # beyond the node's own time to drain
 class ServingNode:
     """`octomil serve` as a child process, brought back with growing patience when it dies.
 
-    The child holds one end of a pipe whose other end is here. When this process is gone, however
-    it went, the pipe ends and the child drains and ends as well.
+    Its socket is opened here and handed down. So its address is known before it runs and stays the
+    same, and who connects while it starts is answered once it has. The child also holds one end of
+    a pipe whose other end is here: when this process is gone, however it went, the pipe ends, and
+    the child drains and ends as well.
 
     Args:
         flags: what follows `octomil serve`.
+        listener: an open listening socket of the loopback interface; closed at the end.
         drain_s: seconds the node's running requests get to finish at the end.
         say: called with a line when the node died.
+        key: what its clients must show; given to the child by its environment, which other users
+            of the machine cannot see, unlike its arguments. None leaves it as it is here.
     """
 
-    def __init__(self, flags: Sequence[str], *, drain_s: float, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        flags: Sequence[str],
+        listener: socket.socket,
+        *,
+        drain_s: float,
+        say: Callable[[str], None],
+        key: str | None = None,
+    ) -> None:
+        self.key = key
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         self._flags = flags
+        self._listener = listener
         self._drain_s = drain_s
         self._say = say
         self._ended = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
+        self._is_down = False
         self._lock = threading.Lock()  # a child is not started while it is being ended
-        self._lifeline_end, self._lifeline = os.pipe()
-        self._watcher = threading.Thread(target=self._watch, name="serving node", daemon=True)
+        self._lifeline_end, self._lifeline = pipe()
+        self._watcher: threading.Thread | None = None
+
+    @property
+    def is_started(self) -> bool:
+        """Whether anybody asked for it yet."""
+        return self._watcher is not None
+
+    @property
+    def is_down(self) -> bool:
+        """Whether it has died and was not started again yet."""
+        return self._is_down
+
+    def start(self) -> None:
+        """Start it, unless that was done; it is ready when it answers."""
+        with self._lock:
+            if self._watcher is None and not self._ended.is_set():
+                self._watcher = threading.Thread(
+                    target=self._watch, name="serving node", daemon=True
+                )
+                self._watcher.start()
 
     def __enter__(self) -> Self:
-        self._watcher.start()
         return self
 
     def __exit__(
@@ -49,21 +87,24 @@ class ServingNode:
     ) -> None:
         with self._lock:
             self._ended.set()
-            os.close(self._lifeline)  # the node drains
+            close(self._lifeline)  # the node drains
         child = self._child
         if child is not None:
             try:
                 child.wait(self._drain_s + _PATIENCE_S)
             except subprocess.TimeoutExpired:
                 child.kill()
-        self._watcher.join()
-        os.close(self._lifeline_end)
+        if self._watcher is not None:
+            self._watcher.join()
+        close(self._lifeline_end)
+        self._listener.close()
 
     def _watch(self) -> None:
         wait_s = _FIRST_WAIT_S
-        while (child := self._start()) is not None:
+        while (child := self._start_child()) is not None:
             began_s = time.monotonic()
             status = child.wait()
+            self._is_down = True
             if self._ended.is_set():
                 return
             if time.monotonic() - began_s > _STEADY_S:
@@ -73,19 +114,22 @@ class ServingNode:
                 return
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
-    def _start(self) -> "subprocess.Popen[bytes] | None":
+    def _start_child(self) -> "subprocess.Popen[bytes] | None":
         with self._lock:
             if self._ended.is_set():
                 return None
+            handed_down = (self._lifeline_end, self._listener.fileno())
             self._child = subprocess.Popen(  # noqa: S603 - our own program
                 [
                     *(sys.executable, "-m", "octomil.cli.main", "serve", *self._flags),
-                    *("--lifeline", str(self._lifeline_end)),
+                    *("--lifeline", str(handed_down[0]), "--listener", str(handed_down[1])),
                 ],
                 stdin=subprocess.DEVNULL,
-                pass_fds=(self._lifeline_end,),
+                env=None if self.key is None else serving_environment(self.key),
+                pass_fds=handed_down,
                 start_new_session=True,  # Ctrl-C goes to the parent, which ends it in order
             )
+            self._is_down = False
             return self._child
 
 

@@ -1,16 +1,18 @@
 """The one home of running engines: loads, watches and replaces them, revives those that die."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context
 from typing import Any
 
 from octomil.engines.base import Engine
 from octomil.engines.pooled import EngineState, HeldRelease, PooledEngine
+from octomil.engines.residency import Residency
 from octomil.errors import (
     EngineError,
     EngineUnavailableError,
+    InsufficientSpaceError,
     OctomilError,
     UnknownModelError,
 )
@@ -27,23 +29,56 @@ class EnginePool:
     Args:
         report: called with one line for people when an engine's life takes a turn.
         first_delay_s: seconds before the first restart; each further one waits twice as long.
+        budget_bytes: what all engines together may take; lazy ones are unloaded for one another's
+            sake, least recently used first. None for no limit.
+        idle_s: seconds without use after which a lazy engine is unloaded; None for never.
     """
 
     def __init__(
-        self, report: Callable[[str], None], *, first_delay_s: float = _FIRST_DELAY_S
+        self,
+        report: Callable[[str], None],
+        *,
+        first_delay_s: float = _FIRST_DELAY_S,
+        budget_bytes: int | None = None,
+        idle_s: float | None = None,
     ) -> None:
         self._report = report
         self._first_delay_s = first_delay_s
         self._entries: dict[str, PooledEngine] = {}
+        self._residency = Residency(self._entries, report, budget_bytes=budget_bytes, idle_s=idle_s)
         self._when_ready: list[Callable[[str], None]] = []
         self._swapping = asyncio.Lock()
         self._retiring: dict[asyncio.Task[None], PooledEngine] = {}
 
     def add(
-        self, name: str, engine: Engine, *, lazy: bool = False, release: HeldRelease | None = None
+        self,
+        name: str,
+        engine: Engine,
+        *,
+        lazy: bool = False,
+        release: HeldRelease | None = None,
+        memory_bytes: int = 0,
     ) -> None:
-        """Add an engine under `name`; `start` or the first request will load it."""
-        self._entries[name] = PooledEngine(engine, lazy, release)
+        """Add an engine under `name`; `start` or the first request will load it.
+
+        Args:
+            name: what it is asked for by.
+            engine: not loaded yet.
+            lazy: whether its first request loads it, and it may be unloaded again.
+            release: what it is made from, if that was released.
+            memory_bytes: what it is estimated to take while it is loaded.
+        """
+        self._entries[name] = PooledEngine(engine, lazy, release, memory_bytes)
+
+    def require_room(self, name: str, memory_bytes: int) -> None:
+        """Check that an engine could be loaded, whatever lazy ones were unloaded for it.
+
+        May be called from another thread.
+
+        Raises:
+            InsufficientSpaceError: it could not.
+        """
+        self._residency.require_possible(name, memory_bytes)
 
     def on_ready(self, listener: Callable[[str], None]) -> None:
         """Call `listener` with an engine's name each time it has been loaded."""
@@ -116,6 +151,16 @@ class EnginePool:
         with entry.in_use():
             yield entry
 
+    @asynccontextmanager
+    async def loaded(self, name: str) -> AsyncIterator[PooledEngine]:
+        """Load an engine if need be, and yield it; it stays open until the block ends.
+
+        Raises what `ready` raises.
+        """
+        await self.ready(name)
+        with self.using(name) as entry:  # nothing was awaited since, so it is ready still
+            yield entry
+
     def engine(self, name: str) -> Engine:
         """Return a ready engine, without waiting; to work with it, see `using`.
 
@@ -135,6 +180,7 @@ class EnginePool:
         """Load the engine if need be, and return it once it is ready.
 
         Raises:
+            InsufficientSpaceError: it does not fit into the budget, whatever else is unloaded.
             OctomilError: its first load failed; a later call tries again.
         """
         entry = self[name]
@@ -142,12 +188,15 @@ class EnginePool:
             entry.supervisor = self._begin(name, self._supervise(name, entry))
         while entry.state is not EngineState.READY:
             supervisor = entry.supervisor
-            assert supervisor is not None  # it is there before an entry is
+            assert supervisor is not None  # nobody ends it while the engine is awaited
             if supervisor.done():
                 supervisor.result()  # raises why the load failed
-            changed = asyncio.ensure_future(entry.changed.wait())
-            await asyncio.wait({changed, supervisor}, return_when="FIRST_COMPLETED")
-            changed.cancel()
+            with entry.awaited():
+                changed = asyncio.ensure_future(entry.changed.wait())
+                try:
+                    await asyncio.wait({changed, supervisor}, return_when="FIRST_COMPLETED")
+                finally:
+                    changed.cancel()
             entry = self._entries[name]  # it may have been replaced
         return entry.engine
 
@@ -185,7 +234,9 @@ class EnginePool:
         """
         async with self._swapping:
             old = self[name]
-            new = PooledEngine(engine, old.lazy, release, restarts=old.restarts)
+            new = PooledEngine(
+                engine, old.lazy, release, old.memory_bytes, restarts=old.restarts, is_resident=True
+            )
             try:
                 await self._load(name, new)
                 with _foreseen(name):
@@ -213,6 +264,7 @@ class EnginePool:
 
     async def close(self) -> None:
         """End every engine."""
+        await self._residency.close()
         retiring = dict(self._retiring)
         for task in retiring:
             task.cancel()
@@ -232,14 +284,21 @@ class EnginePool:
         """Load, then watch."""
         entry.become(EngineState.LOADING)
         try:
+            await self._residency.admit(name, entry)
+        except InsufficientSpaceError:
+            entry.become(EngineState.WAITING)  # it is whole, and this machine too small
+            raise
+        try:
             await self._load(name, entry)
         except OctomilError as error:
+            entry.is_resident = False
             entry.become(EngineState.FAILED, str(error))
             raise
         self._announce(name, entry)
         await self._watch(name, entry)
 
     def _announce(self, name: str, entry: PooledEngine) -> None:
+        entry.touch()
         entry.become(EngineState.READY)
         for listener in self._when_ready:
             listener(name)

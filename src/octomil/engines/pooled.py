@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -48,19 +49,29 @@ class PooledEngine:
         detail: the last thing it said while loading, or why it failed.
         restarts: how often it, or the one before it under its name, died and was brought back.
         retry_after_s: when a request that finds it restarting should come back.
+        memory_bytes: what it is estimated to take while it is loaded.
+        is_resident: whether it holds that memory, or is about to.
+        used_at_s: when it was last of use, on the event loop's clock.
+        unloading: frees its memory once nobody uses it; None while nothing does.
     """
 
     engine: Engine
     lazy: bool = False
     release: HeldRelease | None = None
+    memory_bytes: int = 0
     state: EngineState = EngineState.WAITING
     detail: str = ""
     restarts: int = 0
     retry_after_s: float = 1.0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     supervisor: asyncio.Task[None] | None = None
+    is_resident: bool = False
+    used_at_s: float = 0.0
+    unloading: asyncio.Task[None] | None = None
     _users: int = 0
     _unused: asyncio.Event = field(default_factory=asyncio.Event)
+    _waiters: int = 0
+    _unawaited: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def should_be_up(self) -> bool:
@@ -75,14 +86,24 @@ class PooledEngine:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Keep the engine from being closed by a swap until the block ends."""
+        """Keep the engine from being closed until the block ends."""
         self._users += 1
         try:
             yield
         finally:
             self._users -= 1
+            self.touch()
             if not self._users:
                 self._unused.set()
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether somebody uses it."""
+        return self._users > 0
+
+    def touch(self) -> None:
+        """Note that it is of use now."""
+        self.used_at_s = asyncio.get_running_loop().time()
 
     async def unused(self) -> None:
         """Return once nobody uses it, which holds only where nobody new can come to it."""
@@ -90,8 +111,49 @@ class PooledEngine:
             self._unused.clear()
             await self._unused.wait()
 
+    @contextmanager
+    def awaited(self) -> Iterator[None]:
+        """Keep the engine from being unloaded before whoever waits for it could begin to use it."""
+        self._waiters += 1
+        try:
+            yield
+        finally:
+            self._waiters -= 1
+            if not self._waiters:
+                self._unawaited.set()
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for it to be ready."""
+        return self._waiters > 0
+
+    async def unawaited(self) -> None:
+        """Return once nobody waits for it to be ready."""
+        while self._waiters:
+            self._unawaited.clear()
+            await self._unawaited.wait()
+
+    def unload(self) -> asyncio.Task[None]:
+        """Let nobody new come to it, and free its memory once nobody uses it any more."""
+        self.become(EngineState.WAITING)
+        supervisor, self.supervisor = self.supervisor, None
+
+        async def close() -> None:
+            await end(supervisor)
+            await self.unused()
+            await self.engine.close()
+            self.is_resident, self.unloading = False, None
+
+        self.unloading = asyncio.create_task(close(), name="unload", context=Context())
+        return self.unloading
+
     async def end_supervision(self) -> None:
         """Watch over it no more."""
-        if self.supervisor is not None:
-            self.supervisor.cancel()
-            await asyncio.gather(self.supervisor, return_exceptions=True)
+        await end(self.supervisor)
+
+
+async def end(task: asyncio.Task[None] | None) -> None:
+    """Cancel a task, if there is one, and wait until it has ended."""
+    if task is not None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

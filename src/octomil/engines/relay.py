@@ -235,6 +235,11 @@ def error_from(
     return EngineRefusedError(f"model {model!r} failed with status {status}: {message}")
 
 
+def error_code(body: bytes) -> str | None:
+    """Return the code by which an answer says what is wrong; None if it does not."""
+    return _error_parts(body)[1]
+
+
 def error_status(error: Any) -> int:
     """Return the HTTP status that fits an error inside of a stream."""
     code = error.get("code") if isinstance(error, dict) else None

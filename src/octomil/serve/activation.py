@@ -15,7 +15,8 @@ from typing import Protocol
 from octomil.engines.base import Capabilities, Engine
 from octomil.engines.pooled import EngineState, HeldRelease, PooledEngine
 from octomil.errors import InvalidModelFileError, ModelError, ModelUnavailableError
-from octomil.serve.node import Node, ServedModel
+from octomil.serve.node import Node
+from octomil.serve.served import ServedModel
 from octomil.serve.smoke import smoke_test
 
 _KINDS = {"chat": "conversations", "completions": "raw text", "embeddings": "embeddings"}

@@ -110,7 +110,8 @@ async def attempt(
         name: the model.
         body: the request.
         seen: where the try is noted.
-        loads: whether to load the model in its turn, if need be, rather than to refuse.
+        loads: whether to load the model in its turn, if need be, rather than to refuse; a lazy one
+            always is.
 
     Raises:
         EngineUnavailableError: the engine cannot be asked now, or may cost more than is left.
@@ -121,6 +122,7 @@ async def attempt(
     if node.router is not None and name in node.router.models:
         tier = node.router.models[name].tier
         seen.tier = TIER_NUMBERS[tier]
+    loads = loads or node.pool[name].lazy
     if not loads:
         node.pool.engine(name)
     node.breakers.require(name)

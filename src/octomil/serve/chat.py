@@ -100,6 +100,7 @@ class Exchange:
         """
         seen = self.seen
         seen.asked = request.body
+        await self._node.bring(named)
         decision, seen.routing_s = self._node.choose(request.endpoint, request.body, named)
         seen.routed = named == AUTO and self._node.router is not None
         seen.model, seen.tier = decision.model_name, decision.tier_number

@@ -9,7 +9,9 @@ from octomil.errors import (
     EngineCrashedError,
     EngineError,
     EngineUnavailableError,
+    InsufficientSpaceError,
     InvalidRequestError,
+    ModelError,
     ModelUnavailableError,
     NoModelAvailableError,
     OctomilError,
@@ -25,6 +27,8 @@ _encode = msgspec.json.Encoder().encode
 _TABLE: tuple[tuple[type[OctomilError], int, str, str], ...] = (
     (UnknownModelError, 404, "invalid_request_error", "model_not_found"),
     (ModelUnavailableError, 503, "server_error", "model_unavailable"),
+    (InsufficientSpaceError, 507, "server_error", "insufficient_space"),
+    (ModelError, 500, "server_error", "model_unusable"),
     (NoModelAvailableError, 400, "invalid_request_error", "no_model_available"),
     (QueueFullError, 429, "rate_limit_error", "queue_full"),
     (QueueTimeoutError, 504, "timeout_error", "queue_timeout"),

@@ -33,8 +33,10 @@ from octomil.routing.tiers import FAST
 from octomil.serve.breakers import Breakers
 from octomil.serve.logprob_support import LogprobSupport
 from octomil.serve.needs import PARAMS, WORDS, first_missing
+from octomil.serve.on_demand import OnDemand
 from octomil.serve.recorder import Recorder
 from octomil.serve.release_usage import ReleaseUsages
+from octomil.serve.served import ServedModel
 from octomil.serve.till import Till
 from octomil.serve.token_estimates import context_tokens
 from octomil.serve.turnstile import Turnstile
@@ -42,29 +44,12 @@ from octomil.serve.turnstile import Turnstile
 AUTO = "auto"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServedModel:
-    """A model clients can name.
-
-    Attributes:
-        name: the name requests use.
-        parameters: how many it has; None where unknown.
-        owned_by: what runs it, for `/v1/models`.
-        local: whether this machine runs it, so that its speed can be measured at no price.
-    """
-
-    name: str
-    parameters: int | None = None
-    owned_by: str = "octomil"
-    local: bool = True
-
-
 @dataclass(slots=True, kw_only=True)
 class Node:
     """Everything the endpoints need, wired together by `octomil.compose`.
 
     Attributes:
-        models: by name, in the order of `--models`.
+        models: by name, in the order of `--models`; those that came on demand follow.
         router: decides for `model: "auto"`; None sends everything to the first model.
         embedder: the model for embeddings requests that name none.
         short_names: other names of served models.
@@ -76,6 +61,7 @@ class Node:
         logprobs: which engines tell log-probabilities.
         conversations: which model leads which conversation.
         usages: how the releases fare that are served.
+        on_demand: brings models that are not served yet; None where nothing but `models` is.
     """
 
     models: dict[str, ServedModel]
@@ -93,6 +79,7 @@ class Node:
     logprobs: LogprobSupport = field(default_factory=LogprobSupport)
     conversations: Conversations = field(default_factory=Conversations)
     usages: ReleaseUsages = field(default_factory=ReleaseUsages)
+    on_demand: OnDemand | None = None
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     _turnstiles: dict[str, Turnstile] = field(default_factory=dict)
     _able: dict[Needs, dict[str, int | None]] = field(default_factory=dict)
@@ -144,7 +131,7 @@ class Node:
         if named != AUTO:
             decision = self._named(endpoint, body, self.short_names.get(named, named))
         elif self.router is None:
-            decision = self._named(endpoint, body, next(iter(self.models)))
+            decision = self._named(endpoint, body, self._first())
         else:
             needs, messages = needs_of(endpoint, body), messages_of(endpoint, body)
             contexts = self._able.get(needs) or self._find_able(needs)
@@ -178,6 +165,29 @@ class Node:
     def remember(self, request: GenerationRequest, model: str) -> None:
         """Note who answered, so that a follow-up goes to no weaker model."""
         self.conversations.remember(messages_of(request.endpoint, request.body), model)
+
+    async def bring(self, named: str, *, embeds: bool = False) -> None:
+        """See to it that the model a request names is loaded, where that is done on demand.
+
+        Args:
+            named: by the client; `auto` means none.
+            embeds: whether it is asked for vectors, and not for text.
+
+        Raises what `OnDemand.bring` raises.
+        """
+        if self.on_demand is not None and named != AUTO:
+            await self.on_demand.bring(named, embeds=embeds)
+
+    def _first(self) -> str:
+        """Return the model for requests that name none.
+
+        Raises:
+            UnknownModelError: there is none.
+        """
+        for name in self.models:
+            if not self.pool[name].lazy:
+                return name
+        raise UnknownModelError("the request names no model, and this node serves none by itself")
 
     def _named(self, endpoint: Endpoint, body: Mapping[str, Any], name: str) -> RoutingDecision:
         if name not in self.models:
@@ -291,6 +301,8 @@ class Node:
         """Let running requests finish, refuse the rest, and end the engines."""
         for turnstile in self._turnstiles.values():
             await turnstile.queue.stop()
+        if self.on_demand is not None:
+            await self.on_demand.close()
         await self.pool.close()
         self.till.close()
         if self.recorder.audit is not None:

@@ -39,11 +39,15 @@ class ServeOptions:
         allow_overcommit: load the models even if memory looks too small.
         drain_s: seconds running requests get to finish after SIGTERM.
         embedder: the model that answers embeddings requests; loaded by the first of them.
+        on_demand: fetch and load what a request names, if the catalog, an alias or this machine's
+            cache has it.
+        memory_mib: memory that all models together may take then; None for what is free at start.
+        idle_s: seconds without a request after which such a model is unloaded; 0 for never.
 
     Raises:
         ConfigurationError: the host or a key is empty, which would open the node unasked, or two
-            tenants have the same key, content is to be kept without a log, or an unsure answer is
-            to be tried again without routing.
+            tenants have the same key, content is to be kept without a log, an unsure answer is to
+            be tried again without routing, or memory is bounded for models that cannot come.
     """
 
     models: tuple[str, ...]
@@ -71,11 +75,16 @@ class ServeOptions:
     allow_overcommit: bool = False
     drain_s: float = 30.0
     embedder: str | None = "all-minilm-l6-v2"
+    on_demand: bool = False
+    memory_mib: int | None = None
+    idle_s: float = 900.0
 
     def __post_init__(self) -> None:
         ClientKeys.parse(self.api_keys)
         if self.audit_content and self.audit_log is None:
             raise ConfigurationError("--audit-content needs an audit log: give --audit-log DIR")
+        if self.memory_mib is not None and not self.on_demand:
+            raise ConfigurationError("--memory needs --on-demand: it bounds what that loads")
         if self.fallback and not self.auto_route:
             raise ConfigurationError("--fallback needs --auto-route: only routed requests go on")
         if not self.host.strip():

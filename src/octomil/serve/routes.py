@@ -80,6 +80,7 @@ class EmbeddingsEndpoint:
 
     async def _embed(self, request: EmbeddingRequest, seen: Observation) -> bytes:
         seen.asked = {"input": request.input}
+        await self._node.bring(request.model, embeds=True)
         name = seen.model = self._node.embedding_model(request.model)
         self._node.require_embeddings(name)
         texts = [request.input] if isinstance(request.input, str) else request.input
@@ -136,24 +137,30 @@ class NodeRoutes:
 
     async def models(self, _request: Request) -> Response:
         """`GET /v1/models`: `auto`, and every model by name."""
-        created = int(self._node.started_at.timestamp())
-        names = [(AUTO, "octomil")] if self._node.router else []
-        names += [(model.name, model.owned_by) for model in self._node.models.values()]
-        data = [_model(name, created, owner) for name, owner in names]
-        return _json({"object": "list", "data": data})
+        return _json({"object": "list", "data": list((await self._listed()).values())})
 
     async def model(self, request: Request) -> Response:
         """`GET /v1/models/{name}`."""
         name = request.path_params["name"]
-        created = int(self._node.started_at.timestamp())
-        if name == AUTO and self._node.router:
-            return _json(_model(AUTO, created, "octomil"))
-        model = self._node.models.get(self._node.short_names.get(name, name))
+        listed = await self._listed()
+        model = listed.get(name) or listed.get(self._node.short_names.get(name, name))
         if model is None:
             message = f"no model {name!r} is served here"
             error = {"message": message, "type": "invalid_request_error", "param": "model"}
             return _json({"error": {**error, "code": "model_not_found"}}, status=404)
-        return _json(_model(model.name, created, model.owned_by))
+        return _json(model)
+
+    async def _listed(self) -> dict[str, dict[str, Any]]:
+        """Return what `/v1/models` says about each model, by name."""
+        node = self._node
+        created = int(node.started_at.timestamp())
+        owners = {AUTO: "octomil"} if node.router else {}
+        owners |= {model.name: model.owned_by for model in node.models.values()}
+        listed = {name: _model(name, created, owner) for name, owner in owners.items()}
+        if node.on_demand is not None:
+            for name, fares in (await node.on_demand.listing()).items():
+                listed[name] = {**(listed.get(name) or _model(name, created, "octomil")), **fares}
+        return listed
 
     async def routing_stats(self, _request: Request) -> Response:
         """`GET /v1/routing/stats`."""
@@ -166,6 +173,8 @@ class NodeRoutes:
     async def health(self, _request: Request) -> Response:
         """`GET /health`: the process answers; says how each model fares."""
         models = {name: self._fares(name, entry) for name, entry in self._node.pool}
+        if self._node.on_demand is not None:
+            models |= self._node.on_demand.under_way()
         return _json({"status": "ok", "version": __version__, "models": models})
 
     async def ready(self, _request: Request) -> Response:

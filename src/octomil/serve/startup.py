@@ -71,6 +71,8 @@ async def load_models(
             say(f"[serve] Loaded {name} ({size})")
 
     await node.pool.start(loaded, instead)
+    if node.on_demand is not None:
+        say("[serve] Other models are loaded when a request names them.")
     if router is not None:
         say("[routing] Auto-routing enabled. Queries routed by complexity.")
         if router.deterministic is not None:

@@ -107,6 +107,10 @@ class Till:
         price = self._prices.get(name)
         return Bill(price, body, None if price is None or price is FREE else self.cap)
 
+    def costs_nothing(self, name: str) -> None:
+        """Note that a model that has come to be served runs on this machine."""
+        self._prices.setdefault(name, FREE)
+
     def can_afford(self, name: str, body: Mapping[str, Any]) -> bool:
         """Guess whether a model could be asked now without exceeding the cap; its bill decides."""
         price = self._prices.get(name)

@@ -1,20 +1,39 @@
 """What a backend's server says besides an answer."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import asdict
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
-from octomil.engines.relay import error_from
+from octomil.engines.relay import error_code, error_from
 from octomil.engines.upstream import Reply, Upstream
-from octomil.errors import UnknownModelError
+from octomil.errors import (
+    InsufficientSpaceError,
+    InvalidModelFileError,
+    ModelError,
+    ModelUnavailableError,
+    UnknownModelError,
+)
 from octomil.wire.inference import InferenceParameters
+
+_OF_THE_MODEL: Final[Mapping[str | None, type[ModelError]]] = MappingProxyType(
+    {
+        "model_unavailable": ModelUnavailableError,
+        "model_unusable": InvalidModelFileError,
+        "insufficient_space": InsufficientSpaceError,
+    }
+)
+"""How a node of our own says that it cannot have this model; others it can."""
 
 
 def refusal(reply: Reply, model: str) -> Exception:
     """Return the error that says what an answer which is no success says."""
     error = error_from(reply.status, reply.body, model, reply.retry_after_s)
-    return UnknownModelError(str(error)) if reply.status == 404 else error
+    if reply.status == 404:
+        return UnknownModelError(str(error))
+    found = _OF_THE_MODEL.get(error_code(reply.body))
+    return error if found is None else found(str(error))
 
 
 async def fetched(

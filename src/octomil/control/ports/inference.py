@@ -43,6 +43,7 @@ class InferenceBackend(Protocol):
     What its methods raise says what becomes of the request:
 
     - `UnknownModelError`: it has no such model. The next one is asked; it counts for nothing.
+    - any other `ModelError`: it cannot have that model now. The next one is asked; likewise.
     - `InvalidRequestError`: the request is wrong. No other one is asked.
     - `EngineUnreachableError`: nobody answers there; nobody is asked there for a while.
     - any other `EngineError`: it failed, or has no room. The next one is asked, and after a few

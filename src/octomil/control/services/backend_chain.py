@@ -27,6 +27,7 @@ from octomil.errors import (
     EngineUnreachableError,
     GenerationError,
     InvalidRequestError,
+    ModelError,
     OctomilError,
     UnknownModelError,
 )
@@ -225,7 +226,7 @@ class BackendChain:
                 return link.name, await ask(link)
             except InvalidRequestError:
                 raise
-            except (EngineError, UnknownModelError) as error:
+            except (EngineError, ModelError) as error:
                 said[link.name] = error
                 self._metrics.passed_over(link.name, error)
         raise _nobody(model, said)

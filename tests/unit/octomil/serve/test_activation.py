@@ -21,7 +21,8 @@ from octomil.errors import (
     OctomilError,
 )
 from octomil.serve.activation import NodeActivator, ReleasedFiles, Replacement
-from octomil.serve.node import Node, ServedModel
+from octomil.serve.node import Node
+from octomil.serve.served import ServedModel
 from support.nodes import client_of, node_of
 
 CLIENTS = 16
