@@ -26,6 +26,7 @@ from octomil.inference.embeddings import fetch_embeddings
 from support.fault_proxy import Fault, FaultProxy, fault_proxy
 from support.inference_server import InferenceServer, inference_server, token, words
 from support.streams import AT_ONCE, READINGS, Outcome, Reading
+from support.waiting import eventually
 
 TALK = "so much depends upon a red wheel barrow"
 PIECES = words(TALK)
@@ -60,7 +61,7 @@ def bench() -> Iterator[Bench]:
     with inference_server() as server, fault_proxy(server.url) as proxy:
         call = {"model_id": "m", "input_data": TALK}
         httpx.post(f"{proxy.url}/api/v1/inference/stream", json=call, timeout=120, verify=False)
-        (length,) = proxy.passed
+        (length,) = eventually(lambda: proxy.passed)  # once the connection is through
         chunked = sum(len(b"%x\r\n%b\r\n" % (len(piece), piece)) for piece in PIECES) + len(
             b"0\r\n\r\n"
         )
