@@ -87,8 +87,8 @@ class ModelFinder:
             return ModelStore(self._settings).pull(ref, progress)
 
     def _in_registry(self, name: str, version: str | None) -> LocatedModel:
-        named = name if version in {None, _LATEST} else f"{name}@{version}"
-        reference = VersionReference.parse(named)
+        wanted = "" if version in {None, _LATEST} else f"@{str(version).removeprefix('@')}"
+        reference = VersionReference.parse(name + wanted)
         with self._registry() as registry:
             model, number = find_version(registry, reference)
             found = registry.get_version(model.id, number)
