@@ -163,8 +163,11 @@ def find_engine(name: str) -> str:
 
     Raises:
         ConfigurationError: there is none; the nearest is suggested.
+        NoEngineError: it needs another machine.
     """
     written = name.strip().lower().replace("-", "_").replace(".", "_")
+    if written == "mlx_lm":
+        require_apple()
     if written in ENGINES:
         return written
     near = get_close_matches(written, ENGINES, n=1, cutoff=0.5)
@@ -181,10 +184,8 @@ def engine_name(ref: ModelRef, files: LocalModel | None, engine: str | None = No
         engine: the one it is to be; None for what suits best. `echo` stands in for any model.
 
     Raises:
-        NoEngineError: that engine does not run such a model, or not on such a machine.
+        NoEngineError: that engine does not run such a model.
     """
-    if engine == "mlx_lm":
-        require_apple()
     file_format = files.format if files else None
     if ref.kind == "catalog" and file_format is None:
         file_format = CATALOG[ref.target].format

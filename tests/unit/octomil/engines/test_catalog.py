@@ -3,7 +3,6 @@
 import pytest
 
 from octomil.engines.catalog import engine_name, find_engine
-from octomil.engines.machines import require_apple
 from octomil.engines.packages import require_packages
 from octomil.errors import ConfigurationError, MissingDependencyError, NoEngineError
 from octomil.models.references import parse_reference
@@ -17,7 +16,6 @@ CHAT, EMBEDDER = parse_reference("smollm2-135m"), parse_reference("all-minilm-l6
         ("llama.cpp", "llama_cpp"),
         ("llama_cpp", "llama_cpp"),
         (" Transformers ", "transformers"),
-        ("mlx-lm", "mlx_lm"),
         ("onnxruntime", "onnxruntime"),
         ("echo", "echo"),
     ],
@@ -52,11 +50,11 @@ def test_an_engine_that_does_not_run_a_format_says_which_does():
 def test_mlx_is_for_apple_alone(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("sys.platform", "linux")
     with pytest.raises(NoEngineError, match=r"Apple silicon only, .* linux .*'llama_cpp'"):
-        engine_name(CHAT, None, "mlx_lm")
+        find_engine("mlx-lm")
 
     monkeypatch.setattr("sys.platform", "darwin")
     monkeypatch.setattr("platform.machine", lambda: "arm64")
-    require_apple()
+    assert find_engine("mlx-lm") == "mlx_lm"
     with pytest.raises(NoEngineError, match="which is gguf; llama_cpp or transformers"):
         engine_name(CHAT, None, "mlx_lm")
 
