@@ -17,9 +17,9 @@ def memory_need(files: LocalModel, options: EngineOptions, engine: str = "llama_
     Args:
         files: the model.
         options: how it runs.
-        engine: what runs it, where its format leaves a choice.
+        engine: what runs it; None for what suits its format best.
     """
-    if engine == "transformers":
+    if engine == "transformers" or files.format == "safetensors":
         weights = _FLOAT32_BYTES * files.parameters if files.parameters else 2 * files.size_bytes
         return MemoryNeed(files.name, _TORCH_BYTES + weights)
     if files.format != "gguf":
