@@ -7,8 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import msgspec
-
 from octomil.engines.base import (
     Capabilities,
     Completion,
@@ -19,6 +17,7 @@ from octomil.engines.base import (
     Progress,
     Usage,
 )
+from octomil.engines.chunks import encode_chunk
 from octomil.engines.gather import gather
 from octomil.engines.relay import usage_json
 from octomil.engines.stop_texts import StopTexts
@@ -29,12 +28,9 @@ from octomil.errors import (
     InvalidRequestError,
     OctomilError,
 )
-from octomil.http.sse import encode_event
 
 _NEVER_MORE = ("tools", "response_format", "logprobs", "logit_bias", "suffix", "echo")
 """What a request may ask for and these engines do not do."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 class _End:
@@ -223,17 +219,8 @@ class ThreadedEngine(Deathless):
         finish_reason: str | None = None,
         **more: Any,
     ) -> bytes:
-        chat = request.endpoint == "chat/completions"
         choice = {"index": 0, **(said or {}), "finish_reason": finish_reason}
-        chunk = {
-            "id": f"{'chatcmpl' if chat else 'cmpl'}-{id(request):x}",
-            "object": "chat.completion.chunk" if chat else "text_completion",
-            "created": 0,
-            "model": self.name,
-            "choices": [] if said is None else [choice],
-            **more,
-        }
-        return encode_event(_encode(chunk))
+        return encode_chunk(request, self.name, [] if said is None else [choice], **more)
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Refuse: the model writes text."""

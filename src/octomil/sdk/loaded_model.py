@@ -135,7 +135,7 @@ class LoadedModel:
             is_local=is_local,
             ttft_ms=None if first_at is None else 1000 * (first_at - run.began_at),
             latency_ms=1000 * (run.ended_at - run.began_at),
-            load_ms=load_ms,
+            load_ms=load_ms + 1000 * (run.began_at - run.asked_at),
             prompt_tokens=run.usage.prompt_tokens,
             completion_tokens=tokens,
             tokens_per_s=None if pace is None else pace.per_second,

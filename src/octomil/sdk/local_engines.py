@@ -32,12 +32,14 @@ class Run:
     """One answer, while it is made and after.
 
     Attributes:
-        began_at: when a loaded model was asked, in seconds on the clock of `time.perf_counter`.
+        asked_at: when it was asked for, in seconds on the clock of `time.perf_counter`.
+        began_at: when the model was loaded, if it was not already, on the same clock.
         usage: complete at the end.
         ended_at: when its end had come, on the same clock.
         timing: of its pieces.
     """
 
+    asked_at: float = field(default_factory=perf_counter)
     began_at: float = 0.0
     ended_at: float = 0.0
     usage: Usage = field(default_factory=Usage)
@@ -138,9 +140,8 @@ class LocalEngines:
         self._thread.close(self._close())
 
     async def _pieces(self, key: str, query: Query, run: Run) -> AsyncGenerator[Piece, None]:
-        async with self._interruptible(key), self._turn(key) as engine:
+        async with self._interruptible(key), self._turn(key) as (engine, run.began_at):
             request = _request(key, query, engine.capabilities)
-            run.began_at = perf_counter()
             stream = engine.stream(request)
             run.usage = stream.usage
             async with aclosing(texts_of(stream)) as texts:
@@ -152,18 +153,22 @@ class LocalEngines:
             run.ended_at = perf_counter()
 
     async def _embed(self, key: str, texts: Sequence[str]) -> Embeddings:
-        async with self._interruptible(key), self._turn(key) as engine:
+        async with self._interruptible(key), self._turn(key) as (engine, _):
             if not engine.capabilities.embeddings:
                 raise InvalidRequestError(f"model {key!r} writes text and makes no embeddings")
             return await engine.embed(texts)
 
     @asynccontextmanager
-    async def _turn(self, key: str) -> AsyncIterator[Engine]:
-        """Wait until the engine is loaded and takes another request; it is closed after that."""
+    async def _turn(self, key: str) -> AsyncIterator[tuple[Engine, float]]:
+        """Wait until an engine is loaded and takes another request, and keep it until the end.
+
+        Yields it with the time when it was loaded.
+        """
         async with self._pool.loaded(key) as entry:
+            loaded_at = perf_counter()
             slots = entry.engine.capabilities.max_concurrency
             async with self._turns.setdefault(key, asyncio.Semaphore(slots)):
-                yield entry.engine
+                yield entry.engine, loaded_at
 
     @asynccontextmanager
     async def _interruptible(self, key: str) -> AsyncIterator[None]:
