@@ -12,13 +12,12 @@ from octomil.engines.base import Engine
 from octomil.engines.catalog import (
     EngineOptions,
     EngineRequest,
-    context_tokens,
     create_engine,
     engine_name,
 )
 from octomil.engines.cores import look_at_cores
+from octomil.engines.estimates import least_memory_bytes, memory_need
 from octomil.engines.memory import (
-    MemoryNeed,
     free_memory_bytes,
     require_memory,
     require_memory_beside,
@@ -26,8 +25,7 @@ from octomil.engines.memory import (
 from octomil.engines.pool import EnginePool, thread_shares
 from octomil.engines.pooled import HeldRelease
 from octomil.errors import ConfigurationError
-from octomil.models.catalog import CATALOG, SHORT_NAMES
-from octomil.models.gguf import estimate_memory_bytes, read_metadata
+from octomil.models.catalog import SHORT_NAMES
 from octomil.models.local import LocalModel
 from octomil.models.offers import Offers
 from octomil.models.pull import ModelStore
@@ -51,7 +49,6 @@ from octomil.serve.stats import RoutingStats
 from octomil.serve.till import Till
 
 _WARM_UP = ({"role": "user", "content": "Explain gravity, then tell me about tides."},)
-_WORKER_BYTES = 64 * 2**20  # an ONNX session beside its weights
 
 _report = logging.getLogger("octomil.engines").warning
 
@@ -111,7 +108,7 @@ def build_node(
     in_process = [files for _, files in models if files is not None]
     engine_options = _engine_options(options, len(in_process) + options.on_demand)
     if not options.allow_overcommit:
-        require_memory([_memory_need(f, engine_options) for f in in_process], free_memory_bytes())
+        require_memory([memory_need(f, engine_options) for f in in_process], free_memory_bytes())
     names = [ref.name for ref, _ in models]
     _check_names(names)
     writers = {
@@ -172,7 +169,7 @@ def _pool(
             create_engine(request),
             lazy=is_lazy,
             release=releases.get(name),
-            memory_bytes=_memory_bytes(request) if options.on_demand else 0,
+            memory_bytes=least_memory_bytes(request) if options.on_demand else 0,
         )
     return pool
 
@@ -182,16 +179,6 @@ def _memory_budget(options: ServeOptions) -> int | None:
     if not options.on_demand or options.allow_overcommit:
         return None
     return free_memory_bytes() if options.memory_mib is None else options.memory_mib * 2**20
-
-
-def _memory_bytes(asked: EngineRequest) -> int:
-    """Return what a model is estimated to take, or at the least while its file is not here."""
-    if asked.files is not None:
-        return _memory_need(asked.files, asked.options).bytes
-    if asked.ref.kind != "catalog":
-        return 0
-    entry = CATALOG[asked.ref.target]
-    return entry.size_bytes + (0 if entry.format == "gguf" else _WORKER_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +191,11 @@ class _Supply:
 
     def fetch(self, ref: ModelRef, progress: ProgressSink) -> Fetched:
         asked = EngineRequest(ref, None, self.options, self.settings)
-        self.pool.require_room(ref.name, _memory_bytes(asked))
+        self.pool.require_room(ref.name, least_memory_bytes(asked))
         if ref.has_files:
             asked = replace(asked, files=ModelStore(self.settings).pull(ref, progress))
-            self.pool.require_room(ref.name, _memory_bytes(asked))
-        return Fetched(asked.files, _memory_bytes(asked))
+            self.pool.require_room(ref.name, least_memory_bytes(asked))
+        return Fetched(asked.files, least_memory_bytes(asked))
 
     def engine(self, ref: ModelRef, files: LocalModel | None) -> Engine:
         return create_engine(EngineRequest(ref, files, self.options, self.settings))
@@ -264,7 +251,7 @@ def build_replacement(
     """
     engine_options = _engine_options(options, local_models)
     if not options.allow_overcommit:
-        require_memory_beside(_memory_need(files, engine_options), free_memory_bytes())
+        require_memory_beside(memory_need(files, engine_options), free_memory_bytes())
     engine = create_engine(EngineRequest(ref, files, engine_options, settings))
     return Replacement(model=_served(ref, files), engine=engine, release=release)
 
@@ -365,16 +352,6 @@ def _engine_options(options: ServeOptions, local_models: int) -> EngineOptions:
 
 def _is_embedder(files: LocalModel | None) -> bool:
     return files is not None and files.kind == "embedding"
-
-
-def _memory_need(files: LocalModel, options: EngineOptions) -> MemoryNeed:
-    if files.format != "gguf":
-        return MemoryNeed(files.name, files.size_bytes + _WORKER_BYTES)
-    tokens = context_tokens(files, options) * options.slots
-    weights = estimate_memory_bytes(
-        read_metadata(files.path), file_size_bytes=files.size_bytes, context_tokens=tokens
-    )
-    return MemoryNeed(files.name, weights + options.cache_mib * 2**20)
 
 
 def _served(ref: ModelRef, files: LocalModel | None) -> ServedModel:

@@ -16,6 +16,7 @@ OctomilError
 ├ RoutingError
 │ └ NoModelAvailableError               no model can take this request
 ├ EngineError
+│ ├ NoEngineError                       no engine here can run the model
 │ ├ EngineUnavailableError              the engine is loading, restarting or unreachable
 │ │ ├ EngineUnreachableError            nobody takes a connection where it should be
 │ │ └ SpendCapReachedError              asking it could cost more than may be spent today
@@ -103,6 +104,10 @@ class NoModelAvailableError(RoutingError):
 
 class EngineError(OctomilError):
     """An engine could not do what was asked."""
+
+
+class NoEngineError(EngineError):
+    """No engine here can run the model, or the one that was asked for cannot."""
 
 
 class EngineUnavailableError(EngineError):

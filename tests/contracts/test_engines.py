@@ -15,7 +15,12 @@ import pytest
 from octomil.config import Settings
 from octomil.engines.base import Engine, EventStream, GenerationRequest
 from octomil.engines.catalog import ENGINES as CATALOG
-from octomil.engines.catalog import EngineOptions, EngineRequest, create_engine
+from octomil.engines.catalog import (
+    TRANSFORMERS_PACKAGES,
+    EngineOptions,
+    EngineRequest,
+    create_engine,
+)
 from octomil.errors import ContextLengthError, EngineUnavailableError
 from octomil.http.sse import event_data
 from octomil.models.pull import ModelStore
@@ -56,6 +61,14 @@ class Row:
     embeds: bool = True
     needs_model: bool = False
     knows_context: bool = True
+    engine: str | None = None
+    packages: tuple[str, ...] = ()
+
+    @property
+    def marks(self) -> list[pytest.MarkDecorator]:
+        """What says that a machine may lack what it needs."""
+        model = [pytest.mark.model] if self.needs_model else []
+        return [*model, pytest.mark.optional] if self.packages else model
 
 
 ENGINES = {
@@ -64,16 +77,22 @@ ENGINES = {
     "openai": Row("openai:remote", _behind_openai, knows_context=False),
     "llama_cpp": Row("smollm2-135m", _here, embeds=False, needs_model=True),
     "onnxruntime": Row("all-minilm-l6-v2", _here, writes=False, needs_model=True),
+    "transformers": Row(
+        "smollm2-135m",
+        _here,
+        embeds=False,
+        needs_model=True,
+        engine="transformers",
+        packages=TRANSFORMERS_PACKAGES,
+    ),
 }
+
+APPLE_ONLY = {"mlx_lm"}
 
 
 def rows(applies: Callable[[Row], bool]) -> list[object]:
     """The engines a test applies to, as pytest parameters."""
-    return [
-        pytest.param(name, marks=[pytest.mark.model] if row.needs_model else [])
-        for name, row in ENGINES.items()
-        if applies(row)
-    ]
+    return [pytest.param(name, marks=row.marks) for name, row in ENGINES.items() if applies(row)]
 
 
 @dataclass
@@ -83,12 +102,13 @@ class Subject:
     name: str
     reference: str
     settings: Settings
+    engine: str | None
 
     def make(self) -> Engine:
         ref = parse_reference(self.reference)
         files = ModelStore(self.settings).pull(ref) if ref.has_files else None
         options = EngineOptions(threads=1, slots=2, context_tokens=512, cache_mib=16)
-        return create_engine(EngineRequest(ref, files, options, self.settings))
+        return create_engine(EngineRequest(ref, files, options, self.settings, self.engine))
 
     @asynccontextmanager
     async def loaded(self) -> AsyncIterator[Engine]:
@@ -102,8 +122,11 @@ class Subject:
 
 @contextmanager
 def subject_of(name: str) -> Iterator[Subject]:
-    with ENGINES[name].surroundings() as settings:
-        yield Subject(name, ENGINES[name].reference, settings)
+    row = ENGINES[name]
+    for package in row.packages:
+        pytest.importorskip(package)
+    with row.surroundings() as settings:
+        yield Subject(name, row.reference, settings, row.engine)
 
 
 @pytest.fixture(scope="module", params=rows(lambda row: True))
@@ -144,7 +167,7 @@ async def test_declares_what_it_does(subject: Subject) -> None:
 
 
 def test_every_engine_of_the_catalog_is_a_subject() -> None:
-    assert set(ENGINES) == set(CATALOG)
+    assert set(ENGINES) == set(CATALOG) - APPLE_ONLY
 
 
 def chat(content: str = "Say hello to the sea", **body) -> GenerationRequest:

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from support.documents import blocks
 from support.inference_server import InferenceServer, inference_server
+from support.models import model_cache_dir
 
 
 @pytest.fixture
@@ -16,9 +18,11 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[InferenceServer]:
     with inference_server() as server:
         monkeypatch.setenv("OCTOMIL_API_BASE", server.url)
         monkeypatch.setenv("OCTOMIL_API_KEY", "edg_1")
+        monkeypatch.setenv("OCTOMIL_CACHE_DIR", str(model_cache_dir()))
         yield server
 
 
+@pytest.mark.model
 def test_python_runs(server: InferenceServer):
     names: dict[str, Any] = {}
     said = []
@@ -29,7 +33,7 @@ def test_python_runs(server: InferenceServer):
         said.append(printed.getvalue())
     names["client"].close()
 
-    haiku, explained, hello, colour, embedded, counted = said
+    haiku, explained, hello, colour, embedded, counted, summary, loaded, pieces = said
     assert haiku == "Write a haiku about edge AI."
     assert explained == "Explain quantum computing."
     assert hello == "Hello"
@@ -37,3 +41,6 @@ def test_python_runs(server: InferenceServer):
     assert embedded.splitlines()[:2] == ["2 dimensions"] * 2
     assert "EmbeddingUsage(prompt_tokens=4, total_tokens=4)" in embedded
     assert counted == "Count to three.\n"
+    assert re.fullmatch(r".+\d+ tokens by llama_cpp\n", summary, re.DOTALL)
+    assert re.fullmatch(r"llama_cpp (stop|length)\n", loaded)
+    assert re.fullmatch(r".+ \d+\n", pieces, re.DOTALL)

@@ -3,7 +3,9 @@
 import ast
 import hashlib
 import inspect
+import platform
 import re
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ import octomil
 from octomil.config import Settings
 from octomil.engines.base import Completion, GenerationRequest
 from octomil.engines.echo import EchoEngine
+from octomil.errors import NoEngineError
 from octomil.models.pull import ModelStore
 from octomil.models.references import parse_reference
 from octomil.models.sources.base import Silent
@@ -204,6 +207,42 @@ def cloud(lines, capsys) -> Iterator[Callable[[str], list[str]]]:
             return printed
 
         yield run_section
+
+
+@pytest.fixture
+def here(lines, capsys, monkeypatch, model_cache) -> Iterator[Callable[[str, int], str]]:
+    """Run a snippet of a section on this machine, after others; tell what it printed."""
+    monkeypatch.setenv("OCTOMIL_MODEL_ALIASES", "phi-4-mini=smollm2-135m")
+    names: dict[str, Any] = {}
+
+    def run_snippet(title: str, place: int, **given: Any) -> str:
+        (section,) = [entry for entry in TABLE["section"] if entry["title"] == title]
+        first, last = section["snippets"][place]
+        names.update(given)
+        exec(compile(snippet(lines, section, first, last, "edg_1"), title, "exec"), names)
+        return capsys.readouterr().out
+
+    run_snippet.names = names
+    yield run_snippet
+    names["client"].close()
+
+
+@pytest.mark.model
+def test_predictions_are_made_here_as_the_document_says(here):
+    said = here("Cloud Inference", 0)
+
+    assert "PredictionMetrics(provider='llama_cpp', model='phi-4-mini'" in said
+    if (sys.platform, platform.machine()) != ("darwin", "arm64"):
+        with pytest.raises(NoEngineError, match="Apple silicon only"):
+            here("Cloud Inference", 1)
+    here("Cloud Inference", 2, model=here.names["client"].load_model("phi-4-mini"))
+    assert 0 < here.names["prediction"].metrics.completion_tokens <= 128
+
+
+@pytest.mark.model
+def test_chunks_are_streamed_here_as_the_document_says(here):
+    with octomil.Client("edg_1") as client:
+        assert here("Local streaming (on-device)", 0, client=client).strip()
 
 
 def test_tokens_are_streamed_as_the_document_says(cloud):

@@ -87,6 +87,11 @@ class Pace(NamedTuple):
     tokens: int
     seconds: float
 
+    @property
+    def per_second(self) -> float | None:
+        """Tokens per second; None where all came within one tick of the clock."""
+        return self.tokens / self.seconds if self.seconds > 0 else None
+
 
 @dataclass(slots=True)
 class Timing:

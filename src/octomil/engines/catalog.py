@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 
 from octomil.config import Settings
 from octomil.engines.base import Engine
-from octomil.errors import ConfigurationError
-from octomil.models.catalog import CATALOG
+from octomil.engines.machines import require_apple
+from octomil.engines.packages import require_packages
+from octomil.errors import ConfigurationError, NoEngineError
+from octomil.models.catalog import CATALOG, FileFormat
 from octomil.models.local import LocalModel
 from octomil.models.pull import ModelStore
 from octomil.models.references import ModelRef
@@ -35,12 +38,17 @@ class EngineOptions:
 
 @dataclass(frozen=True, slots=True)
 class EngineRequest:
-    """What an engine is made from: a reference, its files if they are here, and the settings."""
+    """What an engine is made from: a reference, its files if they are here, and the settings.
+
+    Attributes:
+        engine: what is to run it, by a name of `ENGINES`; None for what suits its format best.
+    """
 
     ref: ModelRef
     files: LocalModel | None
     options: EngineOptions
     settings: Settings
+    engine: str | None = None
 
     def require_files(self) -> LocalModel:
         """Return the files, fetched now if need be.
@@ -63,6 +71,7 @@ def _echo(asked: EngineRequest) -> Engine:
 
 
 def _llama_cpp(asked: EngineRequest) -> Engine:
+    require_packages("llama_cpp", ("xllamacpp", "msgspec"), extra="serve")
     from octomil.engines.llama_cpp.engine import LlamaCppEngine
     from octomil.engines.llama_cpp.spec import WorkerSpec
 
@@ -80,6 +89,7 @@ def _llama_cpp(asked: EngineRequest) -> Engine:
 
 
 def _onnxruntime(asked: EngineRequest) -> Engine:
+    require_packages("onnxruntime", ("onnxruntime", "tokenizers", "numpy"), extra="onnx")
     from octomil.engines.onnxruntime import OnnxEmbeddingEngine
 
     def locate() -> tuple[Path, Path]:
@@ -101,23 +111,102 @@ def _openai(asked: EngineRequest) -> Engine:
     return OpenAIEngine(asked.ref.target, asked.settings)
 
 
+def _transformers(asked: EngineRequest) -> Engine:
+    require_packages("transformers", TRANSFORMERS_PACKAGES, extra="transformers")
+    from octomil.engines.transformers import TransformersEngine
+
+    files, options = asked.require_files(), asked.options
+    return TransformersEngine(
+        asked.ref.name,
+        files.path,
+        kind=files.kind,
+        context_tokens=context_tokens(files, options),
+        threads=options.threads,
+    )
+
+
+def _mlx_lm(asked: EngineRequest) -> Engine:
+    require_packages("mlx_lm", ("mlx_lm",), extra=None)
+    from octomil.engines.mlx_lm import MlxLmEngine
+
+    files = asked.require_files()
+    return MlxLmEngine(asked.ref.name, files.path, context_tokens(files, asked.options))
+
+
+TRANSFORMERS_PACKAGES = ("torch", "transformers", "gguf", "accelerate")
+
 ENGINES: Mapping[str, Callable[[EngineRequest], Engine]] = MappingProxyType(
     {
         "echo": _echo,
         "llama_cpp": _llama_cpp,
+        "mlx_lm": _mlx_lm,
         "ollama": _ollama,
         "onnxruntime": _onnxruntime,
         "openai": _openai,
+        "transformers": _transformers,
     }
 )
 
+_RUNS: Mapping[str, tuple[FileFormat, ...]] = MappingProxyType(
+    {
+        "llama_cpp": ("gguf",),
+        "onnxruntime": ("onnx",),
+        "transformers": ("safetensors", "gguf"),
+        "mlx_lm": ("safetensors",),
+    }
+)
+"""The engines that run files, and which; of several that run a format, the first is taken."""
 
-def engine_name(ref: ModelRef, files: LocalModel | None) -> str:
-    """Return the engine that runs a reference."""
+
+def find_engine(name: str) -> str:
+    """Return the engine that a person names: `llama.cpp`, `mlx-lm` and `llama_cpp` are all well.
+
+    Raises:
+        ConfigurationError: there is none; the nearest is suggested.
+        NoEngineError: it needs another machine.
+    """
+    written = name.strip().lower().replace("-", "_").replace(".", "_")
+    if written == "mlx_lm":
+        require_apple()
+    if written in ENGINES:
+        return written
+    near = get_close_matches(written, ENGINES, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ConfigurationError(f"no engine is called {name!r}; {hint}engines: {', '.join(ENGINES)}")
+
+
+def engine_name(ref: ModelRef, files: LocalModel | None, engine: str | None = None) -> str:
+    """Return the engine that runs a reference.
+
+    Args:
+        ref: what is to run.
+        files: its files, if they are here.
+        engine: the one it is to be; None for what suits best. `echo` stands in for any model.
+
+    Raises:
+        NoEngineError: that engine does not run such a model.
+    """
     file_format = files.format if files else None
     if ref.kind == "catalog" and file_format is None:
         file_format = CATALOG[ref.target].format
-    return {"gguf": "llama_cpp", "onnx": "onnxruntime", None: ref.kind}[file_format]
+    if file_format is None and ref.has_files:
+        return engine or ref.kind  # only the file will tell
+    able = _able(ref, file_format)
+    if engine is None:
+        return able[0]
+    if engine not in (*able, "echo"):
+        what = file_format or ref.kind
+        raise NoEngineError(
+            f"the engine {engine!r} does not run {ref.name!r}, which is {what}; "
+            f"{' or '.join(able)} does"
+        )
+    return engine
+
+
+def _able(ref: ModelRef, file_format: FileFormat | None) -> list[str]:
+    if file_format is None:
+        return [ref.kind]
+    return [name for name, formats in _RUNS.items() if file_format in formats]
 
 
 def create_engine(asked: EngineRequest) -> Engine:
@@ -125,8 +214,10 @@ def create_engine(asked: EngineRequest) -> Engine:
 
     Raises:
         ConfigurationError: no engine runs such a reference.
+        NoEngineError: the engine that it asks for does not run such a model, or not here.
+        MissingDependencyError: the engine needs packages that are not installed.
     """
-    name = engine_name(asked.ref, asked.files)
+    name = engine_name(asked.ref, asked.files, asked.engine)
     if name not in ENGINES:
         known = ", ".join(ENGINES)
         raise ConfigurationError(f"no engine runs {asked.ref}; engines: {known}")

@@ -24,10 +24,10 @@ from octomil.engines.base import (
     Progress,
     Usage,
 )
+from octomil.engines.chunks import encode_chunk
 from octomil.engines.gather import gather
 from octomil.engines.relay import usage_json
 from octomil.errors import ContextLengthError, EngineUnavailableError, InvalidRequestError
-from octomil.http.sse import encode_event
 
 _DIMENSIONS = 16
 _WORD = re.compile(r"\s*\S+")
@@ -126,16 +126,7 @@ class EchoEngine(Deathless):
         yield self._event(request, [_choice(index, **end, finish_reason=usage.finish_reason)])
 
     def _event(self, request: GenerationRequest, choices: list[Any], **more: Any) -> bytes:
-        chat = request.endpoint == "chat/completions"
-        body = {
-            "id": f"{'chatcmpl' if chat else 'cmpl'}-echo",
-            "object": "chat.completion.chunk" if chat else "text_completion",
-            "created": 0,
-            "model": self.name,
-            "choices": choices,
-            **more,
-        }
-        return encode_event(_encode(body))
+        return encode_chunk(request, self.name, choices, **more)
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Hash words into a unit vector of 16 numbers: equal texts, equal vectors."""

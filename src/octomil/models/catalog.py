@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 ModelKind = Literal["chat", "completion", "embedding"]
-FileFormat = Literal["gguf", "onnx"]
+FileFormat = Literal["gguf", "onnx", "safetensors"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from octomil.models.catalog import FileFormat, ModelKind
+from octomil.models.folders import (
+    context_length,
+    has_chat_template,
+    parameter_count,
+    weights_of,
+)
 from octomil.models.gguf import GgufMetadata
 from octomil.models.references import ModelRef
 from octomil.models.sources.local import inspect_file
@@ -19,9 +25,9 @@ class LocalModel:
         reference: what it is, whatever its name (see :mod:`octomil.models.references`).
         kind: what it can be asked for.
         format: file format of the weights.
-        path: the weights.
+        path: the weights; the folder where those are safetensors.
         files: file name → path, the weights included.
-        size_bytes: of all files together.
+        size_bytes: of all files together; of the weights alone in a folder of safetensors.
         parameters: number of parameters; None where unknown.
         license: as the catalog has it; None for a file of unknown terms.
         context_length: tokens it was trained for; None where unknown.
@@ -49,16 +55,18 @@ class LocalModel:
 
 
 def describe_file(ref: ModelRef, path: Path | None = None) -> LocalModel:
-    """Describe a model by its file alone.
+    """Describe a model by its file alone, or by its folder of safetensors.
 
     Args:
         ref: the reference it is served under.
         path: the weights; the reference's own path by default.
 
     Raises:
-        InvalidModelFileError: there is no such file, or it is no model.
+        InvalidModelFileError: there is no such file or folder, or it is no model.
     """
     path = path or Path(ref.target).expanduser()
+    if path.is_dir():
+        return _describe_folder(ref, path)
     metadata = inspect_file(path)
     names = [path.name] if metadata else [path.name, "tokenizer.json"]
     files = {name: path.parent / name for name in names}
@@ -75,6 +83,28 @@ def describe_file(ref: ModelRef, path: Path | None = None) -> LocalModel:
         context_length=metadata.context_length if metadata else None,
         chat_template="embedded" if metadata and metadata.has_chat_template else None,
         supports_tools=bool(metadata and "tools" in (metadata.chat_template or "")),
+        sha256={},
+        source=str(path),
+    )
+
+
+def _describe_folder(ref: ModelRef, path: Path) -> LocalModel:
+    weights = weights_of(path)
+    chats = has_chat_template(path)
+    files = {file.name: file for file in path.iterdir() if file.is_file()}
+    return LocalModel(
+        name=ref.name,
+        reference=str(ref),
+        kind="chat" if chats else "completion",
+        format="safetensors",
+        path=path,
+        files=files,
+        size_bytes=sum(file.stat().st_size for file in weights),
+        parameters=sum(parameter_count(file) for file in weights),
+        license=None,
+        context_length=context_length(path),
+        chat_template="embedded" if chats else None,
+        supports_tools=False,
         sha256={},
         source=str(path),
     )

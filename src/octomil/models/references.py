@@ -4,6 +4,7 @@
 |---|---|
 | `smollm2-135m` | a model of the catalog |
 | `models/my.gguf`, `./my.onnx` | a file |
+| `./my-model` | a folder with safetensors, their configuration and tokenizer |
 | `hf:owner/repo/file.gguf@revision` | a file on the hub; `@revision` may be left out |
 | `registry:NAME@VERSION` | a model of a control plane's registry |
 | `ollama:NAME`, `openai:NAME` | a model that another server runs |
@@ -157,7 +158,8 @@ def _parse_plain(text: str, aliases: Mapping[str, str]) -> ModelRef:
     is_path = "/" in text or os.sep in text or text.endswith(FILE_SUFFIXES)
     if is_path:
         path = Path(text).expanduser()
-        return ModelRef(kind="file", name=path.stem, target=str(path))
+        name = path.stem if path.suffix in FILE_SUFFIXES else path.name
+        return ModelRef(kind="file", name=name, target=str(path))
     catalog_name = SHORT_NAMES.get(text, text)
     if catalog_name in CATALOG:
         return ModelRef(kind="catalog", name=text, target=catalog_name)

@@ -1,11 +1,12 @@
 """`octomil.Client`: the control plane for whoever uses models, rather than keeps them."""
 
 from octomil.sdk.cloud_inference import CloudInference
-from octomil.sdk.connected import Connected
+from octomil.sdk.local_inference import LocalInference
 
 
-class Client(Connected, CloudInference):
+class Client(CloudInference, LocalInference):
     """What an application asks of the control plane: models, `rollouts` and `placement`.
 
-    `stream_predict`, `stream_predict_async` and `embed` ask models that run elsewhere.
+    `predict`, `predict_stream` and `load_model` run models on this machine; `stream_predict`,
+    `stream_predict_async` and `embed` ask models that run elsewhere.
     """
