@@ -130,19 +130,27 @@ class RoutingReports:
             OSError: what was sent cannot be taken off the disk; it counts once all the same.
         """
         while some := self._spool.first(MAX_MINUTES, _MOST_BYTES):
-            try:
-                receipt = self._post(some, stop)
-            except UnauthorizedError:
-                self._session.forget_access()
-                raise
-            except _NEVER_TAKEN as error:
-                self._say(f"{len(some)} minutes of routing were told in vain: {error}")
-                self._spool.settle(some[-1].number, lost=len(some))
-                continue
-            if receipt.passed_over:
-                self._say(f"{receipt.passed_over} minutes of routing were too old to be counted")
-            self._spool.settle(some[-1].number)
+            self._deliver(some, stop)
         self._last_said = ""
+
+    def _deliver(self, some: Sequence[Spooled], stop: Stop) -> None:
+        """Send some reports until each is taken, or known never to be. Raises as `send` does."""
+        try:
+            receipt = self._post(some, stop)
+        except UnauthorizedError:
+            self._session.forget_access()
+            raise
+        except _NEVER_TAKEN as error:
+            if half := len(some) // 2:  # one of them spoils the others: halve until it is alone
+                self._deliver(some[:half], stop)
+                self._deliver(some[half:], stop)
+                return
+            self._say(f"a minute of routing was told in vain: {error}")
+            self._spool.settle(some[-1].number, lost=1)
+            return
+        if receipt.passed_over:
+            self._say(f"{receipt.passed_over} minutes of routing were too old to be counted")
+        self._spool.settle(some[-1].number)
 
     def _post(self, some: Sequence[Spooled], stop: Stop) -> RoutingReceipt:
         """Send some reports, once: they wait for the next time anyway."""

@@ -157,7 +157,37 @@ def test_what_is_never_taken_goes_and_is_told_of_as_dropped(reporting):
         assert reporter.told == [[(1, 60)], [(2, 120)]]
         assert reporter.script.asked[1].json["dropped"] == 1
         (line,) = reporter.lines
-        assert line.startswith("1 minutes of routing were told in vain: ")
+        assert line.startswith("a minute of routing was told in vain: ")
+
+
+@pytest.mark.parametrize(("code", "status"), [("bad_request", 400), ("payload_too_large", 413)])
+def test_a_minute_that_is_never_taken_takes_no_other_with_it(reporting, code, status):
+    refused = problem(code, status)
+    with reporting(refused, counted(2), refused, refused, counted(4), counted(5)) as reporter:
+        reporter.report(60, 120, 180, 240)
+        reporter.report(300)
+
+        first, second, third, fourth = (1, 60), (2, 120), (3, 180), (4, 240)
+        halves = [[first, second], [third, fourth], [third], [fourth]]
+        assert reporter.told == [[first, second, third, fourth], *halves, [(5, 300)]]
+        dropped = [asked.json["dropped"] for asked in reporter.script.asked]
+        assert (dropped, len(reporter.spool)) == ([0, 0, 0, 0, 1, 1], 0)
+        (line,) = reporter.lines
+        assert line.startswith("a minute of routing was told in vain: ")
+
+
+def test_what_was_not_found_to_be_refused_yet_is_sent_again(reporting):
+    refused, away = problem("bad_request", 400), problem("service_unavailable", 503, headers=LATER)
+    with reporting(refused, counted(1), away, refused, refused, counted(3)) as reporter:
+        with pytest.raises(ServiceUnavailableError):
+            reporter.report(60, 120)
+        reporter.report(180)
+
+        first, second, third = (1, 60), (2, 120), (3, 180)
+        assert reporter.told == [
+            [first, second], [first], [second], [second, third], [second], [third]
+        ]  # fmt: skip
+        assert reporter.spool.dropped == 1
 
 
 def test_minutes_that_were_passed_over_are_told_of(reporting):
