@@ -222,14 +222,13 @@ class NodeDevice:
             trial=TrialOfOthers(smoke_test, following.keys()) if self._follows_all else None,
         )
         agent.tell_stages(StageReports(self._session))
-        stop, spool = Stop(), ReportSpool(self._spool_path)
-        routing = self._routing_reports(node, spool)
-        threads = [
+        stop, routing = Stop(), self._routing_reports(node)
+        told = Thread(target=routing.run, args=(stop,), name="routing reports", daemon=True)
+        left = [
             Thread(target=self._run, args=(agent, stop), name="device agent", daemon=True),
             Thread(target=self._report, args=(node, stop), name="usage reports", daemon=True),
-            Thread(target=routing.run, args=(stop,), name="routing reports", daemon=True),
         ]
-        for thread in threads:
+        for thread in (told, *left):
             thread.start()
         try:
             yield
@@ -237,11 +236,11 @@ class NodeDevice:
             stop.set()
             trials.end()
             serving.close()
-            for thread in threads:
+            await asyncio.to_thread(told.join)  # leaves a server that does not answer by itself
+            for thread in left:
                 await asyncio.to_thread(thread.join, _LEAVING_S)
-            spool.close()
 
-    def _routing_reports(self, node: Node, spool: ReportSpool) -> RoutingReports:
+    def _routing_reports(self, node: Node) -> RoutingReports:
         """Count what the node does from now on, and return what tells of it."""
         stats = node.recorder.stats
         minutes = RoutingMinutes(stats.largest, stats.paces, node.till.price, _now_s)
@@ -250,6 +249,7 @@ class NodeDevice:
         def take() -> list[tuple[int, list[dict[str, Any]]]]:
             return [(start_s, [asdict(row) for row in rows]) for start_s, rows in minutes.take()]
 
+        spool = ReportSpool(self._spool_path)
         return RoutingReports(
             self._session, spool, take, say=self._say, now=_now_s, every_s=REPORT_S
         )

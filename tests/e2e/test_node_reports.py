@@ -1,6 +1,7 @@
 """What a node did reaches its control plane exactly once, whichever of the two is killed."""
 
 import json
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import pytest
 from support.control import API, bearer, printed_key, upping
 from support.round_robin import round_robin
 from support.serving import ServeProcess, serving
+from support.stopped import stop
 from support.waiting import eventually
 
 OFTEN = """
@@ -128,6 +130,30 @@ def test_each_request_counts_once_whoever_is_killed(tmp_path: Path):
                 served.stop()  # what is left of the minute is told on the way out, or next time
             with node(state, *words):
                 require_equal(plane, key, asked)
+
+
+def test_a_node_that_ends_while_the_control_plane_stands_still_loses_nothing(tmp_path: Path):
+    state, asked = tmp_path / "state", Asked()
+    spool = state / "device" / "routing.spool"
+    with upping(tmp_path / "data") as plane:
+        key = printed_key(plane)
+        words = ("--control-plane", plane.url, "--identifier", "n1")
+        with node(state, *words, OCTOMIL_BOOTSTRAP_TOKEN=key) as served:
+            asked.ask(served, 1)
+            require_equal(plane, key, asked)
+            eventually(lambda: spooled_requests(spool) == 0)
+            try:
+                stop(plane.process.pid)
+                asked.ask(served, 1)
+                eventually(lambda: spooled_requests(spool) > 0)  # being sent, and not answered
+                asked.ask(served, 1)
+                assert served.stop() == 0
+                assert spooled_requests(spool) == asked.told["requests"] // 3 * 2
+            finally:
+                plane.process.send_signal(signal.SIGCONT)
+        assert not [line for line in served.errors if "Traceback" in line]
+        with node(state, *words):
+            require_equal(plane, key, asked)
 
 
 def test_the_environment_s_base_and_key_make_a_node_report(tmp_path: Path):

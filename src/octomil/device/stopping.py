@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Thread, Timer
 from typing import NoReturn, TypeVar
 
 ResultT = TypeVar("ResultT")
@@ -78,12 +78,33 @@ def unless_stopped(stop: Stop, call: Callable[[], ResultT]) -> ResultT:
         else:
             outcomes.put(lambda: result)
 
-    try:
-        Thread(target=make, name="waits", daemon=True).start()
-    except RuntimeError as error:
-        raise NoThreadError(str(error)) from error
+    _start(Thread(target=make, name="waits", daemon=True))
     with stop.telling(lambda: outcomes.put(partial(_raise, StoppedError()))):
         return outcomes.get()()
+
+
+@contextmanager
+def stop_after(seconds: float) -> Iterator[Stop]:
+    """Yield what is told to stop when so many seconds are over, unless the block ends before.
+
+    Raises:
+        NoThreadError: the machine has no thread to spare.
+    """
+    stop = Stop()
+    timer = Timer(seconds, stop.set)
+    timer.daemon = True
+    _start(timer)
+    try:
+        yield stop
+    finally:
+        timer.cancel()
+
+
+def _start(thread: Thread) -> None:
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise NoThreadError(str(error)) from error
 
 
 def _raise(error: BaseException) -> NoReturn:

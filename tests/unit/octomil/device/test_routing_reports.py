@@ -1,6 +1,8 @@
 """Reports of routing against a real server that answers as told: each minute is counted once."""
 
 import errno
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -23,6 +25,7 @@ from octomil.errors import (
 )
 from octomil.wire.routing_series import MAX_MINUTES, MAX_ROWS
 from support.scripted import Answer, Script, problem, scripted
+from support.waiting import PATIENCE_S
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LATER = {"Retry-After": "3600"}  # so long that nobody waits for it
@@ -40,13 +43,25 @@ def counted(number: int, passed_over: int = 0) -> Answer:
 class Reporter:
     """What is to be told, and what was said about it."""
 
-    def __init__(self, script: Script, session: Session, state: StateFolder) -> None:
+    def __init__(
+        self,
+        script: Script,
+        session: Session,
+        state: StateFolder,
+        *,
+        leaving_s: float = PATIENCE_S,
+    ) -> None:
         self.script = script
         self.lines: list[str] = []
         self.minutes: list[tuple[int, list[dict[str, Any]]]] = []
         self.spool = ReportSpool(state.routing_spool)
         self.reports = RoutingReports(
-            session, self.spool, self._take, say=self.lines.append, now=lambda: 59.9999
+            session,
+            self.spool,
+            self._take,
+            say=self.lines.append,
+            now=lambda: 59.9999,
+            leaving_s=leaving_s,
         )
 
     def _take(self) -> list[tuple[int, list[dict[str, Any]]]]:
@@ -56,7 +71,7 @@ class Reporter:
     def report(self, *starts: int) -> None:
         self.minutes += [(start, [row()]) for start in starts]
         self.reports.write()
-        self.reports.send()
+        self.reports.send(Stop())
 
     @property
     def told(self) -> list[list[tuple[int, int]]]:
@@ -71,19 +86,26 @@ def reporting(state: StateFolder) -> Callable[..., Any]:
     def begin(*answers: Answer) -> Iterator[Reporter]:
         with scripted(*answers) as script:
             base = f"{script.url}/api/v1"
-            state.keep_identity(
-                Identity(
-                    api_base=base, device_identifier="box-1", device_id="dev_1",
-                    access_token="old", refresh_token="r1", expires_at=NOW + timedelta(hours=1),
-                )
-            )  # fmt: skip
-            session = Session(state, base, None, None, lambda: NOW)
-            reporter = Reporter(script, session, state)
-            yield reporter
-            reporter.spool.close()
-            session.close()
+            with session_at(base, state) as session:
+                reporter = Reporter(script, session, state)
+                yield reporter
+                reporter.spool.close()
 
     return begin
+
+
+@contextmanager
+def session_at(base: str, state: StateFolder) -> Iterator[Session]:
+    """The session of a device that is known there."""
+    state.keep_identity(
+        Identity(
+            api_base=base, device_identifier="box-1", device_id="dev_1",
+            access_token="old", refresh_token="r1", expires_at=NOW + timedelta(hours=1),
+        )
+    )  # fmt: skip
+    session = Session(state, base, None, None, lambda: NOW)
+    yield session
+    session.close()
 
 
 def test_minutes_are_sent_in_order_with_the_spool_s_name(reporting):
@@ -135,7 +157,37 @@ def test_what_is_never_taken_goes_and_is_told_of_as_dropped(reporting):
         assert reporter.told == [[(1, 60)], [(2, 120)]]
         assert reporter.script.asked[1].json["dropped"] == 1
         (line,) = reporter.lines
-        assert line.startswith("1 minutes of routing were told in vain: ")
+        assert line.startswith("a minute of routing was told in vain: ")
+
+
+@pytest.mark.parametrize(("code", "status"), [("bad_request", 400), ("payload_too_large", 413)])
+def test_a_minute_that_is_never_taken_takes_no_other_with_it(reporting, code, status):
+    refused = problem(code, status)
+    with reporting(refused, counted(2), refused, refused, counted(4), counted(5)) as reporter:
+        reporter.report(60, 120, 180, 240)
+        reporter.report(300)
+
+        first, second, third, fourth = (1, 60), (2, 120), (3, 180), (4, 240)
+        halves = [[first, second], [third, fourth], [third], [fourth]]
+        assert reporter.told == [[first, second, third, fourth], *halves, [(5, 300)]]
+        dropped = [asked.json["dropped"] for asked in reporter.script.asked]
+        assert (dropped, len(reporter.spool)) == ([0, 0, 0, 0, 1, 1], 0)
+        (line,) = reporter.lines
+        assert line.startswith("a minute of routing was told in vain: ")
+
+
+def test_what_was_not_found_to_be_refused_yet_is_sent_again(reporting):
+    refused, away = problem("bad_request", 400), problem("service_unavailable", 503, headers=LATER)
+    with reporting(refused, counted(1), away, refused, refused, counted(3)) as reporter:
+        with pytest.raises(ServiceUnavailableError):
+            reporter.report(60, 120)
+        reporter.report(180)
+
+        first, second, third = (1, 60), (2, 120), (3, 180)
+        assert reporter.told == [
+            [first, second], [first], [second], [second, third], [second], [third]
+        ]  # fmt: skip
+        assert reporter.spool.dropped == 1
 
 
 def test_minutes_that_were_passed_over_are_told_of(reporting):
@@ -181,3 +233,31 @@ def test_at_the_end_what_is_left_is_written_down_and_sent(reporting):
         assert len(reporter.spool) == 1
         (line,) = reporter.lines
         assert line.startswith("what was routed could not be told yet, and waits: ")
+
+
+def test_at_the_end_nothing_is_lost_by_a_control_plane_that_does_not_answer(state, monkeypatch):
+    monkeypatch.setattr("octomil.device.routing_reports._TIMEOUT_S", 10 * PATIENCE_S)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        base = f"http://127.0.0.1:{silent.getsockname()[1]}/api/v1"
+        with session_at(base, state) as session:
+            reporter = Reporter(Script(), session, state, leaving_s=0.0)
+            reporter.spool.append({"start_s": 60, "rows": [row()]})
+            stop = Stop()
+            runs = threading.Thread(target=reporter.reports.run, args=(stop,), daemon=True)
+            runs.start()
+            silent.settimeout(PATIENCE_S)
+            with silent.accept()[0] as asked:
+                assert asked.recv(4).startswith(b"POST")  # and nobody answers
+                reporter.minutes = [(120, [row()])]
+                stop.set()
+                runs.join(PATIENCE_S)
+
+                assert not runs.is_alive()
+            again = ReportSpool(state.routing_spool)
+            assert [each.content["start_s"] for each in again.first(9, 2**20)] == [60, 120]
+            again.close()
+            with pytest.raises(ValueError, match="closed file"):  # it left the spool to the next
+                reporter.spool.append({})
+            assert reporter.lines == [
+                "what was routed could not be told yet, and waits: no answer within 0 seconds"
+            ]

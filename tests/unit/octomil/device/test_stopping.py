@@ -4,7 +4,7 @@ import sys
 import threading
 from itertools import count
 
-from octomil.device.stopping import Stop
+from octomil.device.stopping import Stop, stop_after
 from support.waiting import PATIENCE_S
 
 
@@ -59,3 +59,10 @@ def test_nobody_is_told_when_the_time_is_over():
 
     assert not stop.wait(0)
     assert not stop.is_set()
+
+
+def test_after_a_while_it_is_told_by_itself():
+    with stop_after(0) as stop:
+        assert stop.wait(PATIENCE_S)
+    with stop_after(10 * PATIENCE_S) as stop:
+        assert not stop.is_set()
