@@ -1,15 +1,13 @@
 """What a prediction is asked with: checked here, whoever answers."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from octomil.errors import InvalidRequestError
 from octomil.wire.constraints import violation
 from octomil.wire.inference import InferenceParameters, Message
-from octomil.wire.known_fields import KnownFields
-
-_KNOWN = KnownFields(tuple(field.name for field in fields(InferenceParameters)))
+from octomil.wire.known_fields import UnknownFieldsError
 
 Asked = str | Iterable[Mapping[str, Any]]
 """What a user says; or a conversation, as objects with `role` and `content`."""
@@ -64,9 +62,11 @@ class Query:
         if not messages:
             raise InvalidRequestError("messages are empty", param="messages")
         try:
-            _KNOWN.check(parameters)
+            InferenceParameters.require_known(parameters)
             checked = msgspec.convert(parameters, InferenceParameters)
-        except ValueError as error:  # msgspec's own is one, too
+        except UnknownFieldsError as error:
+            raise InvalidRequestError(str(error), param=error.unknown[0]) from None
+        except msgspec.ValidationError as error:
             name = str(error).partition("`$.")[2].rstrip("`")
             raise InvalidRequestError(f"parameters: {error}", param=name or None) from None
         broken = violation(checked, parameters)

@@ -41,7 +41,7 @@ class KnownFields:
         """
         own = dict(handler(source))
         name = {"ref": own.pop("ref")} if "ref" in own else {}
-        function = {"type": "no-info", "function": cls._refuse_unknown}
+        function = {"type": "no-info", "function": cls.require_known}
         return {"type": "function-before", "function": function, "schema": own, **name}
 
     @classmethod
@@ -52,7 +52,7 @@ class KnownFields:
         return schema
 
     @classmethod
-    def _refuse_unknown(cls, value: object) -> object:
+    def require_known(cls, value: object) -> object:
         """Return what was sent.
 
         Raises:
