@@ -135,7 +135,7 @@ def test_a_loaded_model_embeds(client: Client):
     [
         ({"temperature": 3}, "temperature", "temperature must be 2 or less"),
         ({"max_tokens": 0}, "max_tokens", "max_tokens must be 1 or more"),
-        ({"temprature": 1}, None, "did you mean 'temperature'"),
+        ({"temprature": 1}, "temprature", "did you mean 'temperature'"),
         ({"top_p": "high"}, "top_p", "Expected `float"),
         ({"messages": []}, "messages", "empty"),
         ({"messages": [{"role": "pirate", "content": "x"}]}, "messages", "pirate"),
