@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -266,7 +266,8 @@ class ThreadedEngine(Deathless):
         self._loaded = False
         if thread is not None:
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(thread, self.unload_model)
+            with suppress(RuntimeError):  # the interpreter is ending, and takes no more work
+                await loop.run_in_executor(thread, self.unload_model)
             thread.shutdown(wait=False)
 
 
