@@ -21,7 +21,7 @@ from octomil.engines.catalog import (
     EngineRequest,
     create_engine,
 )
-from octomil.errors import ContextLengthError, EngineUnavailableError
+from octomil.errors import ContextLengthError, EngineUnavailableError, InvalidRequestError
 from octomil.http.sse import event_data
 from octomil.models.pull import ModelStore
 from octomil.models.references import parse_reference
@@ -255,6 +255,10 @@ async def test_constrains_the_answer_to_a_schema(writer: Engine) -> None:
     }
     wanted = {"type": "json_schema", "json_schema": {"name": "place", "schema": schema}}
 
+    if not writer.capabilities.structured_output:
+        with pytest.raises(InvalidRequestError, match="response_format"):
+            await writer.generate(chat(response_format=wanted))
+        return
     completion = await writer.generate(chat(response_format=wanted, max_tokens=200))
 
     content = json.loads(completion.body)["choices"][0]["message"]["content"]

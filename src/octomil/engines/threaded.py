@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -148,29 +149,43 @@ class ThreadedEngine(Deathless):
         self, request: GenerationRequest, usage: Usage
     ) -> AsyncGenerator[bytes, None]:
         self._check(request)
+        self._busy += 1
+        try:
+            for index in range(request.body.get("n") or 1):
+                async with aclosing(self._choice(request, usage, index)) as events:
+                    async for event in events:
+                        yield event
+        finally:
+            self._busy -= 1
+        if request.wants_usage:
+            yield encode_chunk(request, self.name, [], usage=usage_json(usage))
+
+    async def _choice(
+        self, request: GenerationRequest, total: Usage, index: int
+    ) -> AsyncGenerator[bytes, None]:
+        """Write one answer; the thread writes them one after the other."""
         loop = asyncio.get_running_loop()
         arrived: asyncio.Queue[str | _End] = asyncio.Queue()
         writing = Writing(
-            body=request.body,
-            usage=usage,
+            body=_body(request, index),
+            usage=Usage(),
             hand_over=lambda text: loop.call_soon_threadsafe(arrived.put_nowait, text),
             stops=StopTexts(_stops(request.body)),
         )
         done = loop.run_in_executor(self._thread, self._write, writing)
         done.add_done_callback(lambda _: arrived.put_nowait(_END))
-        self._busy += 1
         try:
             while not isinstance(piece := await arrived.get(), _End):
-                yield self._event(request, _said(request, piece))
+                yield self._event(request, index, piece)
             await done
         finally:
             writing.left.set()
             await asyncio.wait([done])  # until then the model is not free for the next
             done.exception()  # who left does not want to know
-            self._busy -= 1
-        yield self._event(request, _said(request, None), usage.finish_reason)
-        if request.wants_usage:
-            yield self._event(request, None, usage=usage_json(usage))
+            total.prompt_tokens = writing.usage.prompt_tokens
+            total.completion_tokens += writing.usage.completion_tokens
+            total.finish_reason = writing.usage.finish_reason
+        yield self._event(request, index, None, total.finish_reason)
 
     def _write(self, writing: Writing) -> None:
         try:
@@ -192,11 +207,10 @@ class ThreadedEngine(Deathless):
                     f"the engine of model {self.name!r} knows no {field_name}: leave it out",
                     param=field_name,
                 )
-        several = request.endpoint == "completions" and not isinstance(request.body["prompt"], str)
-        if several or (request.body.get("n") or 1) > 1:
+        if not isinstance(request.body.get("prompt", ""), str):
             raise InvalidRequestError(
-                f"the engine of model {self.name!r} writes one answer at a time: ask again",
-                param="prompt" if several else "n",
+                f"the engine of model {self.name!r} takes one prompt at a time: ask again",
+                param="prompt",
             )
 
     def room_for(self, prompt_tokens: int, wanted: int | None) -> int:
@@ -215,12 +229,15 @@ class ThreadedEngine(Deathless):
     def _event(
         self,
         request: GenerationRequest,
-        said: dict[str, Any] | None,
+        index: int,
+        text: str | None,
         finish_reason: str | None = None,
-        **more: Any,
     ) -> bytes:
-        choice = {"index": 0, **(said or {}), "finish_reason": finish_reason}
-        return encode_chunk(request, self.name, [] if said is None else [choice], **more)
+        said: dict[str, Any] = {"text": text or ""}
+        if request.endpoint == "chat/completions":
+            said = {"delta": {} if text is None else {"role": "assistant", "content": text}}
+        choice = {"index": index, **said, "finish_reason": finish_reason}
+        return encode_chunk(request, self.name, [choice])
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Refuse: the model writes text."""
@@ -249,14 +266,15 @@ class ThreadedEngine(Deathless):
         self._loaded = False
         if thread is not None:
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(thread, self.unload_model)
+            with suppress(RuntimeError):  # the interpreter is ending, and takes no more work
+                await loop.run_in_executor(thread, self.unload_model)
             thread.shutdown(wait=False)
 
 
-def _said(request: GenerationRequest, text: str | None) -> dict[str, Any]:
-    if request.endpoint == "completions":
-        return {"text": text or ""}
-    return {"delta": {} if text is None else {"role": "assistant", "content": text}}
+def _body(request: GenerationRequest, index: int) -> dict[str, Any]:
+    """Return the request for one of several answers: with a seed, each draws otherwise."""
+    seed = request.body.get("seed")
+    return request.body if seed is None else {**request.body, "seed": seed + index}
 
 
 def _stops(body: dict[str, Any]) -> list[str]:

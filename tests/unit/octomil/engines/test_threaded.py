@@ -93,6 +93,14 @@ async def test_limits_and_stop_texts_end_an_answer(reciter: Reciter):
     assert await said(reciter, stop=["three", "e t"]) == ("on", "stop")
 
 
+async def test_several_answers_are_written_one_after_the_other(reciter: Reciter):
+    completion = await reciter.generate(asked(n=2, max_tokens=1))
+
+    choices = json.loads(completion.body)["choices"]
+    assert [(c["index"], c["message"]["content"]) for c in choices] == [(0, "one "), (1, "one ")]
+    assert completion.usage.completion_tokens == 2
+
+
 async def test_raw_text_is_continued(reciter: Reciter):
     request = GenerationRequest("completions", {"prompt": "Go", "max_tokens": 1})
     answer = json.loads((await reciter.generate(request)).body)
@@ -139,7 +147,6 @@ async def test_faults_of_the_library_are_told(reciter: Reciter):
 @pytest.mark.parametrize(
     ("body", "param"),
     [
-        ({"n": 2}, "n"),
         ({"tools": [{}]}, "tools"),
         ({"logprobs": True}, "logprobs"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
@@ -153,7 +160,7 @@ async def test_what_cannot_be_done_is_refused(reciter: Reciter, body, param):
 
 
 async def test_several_prompts_and_embeddings_are_refused(reciter: Reciter):
-    with pytest.raises(InvalidRequestError, match="one answer at a time"):
+    with pytest.raises(InvalidRequestError, match="one prompt at a time"):
         await reciter.generate(GenerationRequest("completions", {"prompt": ["a", "b"]}))
     with pytest.raises(InvalidRequestError, match="makes no embeddings"):
         await reciter.embed(["a"])

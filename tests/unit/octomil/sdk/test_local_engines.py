@@ -1,6 +1,8 @@
 """Engines on a thread of their own: within a budget, in turn, and gone when nobody is left."""
 
 import gc
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -118,3 +120,28 @@ def test_engines_that_nobody_refers_to_end():
     thread.join(PATIENCE_S)
     assert not thread.is_alive()
     assert events == ["a loaded", "a closed"]
+
+
+LEAVES = """
+from octomil.engines.threaded import ThreadedEngine
+from octomil.sdk.local_engines import LocalEngines
+from octomil.sdk.parameters import Query
+
+class Polite(ThreadedEngine):
+    def load_model(self): pass
+    def unload_model(self): pass
+    def write(self, writing): writing.say("bye")
+
+engines = LocalEngines(0)
+engines.add("polite", Polite("polite", context_tokens=8, chats=True), 0)
+print(engines.write("polite", Query.read("Hello", {}))[0])
+"""
+
+
+def test_a_program_may_end_with_engines_open():
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", LEAVES],
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "bye\n", "")
