@@ -37,6 +37,7 @@ NOT_KEYED = {
     "POST /uploads/{upload_id}/complete": "once more changes nothing",
     "POST /blobs/collect": "once more changes nothing",
     "POST /route": "it only answers",
+    "POST /devices/{device_id}/routing": "each number of a spool counts once",
     "POST /inference/stream": "streamed",
     "POST /inference/events": "each counts once by its session and type",
 }
