@@ -77,9 +77,9 @@ class QualityReport:
     """`GET /inference/quality`.
 
     Attributes:
-        since: the first moment, RFC 3339 in UTC.
-        until: the first moment after it.
-        step_s: length of a point in seconds.
+        since: the first moment, RFC 3339 in UTC, at the beginning of a step.
+        until: the first moment after it, at the end of one.
+        step_s: length of a point in seconds; an hour at least where only hours are kept.
         relative_error: a percentile is at most so far from the exact one, relative to that.
         overall: over all of the time.
         series: in the order of time; stretches without any event are left out.

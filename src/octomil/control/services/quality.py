@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final, get_args
 
@@ -12,6 +12,13 @@ from octomil.control.ports import Clock, Store, Transaction
 from octomil.control.records import Stretch, Subject
 from octomil.control.services.callers import Caller
 from octomil.control.services.inference_events import UNKNOWN_CLASS
+from octomil.control.time_steps import (
+    HOUR_S,
+    MINUTE_S,
+    Steps,
+    minutes_since_s,
+    whole_steps,
+)
 from octomil.errors import BadRequestError, NotFoundError
 from octomil.quality.sensitivity import Sensitivity
 from octomil.quality.sketches import RELATIVE_ERROR
@@ -34,9 +41,8 @@ MINUTES_KEPT: Final = timedelta(days=1)
 """So long minutes are told apart; then hours are."""
 QUALITY_KEPT: Final = timedelta(days=30)
 
-MAX_POINTS: Final = 1_500
 _SOME_POINTS = 300
-_STEPS_S = (60, 300, 900, 3_600, 21_600, 86_400)
+_STEPS_S = (MINUTE_S, 300, 900, HOUR_S, 21_600, 86_400)
 _SHOWN_BY_DEFAULT = timedelta(days=1)
 _COMPARED_BY_DEFAULT = timedelta(days=7)
 _MAX_COMPARISONS = 10
@@ -61,7 +67,8 @@ class QualityQuery:
     """Which generations of a model a caller asks for; None for all.
 
     Attributes:
-        step_s: length of a point; None for what gives a readable number of them.
+        step_s: length of a point, the next multiple of an hour where there are hours only; None for
+            what gives a readable number of them.
     """
 
     model_id: str
@@ -92,24 +99,19 @@ class QualityService:
         """Return percentiles and counts of a model, over time and by version and device class.
 
         Raises:
-            BadRequestError: the time makes no sense, or has too many points.
+            BadRequestError: the time makes no sense.
         """
         since, until = self._bounds(query.window, _SHOWN_BY_DEFAULT)
-        step_s = query.step_s or _readable_step_s(until - since)
-        since = _aligned(since, step_s)
-        if (until - since) / timedelta(seconds=step_s) > MAX_POINTS:
-            raise BadRequestError(
-                f"step: {step_s} s make more than {MAX_POINTS} points; ask for longer ones"
-            )
-        tallies = self._tallies(caller, query, since, until, step_s)
+        steps = self._steps(since, until, query.step_s or _readable_step_s(until - since))
+        tallies = self._tallies(caller, query, steps)
         by_point, by_subject = _summed(tallies)
         return QualityReport(
             model_id=query.model_id,
             version=query.version,
             device_class=query.device_class,
-            since=shown(since),
-            until=shown(until),
-            step_s=step_s,
+            since=shown(steps.since),
+            until=shown(steps.until),
+            step_s=steps.step_s,
             relative_error=RELATIVE_ERROR,
             overall=_figures(together(by_subject.values())),
             series=[
@@ -134,17 +136,17 @@ class QualityService:
             NotFoundError: nothing is known of that version.
             BadRequestError: the time makes no sense.
         """
-        since, until = self._bounds(query.window, _COMPARED_BY_DEFAULT)
+        steps = self._steps(*self._bounds(query.window, _COMPARED_BY_DEFAULT), MINUTE_S)
         with self._store.snapshot(caller.organisation) as tx:
             pairs = _pairs(tx, query)
-            stretches = tx.quality.stretches(query.model_id, since, until)
-            _, by_subject = _summed(_by_point(stretches, _STEPS_S[-1]))
+            stretches = tx.quality.stretches(query.model_id, steps.since, steps.until)
+            _, by_subject = _summed(_by_point(stretches, steps))
         by_version: dict[str, dict[str, Tally]] = defaultdict(dict)
         for subject, tally in by_subject.items():
             by_version[subject.version][subject.device_class] = tally
         return RegressionReport(
-            since=shown(since),
-            until=shown(until),
+            since=shown(steps.since),
+            until=shown(steps.until),
             tolerated_slowdown=SENSITIVITY.tolerated_slowdown,
             tolerated_failures=SENSITIVITY.failures.tolerated,
             false_alarm=SENSITIVITY.false_alarm,
@@ -158,15 +160,19 @@ class QualityService:
             return tx.quality_ledger.roll_up(before, _AT_ONCE) == _AT_ONCE
 
     def _tallies(
-        self, caller: Caller, query: QualityQuery, since: datetime, until: datetime, step_s: int
+        self, caller: Caller, query: QualityQuery, steps: Steps
     ) -> Mapping[tuple[datetime, Subject], Tally]:
         with self._store.snapshot(caller.organisation) as tx:
-            stretches = tx.quality.stretches(query.model_id, since, until)
-            return _by_point((each for each in stretches if query.wants(each.subject)), step_s)
+            stretches = tx.quality.stretches(query.model_id, steps.since, steps.until)
+            return _by_point((each for each in stretches if query.wants(each.subject)), steps)
+
+    def _steps(self, since: datetime, until: datetime, step_s: int) -> Steps:
+        minutes_from_s = minutes_since_s(self._clock(), MINUTES_KEPT)
+        return whole_steps(since.timestamp(), until.timestamp(), step_s, minutes_from_s)
 
     def _bounds(self, window: Window, usual: timedelta) -> tuple[datetime, datetime]:
         now = self._clock()
-        end = _aligned(now, _STEPS_S[0]) + timedelta(seconds=_STEPS_S[0])  # of this minute
+        end = now.replace(second=0, microsecond=0) + timedelta(minutes=1)  # of this minute
         until = end if window.until is None else min(in_utc(window.until), end + _AHEAD)
         since = now - usual if window.since is None else in_utc(window.since)
         if since >= until:
@@ -180,17 +186,13 @@ def _readable_step_s(length: timedelta) -> int:
     return next((step_s for step_s in _STEPS_S if step_s >= wanted_s), _STEPS_S[-1])
 
 
-def _aligned(moment: datetime, step_s: int) -> datetime:
-    return datetime.fromtimestamp(moment.timestamp() // step_s * step_s, UTC)
-
-
 def _by_point(
-    stretches: Iterable[Stretch], step_s: int
+    stretches: Iterable[Stretch], steps: Steps
 ) -> Mapping[tuple[datetime, Subject], Tally]:
     """Add up what lies in one point and is of one subject."""
     found: dict[tuple[datetime, Subject], list[Tally]] = defaultdict(list)
     for each in stretches:
-        found[_aligned(each.began_at, step_s), each.subject].append(each.tally)
+        found[steps.start_of(each.began_at), each.subject].append(each.tally)
     return {place: together(tallies) for place, tallies in found.items()}
 
 

@@ -28,13 +28,13 @@ from sqlalchemy import (
 from octomil.control.records import Known, Stretch, Subject
 from octomil.control.stores.columns import PLAIN_TEXT, JsonText, Moment
 from octomil.control.stores.schema import insert_new, metadata, upsert
+from octomil.control.time_steps import HOUR_S, MINUTE_S
 from octomil.quality.sketches import Sketch
 from octomil.quality.tallies import Measure, Outcome, Tally, together
 
 MAX_SUBJECTS: Final = 1_000
 """An organisation's events are counted of so many models' versions on classes of devices."""
 
-_MINUTE_S, _HOUR_S = 60, 3_600
 _TOUCHED = timedelta(hours=1)
 """So far may what is noted of when a subject was last heard of be behind."""
 
@@ -93,7 +93,7 @@ class QualityRows:
         """Add to what a subject did in a minute; see the port."""
         if not self._has_room(subject, now):
             return False
-        key = _key(self._organisation, subject, minute, _MINUTE_S)
+        key = _key(self._organisation, subject, minute, MINUTE_S)
         _add(self._connection, key, tally)
         return True
 
@@ -144,15 +144,15 @@ class QualityLedgerRows:
 
     def roll_up(self, before: datetime, limit: int) -> int:
         """Add minutes to the hours that they lie in; see the port."""
-        is_due = (_stretches.length_s == _MINUTE_S) & (_stretches.began_at < _hour_of(before))
+        is_due = (_stretches.length_s == MINUTE_S) & (_stretches.began_at < _hour_of(before))
         query = select(quality_stretches).where(is_due).order_by(_stretches.began_at).limit(limit)
         rows = self._connection.execute(query).mappings().all()
         for key, minutes in groupby(sorted(rows, key=_hour_key), _hour_key):
             organisation, subject, hour = key
             tally = together(_tally(row) for row in minutes)
-            _add(self._connection, _key(organisation, subject, hour, _HOUR_S), tally)
+            _add(self._connection, _key(organisation, subject, hour, HOUR_S), tally)
         for row in rows:
-            gone = _is(_key(row["organisation"], _subject(row), row["began_at"], _MINUTE_S))
+            gone = _is(_key(row["organisation"], _subject(row), row["began_at"], MINUTE_S))
             self._connection.execute(delete(quality_stretches).where(*gone))
         return len(rows)
 
