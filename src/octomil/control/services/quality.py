@@ -1,15 +1,15 @@
 """How well generations went: percentiles over time, and versions compared with those before."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import chain, groupby, pairwise
 from typing import Final, get_args
 
 from octomil.control.moments import in_utc, shown
 from octomil.control.ports import Clock, Store, Transaction
-from octomil.control.records import Stretch, Subject
+from octomil.control.records import QualityRange, Stretch, Subject
 from octomil.control.services.callers import Caller
 from octomil.control.services.inference_events import UNKNOWN_CLASS
 from octomil.control.time_steps import (
@@ -22,7 +22,7 @@ from octomil.control.time_steps import (
 from octomil.errors import BadRequestError, NotFoundError
 from octomil.quality.sensitivity import Sensitivity
 from octomil.quality.sketches import RELATIVE_ERROR
-from octomil.quality.tallies import Measure, Outcome, Tally, together
+from octomil.quality.tallies import Measure, Outcome, Tally, TallySum, together
 from octomil.quality.versions import in_order
 from octomil.wire.inference_events import ClassName
 from octomil.wire.quality import (
@@ -37,10 +37,12 @@ from octomil.wire.quality import (
 )
 
 ROLLED_UP_EVERY_S: Final = 600.0
-MINUTES_KEPT: Final = timedelta(days=1)
+MINUTES_KEPT: Final = timedelta(hours=2)
 """So long minutes are told apart; then hours are."""
 QUALITY_KEPT: Final = timedelta(days=30)
 
+MAX_STRETCHES: Final = 10_000
+"""So many are added up for one answer, at a tenth of a millisecond each."""
 _SOME_POINTS = 300
 _STEPS_S = (MINUTE_S, 300, 900, HOUR_S, 21_600, 86_400)
 _SHOWN_BY_DEFAULT = timedelta(days=1)
@@ -77,11 +79,6 @@ class QualityQuery:
     window: Window = Window()
     step_s: int | None = None
 
-    def wants(self, subject: Subject) -> bool:
-        """Tell whether a subject is asked for."""
-        is_version = self.version in (None, subject.version)
-        return is_version and self.device_class in (None, subject.device_class)
-
 
 class QualityService:
     """Tells how generations went.
@@ -99,12 +96,13 @@ class QualityService:
         """Return percentiles and counts of a model, over time and by version and device class.
 
         Raises:
-            BadRequestError: the time makes no sense.
+            BadRequestError: the time makes no sense, or has too much in it.
         """
         since, until = self._bounds(query.window, _SHOWN_BY_DEFAULT)
         steps = self._steps(since, until, query.step_s or _readable_step_s(until - since))
-        tallies = self._tallies(caller, query, steps)
-        by_point, by_subject = _summed(tallies)
+        versions = None if query.version is None else frozenset([query.version])
+        with self._store.snapshot(caller.organisation) as tx:
+            points, subjects = _added_up(_read(tx, query, steps, versions), steps)
         return QualityReport(
             model_id=query.model_id,
             version=query.version,
@@ -113,15 +111,12 @@ class QualityService:
             until=shown(steps.until),
             step_s=steps.step_s,
             relative_error=RELATIVE_ERROR,
-            overall=_figures(together(by_subject.values())),
-            series=[
-                QualityPoint(at=shown(at), figures=_figures(tally))
-                for at, tally in sorted(by_point.items())
-            ],
+            overall=_figures(together(subjects.values())),
+            series=points,
             groups=[
                 QualityGroup(version=each.version, device_class=each.device_class,
                              figures=_figures(tally))
-                for each, tally in sorted(by_subject.items())
+                for each, tally in sorted(subjects.items())
             ],
         )  # fmt: skip
 
@@ -134,15 +129,15 @@ class QualityService:
 
         Raises:
             NotFoundError: nothing is known of that version.
-            BadRequestError: the time makes no sense.
+            BadRequestError: the time makes no sense, or has too much in it.
         """
         steps = self._steps(*self._bounds(query.window, _COMPARED_BY_DEFAULT), MINUTE_S)
         with self._store.snapshot(caller.organisation) as tx:
             pairs = _pairs(tx, query)
-            stretches = tx.quality.stretches(query.model_id, steps.since, steps.until)
-            _, by_subject = _summed(_by_point(stretches, steps))
+            versions = frozenset(chain.from_iterable(pairs))
+            _, subjects = _added_up(_read(tx, query, steps, versions), steps)
         by_version: dict[str, dict[str, Tally]] = defaultdict(dict)
-        for subject, tally in by_subject.items():
+        for subject, tally in subjects.items():
             by_version[subject.version][subject.device_class] = tally
         return RegressionReport(
             since=shown(steps.since),
@@ -158,13 +153,6 @@ class QualityService:
         before = self._clock() - MINUTES_KEPT
         with self._store.system() as tx:
             return tx.quality_ledger.roll_up(before, _AT_ONCE) == _AT_ONCE
-
-    def _tallies(
-        self, caller: Caller, query: QualityQuery, steps: Steps
-    ) -> Mapping[tuple[datetime, Subject], Tally]:
-        with self._store.snapshot(caller.organisation) as tx:
-            stretches = tx.quality.stretches(query.model_id, steps.since, steps.until)
-            return _by_point((each for each in stretches if query.wants(each.subject)), steps)
 
     def _steps(self, since: datetime, until: datetime, step_s: int) -> Steps:
         minutes_from_s = minutes_since_s(self._clock(), MINUTES_KEPT)
@@ -186,29 +174,42 @@ def _readable_step_s(length: timedelta) -> int:
     return next((step_s for step_s in _STEPS_S if step_s >= wanted_s), _STEPS_S[-1])
 
 
-def _by_point(
-    stretches: Iterable[Stretch], steps: Steps
-) -> Mapping[tuple[datetime, Subject], Tally]:
-    """Add up what lies in one point and is of one subject."""
-    found: dict[tuple[datetime, Subject], list[Tally]] = defaultdict(list)
-    for each in stretches:
-        found[steps.start_of(each.began_at), each.subject].append(each.tally)
-    return {place: together(tallies) for place, tallies in found.items()}
+def _read(
+    tx: Transaction, query: QualityQuery, steps: Steps, versions: frozenset[str] | None
+) -> Iterator[Stretch]:
+    """Return the stretches that are asked for, by time.
 
-
-def _summed(
-    tallies: Mapping[tuple[datetime, Subject], Tally],
-) -> tuple[Mapping[datetime, Tally], Mapping[Subject, Tally]]:
-    """Add up by point, and by subject."""
-    points: dict[datetime, list[Tally]] = defaultdict(list)
-    subjects: dict[Subject, list[Tally]] = defaultdict(list)
-    for (at, subject), tally in tallies.items():
-        points[at].append(tally)
-        subjects[subject].append(tally)
-    return (
-        {at: together(parts) for at, parts in points.items()},
-        {subject: together(parts) for subject, parts in subjects.items()},
+    Raises:
+        BadRequestError: there are more than can be added up while others wait.
+    """
+    wanted = QualityRange(
+        model_id=query.model_id,
+        since=steps.since,
+        until=steps.until,
+        versions=versions,
+        device_class=query.device_class,
     )
+    if (number := tx.quality.count_stretches(wanted)) > MAX_STRETCHES:
+        raise BadRequestError(
+            f"that is {number} minutes and hours of versions on classes of devices, and "
+            f"{MAX_STRETCHES} are added up at once; ask for a later since, or for one version"
+        )
+    return tx.quality.stretches(wanted)
+
+
+def _added_up(
+    stretches: Iterable[Stretch], steps: Steps
+) -> tuple[list[QualityPoint], Mapping[Subject, Tally]]:
+    """Add up by point, and by subject; what comes by time needs one point in memory at once."""
+    points: list[QualityPoint] = []
+    subjects: dict[Subject, TallySum] = defaultdict(TallySum)
+    for at, of_point in groupby(stretches, lambda each: steps.start_of(each.began_at)):
+        point = TallySum()
+        for each in of_point:
+            point.add(each.tally)
+            subjects[each.subject].add(each.tally)
+        points.append(QualityPoint(at=shown(at), figures=_figures(point.whole())))
+    return points, {subject: each.whole() for subject, each in subjects.items()}
 
 
 def _figures(tally: Tally) -> QualityFigures:

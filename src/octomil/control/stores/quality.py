@@ -25,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from octomil.control.records import Known, Stretch, Subject
+from octomil.control.records import Known, QualityRange, Stretch, Subject
 from octomil.control.stores.columns import PLAIN_TEXT, JsonText, Moment
 from octomil.control.stores.schema import insert_new, metadata, upsert
 from octomil.control.time_steps import HOUR_S, MINUTE_S
@@ -37,6 +37,8 @@ MAX_SUBJECTS: Final = 1_000
 
 _TOUCHED = timedelta(hours=1)
 """So far may what is noted of when a subject was last heard of be behind."""
+
+_READ_AT_ONCE = 200
 
 _SUBJECT = ("model_id", "version", "device_class")
 
@@ -106,16 +108,30 @@ class QualityRows:
         rows = self._connection.execute(ordered).mappings()
         return [Known(subject=_subject(row), first_at=row["first_at"]) for row in rows]
 
-    def stretches(self, model_id: str, since: datetime, until: datetime) -> Iterator[Stretch]:
-        """Return what was added up of a model, of stretches that began in some time, by time."""
-        query = select(quality_stretches).where(
-            _stretches.organisation == self._organisation,
-            _stretches.model_id == model_id,
-            _stretches.began_at >= since,
-            _stretches.began_at < until,
-        )
-        for row in self._connection.execute(query.order_by(_stretches.began_at)).mappings():
+    def count_stretches(self, wanted: QualityRange) -> int:
+        """Return how many stretches there are; see the port."""
+        query = select(func.count()).select_from(quality_stretches).where(self._within(wanted))
+        return int(self._connection.execute(query).scalar_one())
+
+    def stretches(self, wanted: QualityRange) -> Iterator[Stretch]:
+        """Return what was added up in each stretch, by time; see the port."""
+        query = select(quality_stretches).where(self._within(wanted)).order_by(_stretches.began_at)
+        found = self._connection.execute(query, execution_options={"yield_per": _READ_AT_ONCE})
+        for row in found.mappings():
             yield Stretch(subject=_subject(row), began_at=row["began_at"], tally=_tally(row))
+
+    def _within(self, wanted: QualityRange) -> ColumnElement[bool]:
+        found = (
+            (_stretches.organisation == self._organisation)
+            & (_stretches.model_id == wanted.model_id)
+            & (_stretches.began_at >= wanted.since)
+            & (_stretches.began_at < wanted.until)
+        )
+        if wanted.versions is not None:
+            found &= _stretches.version.in_(sorted(wanted.versions))
+        if wanted.device_class is not None:
+            found &= _stretches.device_class == wanted.device_class
+        return found
 
     def _has_room(self, subject: Subject, now: datetime) -> bool:
         """Tell whether a subject is known, or may become so; it is from then on."""
