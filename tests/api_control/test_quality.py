@@ -1,5 +1,6 @@
 """`/inference/quality` and `/inference/regressions` over HTTP."""
 
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 
 from octomil.control.jobs.catalog import drop_leftovers, roll_up_quality
 from octomil.control.plane import ControlPlane
+from octomil.control.services import quality as quality_service
 from support.control import API, WallClock, client_of, key_of
 from support.generations import event, quality, told
 
@@ -131,6 +133,91 @@ async def test_hours_tell_the_same_as_their_minutes_and_are_kept_for_a_month(
         assert list(tx.quality.known()) == []
 
 
+async def uneven(client: httpx.AsyncClient, clock: WallClock) -> dict[str, str]:
+    """Tell of two versions in two hours, at their ends; return a window from amid to amid."""
+    for hour, number in ((10, 3), (11, 7)):
+        for version in ("1", "2"):
+            at_ms = int(clock().replace(hour=hour, minute=45).timestamp() * 1e3)
+            kind = {"version": version, "timestamp_ms": at_ms}
+            await generations(client, clock, [100.0] * number, f"{version}-{hour}", **kind)
+    return {"since": "2026-11-21T10:30:00Z", "until": "2026-11-21T11:30:00Z"}
+
+
+async def test_of_minutes_that_are_hours_whole_hours_are_told(
+    admin: httpx.AsyncClient, plane: ControlPlane, clock: WallClock
+):
+    window = await uneven(admin, clock)
+    within = await quality(admin, **window, step=1_800, version="1")
+    clock.advance(days=3)
+    before = await quality(admin, **window, step=1_800, version="1")
+    await roll_up_quality(plane)
+    after = await quality(admin, **window, step=1_800, version="1")
+
+    assert (within["since"], within["until"]) == (
+        "2026-11-21T10:30:00+00:00", "2026-11-21T11:30:00+00:00"
+    )  # fmt: skip
+    assert (within["step_s"], within["overall"]["completed"]) == (1_800, 3)
+    assert (after["since"], after["until"], after["step_s"]) == (
+        "2026-11-21T10:00:00+00:00", "2026-11-21T12:00:00+00:00", 3_600
+    )  # fmt: skip
+    assert [each["figures"]["completed"] for each in after["series"]] == [3, 7]
+    assert after == before
+
+
+async def test_minutes_are_told_apart_for_two_hours(
+    admin: httpx.AsyncClient, plane: ControlPlane, clock: WallClock
+):
+    for minutes in (0, 1, 89):
+        clock.now = clock.now.replace(hour=12, minute=0) + timedelta(minutes=minutes)
+        await generations(admin, clock, [100.0], f"at-{minutes}")
+    clock.advance(minutes=60)  # it is 14:29
+    await roll_up_quality(plane)
+
+    day = await quality(admin)
+    two_hours = await quality(admin, since="2026-11-21T12:29:00Z")
+
+    assert day["step_s"] == 3_600
+    counts = [(each["at"][11:16], each["figures"]["completed"]) for each in day["series"]]
+    assert counts == [("12:00", 2), ("13:00", 1)]
+    assert (two_hours["step_s"], two_hours["series"][0]["at"][11:16]) == (60, "13:29")
+
+
+async def test_more_than_can_be_added_up_while_others_wait_is_refused(
+    admin: httpx.AsyncClient, clock: WallClock, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(quality_service, "MAX_STRETCHES", 2)
+    for version in ("1", "2", "3"):
+        await generations(admin, clock, [100.0], version, version=version)
+        clock.advance(minutes=1)
+
+    asked = {"model_id": "phi-4-mini"}
+    for path in ("quality", "regressions"):
+        answer = await admin.get(f"{API}/inference/{path}", params=asked)
+        assert answer.status_code == 400
+        assert "3 minutes and hours" in answer.json()["message"]
+        assert "one version" in answer.json()["message"]
+    assert (await quality(admin, version="2"))["overall"]["completed"] == 1
+    (pair,) = (await regressions(admin, version="2"))["comparisons"]
+    assert pair["before"] == "1"
+
+
+async def test_versions_are_compared_over_whole_hours_where_there_are_no_minutes(
+    admin: httpx.AsyncClient, plane: ControlPlane, clock: WallClock
+):
+    window = await uneven(admin, clock)
+    clock.advance(days=3)
+    before = await regressions(admin, **window)
+    await roll_up_quality(plane)
+    after = await regressions(admin, **window)
+
+    assert (after["since"], after["until"]) == (
+        "2026-11-21T10:00:00+00:00", "2026-11-21T12:00:00+00:00"
+    )  # fmt: skip
+    findings = after["comparisons"][0]["findings"]
+    assert {each["generations_after"] for each in findings} == {10}
+    assert after == before
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -141,7 +228,6 @@ async def test_hours_tell_the_same_as_their_minutes_and_are_kept_for_a_month(
         {"since": "1700000000"},
         {"since": "2026-11-21T12:00:00"},
         {"since": "2026-11-21T12:00:00Z", "until": "2026-11-21T12:00:00Z"},
-        {"since": "2026-11-01T00:00:00Z", "step": "60"},
     ],
 )
 async def test_what_makes_no_sense_is_refused_by_name(

@@ -2,10 +2,11 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from octomil.control.records import Stretch, Subject
+from octomil.control.records import QualityRange, Stretch, Subject
 from octomil.control.stores import quality
 from octomil.control.stores.sql import SqlStore
 from octomil.quality.tallies import Measure, Outcome, Tally, tally_of, together
@@ -20,18 +21,19 @@ FAILED = tally_of(Outcome.FAILED, {})
 
 def add(
     store: SqlStore, tally: Tally, subject: Subject = PHONE, minute: datetime = MINUTE,
-    owner: str = "acme",
+    owner: str = "acme", now: datetime = NOW,
 ) -> bool:  # fmt: skip
     with store.transaction(owner) as tx:
-        return tx.quality.add(subject, minute, tally, NOW)
+        return tx.quality.add(subject, minute, tally, now)
 
 
-def stretches(
-    store: SqlStore, owner: str = "acme", since: datetime = MINUTE - HOUR,
-    until: datetime = MINUTE + HOUR,
-) -> list[Stretch]:  # fmt: skip
+def stretches(store: SqlStore, owner: str = "acme", **asked: Any) -> list[Stretch]:
+    kept = {"model_id": "phi", "since": MINUTE - HOUR, "until": MINUTE + HOUR}
+    wanted = QualityRange(**kept | asked)
     with store.snapshot(owner) as tx:
-        return list(tx.quality.stretches("phi", since, until))
+        found = list(tx.quality.stretches(wanted))
+        assert tx.quality.count_stretches(wanted) == len(found)
+    return found
 
 
 def same(found: Tally, expected: Tally) -> bool:
@@ -82,6 +84,30 @@ def test_subjects_and_minutes_are_told_apart_and_come_by_time(store: SqlStore):
         assert {each.first_at for each in tx.quality.known()} == {NOW}
 
 
+def test_versions_and_a_class_can_be_asked_for(store: SqlStore):
+    subjects = [Subject("phi", *kind) for kind in (("1", "low"), ("2", "high"), ("3", "low"))]
+    assert all(add(store, DONE, each) for each in subjects)
+
+    def versions(**asked: Any) -> list[str]:
+        return sorted(each.subject.version for each in stretches(store, **asked))
+
+    assert versions() == ["1", "2", "3"]
+    assert versions(versions=frozenset({"1", "2", "9"})) == ["1", "2"]
+    assert versions(versions=frozenset()) == []
+    assert versions(device_class="low") == ["1", "3"]
+    assert versions(versions=frozenset({"2"}), device_class="low") == []
+
+
+def test_more_stretches_than_are_read_at_once_come_by_time(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(quality, "_READ_AT_ONCE", 2)
+    minutes = [MINUTE + timedelta(minutes=number) for number in range(5)]
+    assert all(add(store, DONE, minute=each) for each in reversed(minutes))
+
+    assert [each.began_at for each in stretches(store)] == minutes
+
+
 def test_generations_are_an_organisation_s_own(store: SqlStore):
     assert add(store, DONE)
     assert add(store, FAILED, owner="globex")
@@ -98,6 +124,26 @@ def test_there_is_room_for_so_many_subjects(store: SqlStore, monkeypatch: pytest
     assert [add(store, DONE, each) for each in subjects] == [True, True, False, True]
     assert add(store, DONE, subjects[2], owner="globex")
     assert {each.subject.version for each in stretches(store)} == {"1", "2"}
+
+
+def test_what_was_not_heard_of_for_a_day_makes_room(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(quality, "MAX_SUBJECTS", 2)
+    one, two, new, newer = (Subject("phi", number, "low") for number in ("1", "2", "3", "4"))
+    for subject in (one, two):
+        assert add(store, DONE, subject)
+        assert add(store, DONE, subject, owner="globex")
+
+    assert not add(store, DONE, new, now=NOW + 23 * HOUR)
+    assert add(store, DONE, one, now=NOW + 25 * HOUR)
+    assert add(store, DONE, new, now=NOW + 25 * HOUR)
+    assert not add(store, DONE, newer, now=NOW + 25 * HOUR)
+
+    for owner, known in (("acme", [one, new]), ("globex", [one, two])):
+        with store.snapshot(owner) as tx:
+            assert [each.subject for each in tx.quality.known()] == known
+    assert {each.subject for each in stretches(store)} == {one, two, new}
 
 
 def test_minutes_become_hours_a_few_at_a_time_and_once(store: SqlStore):

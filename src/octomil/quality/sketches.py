@@ -6,7 +6,7 @@ same factor. The sums of the logarithms are kept beside them, exactly, for tests
 """
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -66,12 +66,31 @@ class Sketch:
         return None
 
 
+class SketchSum:
+    """Sketches added up one by one, in the memory of one."""
+
+    __slots__ = ("_counts", "_log_square_sum", "_log_sum")
+
+    def __init__(self) -> None:
+        self._counts: defaultdict[int, int] = defaultdict(int)
+        self._log_sum = self._log_square_sum = 0.0
+
+    def add(self, part: Sketch) -> None:
+        """Add the values of a sketch."""
+        counts = self._counts
+        for index, count in part.counts.items():
+            counts[index] += count
+        self._log_sum += part.log_sum
+        self._log_square_sum += part.log_square_sum
+
+    def whole(self) -> Sketch:
+        """Return what was added so far, as one sketch."""
+        return Sketch(dict(self._counts), self._log_sum, self._log_square_sum)
+
+
 def together(parts: Iterable[Sketch]) -> Sketch:
     """Return all parts as one; the same as of all their values, in whatever order."""
-    counts: Counter[int] = Counter()
-    log_sum = log_square_sum = 0.0
+    whole = SketchSum()
     for part in parts:
-        counts.update(part.counts)
-        log_sum += part.log_sum
-        log_square_sum += part.log_square_sum
-    return Sketch(dict(counts), log_sum, log_square_sum)
+        whole.add(part)
+    return whole.whole()

@@ -1,13 +1,11 @@
 """Generations counted by how they ended, with sketches of what was measured of them."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import chain
 
-from octomil.quality import sketches
-from octomil.quality.sketches import Sketch
+from octomil.quality.sketches import Sketch, SketchSum
 
 
 class Outcome(StrEnum):
@@ -50,19 +48,30 @@ def tally_of(outcome: Outcome, measured: Mapping[Measure, float]) -> Tally:
     return Tally(outcomes={outcome: 1}, sketches=found)
 
 
+class TallySum:
+    """Tallies added up one by one, in the memory of one."""
+
+    __slots__ = ("_outcomes", "_sketches")
+
+    def __init__(self) -> None:
+        self._outcomes: Counter[Outcome] = Counter()
+        self._sketches: dict[Measure, SketchSum] = defaultdict(SketchSum)
+
+    def add(self, part: Tally) -> None:
+        """Add the generations of a tally."""
+        self._outcomes.update(part.outcomes)
+        for measure, sketch in part.sketches.items():
+            self._sketches[measure].add(sketch)
+
+    def whole(self) -> Tally:
+        """Return what was added so far, as one tally."""
+        sketches = {measure: each.whole() for measure, each in self._sketches.items()}
+        return Tally(outcomes=dict(self._outcomes), sketches=sketches)
+
+
 def together(tallies: Iterable[Tally]) -> Tally:
     """Return all tallies as one."""
-    parts = list(tallies)
-    outcomes: Counter[Outcome] = Counter()
-    for part in parts:
-        outcomes.update(part.outcomes)
-    measures = dict.fromkeys(chain.from_iterable(part.sketches for part in parts))
-    return Tally(
-        outcomes=dict(outcomes),
-        sketches={
-            measure: sketches.together(
-                part.sketches[measure] for part in parts if measure in part.sketches
-            )
-            for measure in measures
-        },
-    )
+    whole = TallySum()
+    for tally in tallies:
+        whole.add(tally)
+    return whole.whole()

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from octomil.control.records import Known, Stretch, Subject
+from octomil.control.records import Known, QualityRange, Stretch, Subject
 from octomil.quality.tallies import Tally
 
 
@@ -24,20 +24,18 @@ class Quality(Protocol):
 
         Returns:
             False, and nothing is added, where the subject is a new one and there is no room for it:
-            a client names models and versions as it likes.
+            a client names models and versions as it likes. Where there is none, one that nothing
+            came of for a day is forgotten for it; what was added up of that one stays.
         """
 
     def known(self, model_id: str | None = None) -> Sequence[Known]:
         """Return the subjects of a model, or of all models, in their order."""
 
-    def stretches(self, model_id: str, since: datetime, until: datetime) -> Iterator[Stretch]:
-        """Return what was added up of a model, of stretches that began in some time, by time.
+    def count_stretches(self, wanted: QualityRange) -> int:
+        """Return how many stretches `stretches` would return, without reading what is in them."""
 
-        Args:
-            model_id: the model.
-            since: the first moment.
-            until: the first moment after it.
-        """
+    def stretches(self, wanted: QualityRange) -> Iterator[Stretch]:
+        """Return what was added up in each stretch, by time; a few are in memory at once."""
 
 
 class QualityLedger(Protocol):

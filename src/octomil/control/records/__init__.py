@@ -18,7 +18,7 @@ from octomil.control.records.devices import (
 from octomil.control.records.files import Blob, SpooledFile, Upload
 from octomil.control.records.organisations import Organisation
 from octomil.control.records.placement import DeviceProfile, RouteTally
-from octomil.control.records.quality import Known, Stretch, Subject
+from octomil.control.records.quality import Known, QualityRange, Stretch, Subject
 from octomil.control.records.registry import (
     Alias,
     ManifestKey,
@@ -66,6 +66,7 @@ __all__ = [
     "Organisation",
     "Origin",
     "Profile",
+    "QualityRange",
     "RequestKey",
     "Revocation",
     "Rollout",

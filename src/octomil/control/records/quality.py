@@ -40,3 +40,21 @@ class Stretch:
     subject: Subject
     began_at: datetime
     tally: Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualityRange:
+    """Which stretches of a model are asked for.
+
+    Attributes:
+        since: the first moment at which one may begin.
+        until: the first moment after that.
+        versions: of these alone; None for all.
+        device_class: of this one alone; None for all.
+    """
+
+    model_id: str
+    since: datetime
+    until: datetime
+    versions: frozenset[str] | None = None
+    device_class: str | None = None

@@ -1,21 +1,28 @@
 """How well generations went: percentiles over time, and versions compared with those before."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from datetime import datetime, timedelta
+from itertools import chain, groupby, pairwise
 from typing import Final, get_args
 
 from octomil.control.moments import in_utc, shown
 from octomil.control.ports import Clock, Store, Transaction
-from octomil.control.records import Stretch, Subject
+from octomil.control.records import QualityRange, Stretch, Subject
 from octomil.control.services.callers import Caller
 from octomil.control.services.inference_events import UNKNOWN_CLASS
+from octomil.control.time_steps import (
+    HOUR_S,
+    MINUTE_S,
+    Steps,
+    minutes_since_s,
+    whole_steps,
+)
 from octomil.errors import BadRequestError, NotFoundError
 from octomil.quality.sensitivity import Sensitivity
 from octomil.quality.sketches import RELATIVE_ERROR
-from octomil.quality.tallies import Measure, Outcome, Tally, together
+from octomil.quality.tallies import Measure, Outcome, Tally, TallySum, together
 from octomil.quality.versions import in_order
 from octomil.wire.inference_events import ClassName
 from octomil.wire.quality import (
@@ -30,13 +37,14 @@ from octomil.wire.quality import (
 )
 
 ROLLED_UP_EVERY_S: Final = 600.0
-MINUTES_KEPT: Final = timedelta(days=1)
+MINUTES_KEPT: Final = timedelta(hours=2)
 """So long minutes are told apart; then hours are."""
 QUALITY_KEPT: Final = timedelta(days=30)
 
-MAX_POINTS: Final = 1_500
+MAX_STRETCHES: Final = 10_000
+"""So many are added up for one answer, at a tenth of a millisecond each."""
 _SOME_POINTS = 300
-_STEPS_S = (60, 300, 900, 3_600, 21_600, 86_400)
+_STEPS_S = (MINUTE_S, 300, 900, HOUR_S, 21_600, 86_400)
 _SHOWN_BY_DEFAULT = timedelta(days=1)
 _COMPARED_BY_DEFAULT = timedelta(days=7)
 _MAX_COMPARISONS = 10
@@ -61,7 +69,8 @@ class QualityQuery:
     """Which generations of a model a caller asks for; None for all.
 
     Attributes:
-        step_s: length of a point; None for what gives a readable number of them.
+        step_s: length of a point, the next multiple of an hour where there are hours only; None for
+            what gives a readable number of them.
     """
 
     model_id: str
@@ -69,11 +78,6 @@ class QualityQuery:
     device_class: str | None = None
     window: Window = Window()
     step_s: int | None = None
-
-    def wants(self, subject: Subject) -> bool:
-        """Tell whether a subject is asked for."""
-        is_version = self.version in (None, subject.version)
-        return is_version and self.device_class in (None, subject.device_class)
 
 
 class QualityService:
@@ -92,34 +96,27 @@ class QualityService:
         """Return percentiles and counts of a model, over time and by version and device class.
 
         Raises:
-            BadRequestError: the time makes no sense, or has too many points.
+            BadRequestError: the time makes no sense, or has too much in it.
         """
         since, until = self._bounds(query.window, _SHOWN_BY_DEFAULT)
-        step_s = query.step_s or _readable_step_s(until - since)
-        since = _aligned(since, step_s)
-        if (until - since) / timedelta(seconds=step_s) > MAX_POINTS:
-            raise BadRequestError(
-                f"step: {step_s} s make more than {MAX_POINTS} points; ask for longer ones"
-            )
-        tallies = self._tallies(caller, query, since, until, step_s)
-        by_point, by_subject = _summed(tallies)
+        steps = self._steps(since, until, query.step_s or _readable_step_s(until - since))
+        versions = None if query.version is None else frozenset([query.version])
+        with self._store.snapshot(caller.organisation) as tx:
+            points, subjects = _added_up(_read(tx, query, steps, versions), steps)
         return QualityReport(
             model_id=query.model_id,
             version=query.version,
             device_class=query.device_class,
-            since=shown(since),
-            until=shown(until),
-            step_s=step_s,
+            since=shown(steps.since),
+            until=shown(steps.until),
+            step_s=steps.step_s,
             relative_error=RELATIVE_ERROR,
-            overall=_figures(together(by_subject.values())),
-            series=[
-                QualityPoint(at=shown(at), figures=_figures(tally))
-                for at, tally in sorted(by_point.items())
-            ],
+            overall=_figures(together(subjects.values())),
+            series=points,
             groups=[
                 QualityGroup(version=each.version, device_class=each.device_class,
                              figures=_figures(tally))
-                for each, tally in sorted(by_subject.items())
+                for each, tally in sorted(subjects.items())
             ],
         )  # fmt: skip
 
@@ -132,19 +129,19 @@ class QualityService:
 
         Raises:
             NotFoundError: nothing is known of that version.
-            BadRequestError: the time makes no sense.
+            BadRequestError: the time makes no sense, or has too much in it.
         """
-        since, until = self._bounds(query.window, _COMPARED_BY_DEFAULT)
+        steps = self._steps(*self._bounds(query.window, _COMPARED_BY_DEFAULT), MINUTE_S)
         with self._store.snapshot(caller.organisation) as tx:
             pairs = _pairs(tx, query)
-            stretches = tx.quality.stretches(query.model_id, since, until)
-            _, by_subject = _summed(_by_point(stretches, _STEPS_S[-1]))
+            versions = frozenset(chain.from_iterable(pairs))
+            _, subjects = _added_up(_read(tx, query, steps, versions), steps)
         by_version: dict[str, dict[str, Tally]] = defaultdict(dict)
-        for subject, tally in by_subject.items():
+        for subject, tally in subjects.items():
             by_version[subject.version][subject.device_class] = tally
         return RegressionReport(
-            since=shown(since),
-            until=shown(until),
+            since=shown(steps.since),
+            until=shown(steps.until),
             tolerated_slowdown=SENSITIVITY.tolerated_slowdown,
             tolerated_failures=SENSITIVITY.failures.tolerated,
             false_alarm=SENSITIVITY.false_alarm,
@@ -157,16 +154,13 @@ class QualityService:
         with self._store.system() as tx:
             return tx.quality_ledger.roll_up(before, _AT_ONCE) == _AT_ONCE
 
-    def _tallies(
-        self, caller: Caller, query: QualityQuery, since: datetime, until: datetime, step_s: int
-    ) -> Mapping[tuple[datetime, Subject], Tally]:
-        with self._store.snapshot(caller.organisation) as tx:
-            stretches = tx.quality.stretches(query.model_id, since, until)
-            return _by_point((each for each in stretches if query.wants(each.subject)), step_s)
+    def _steps(self, since: datetime, until: datetime, step_s: int) -> Steps:
+        minutes_from_s = minutes_since_s(self._clock(), MINUTES_KEPT)
+        return whole_steps(since.timestamp(), until.timestamp(), step_s, minutes_from_s)
 
     def _bounds(self, window: Window, usual: timedelta) -> tuple[datetime, datetime]:
         now = self._clock()
-        end = _aligned(now, _STEPS_S[0]) + timedelta(seconds=_STEPS_S[0])  # of this minute
+        end = now.replace(second=0, microsecond=0) + timedelta(minutes=1)  # of this minute
         until = end if window.until is None else min(in_utc(window.until), end + _AHEAD)
         since = now - usual if window.since is None else in_utc(window.since)
         if since >= until:
@@ -180,33 +174,42 @@ def _readable_step_s(length: timedelta) -> int:
     return next((step_s for step_s in _STEPS_S if step_s >= wanted_s), _STEPS_S[-1])
 
 
-def _aligned(moment: datetime, step_s: int) -> datetime:
-    return datetime.fromtimestamp(moment.timestamp() // step_s * step_s, UTC)
+def _read(
+    tx: Transaction, query: QualityQuery, steps: Steps, versions: frozenset[str] | None
+) -> Iterator[Stretch]:
+    """Return the stretches that are asked for, by time.
 
-
-def _by_point(
-    stretches: Iterable[Stretch], step_s: int
-) -> Mapping[tuple[datetime, Subject], Tally]:
-    """Add up what lies in one point and is of one subject."""
-    found: dict[tuple[datetime, Subject], list[Tally]] = defaultdict(list)
-    for each in stretches:
-        found[_aligned(each.began_at, step_s), each.subject].append(each.tally)
-    return {place: together(tallies) for place, tallies in found.items()}
-
-
-def _summed(
-    tallies: Mapping[tuple[datetime, Subject], Tally],
-) -> tuple[Mapping[datetime, Tally], Mapping[Subject, Tally]]:
-    """Add up by point, and by subject."""
-    points: dict[datetime, list[Tally]] = defaultdict(list)
-    subjects: dict[Subject, list[Tally]] = defaultdict(list)
-    for (at, subject), tally in tallies.items():
-        points[at].append(tally)
-        subjects[subject].append(tally)
-    return (
-        {at: together(parts) for at, parts in points.items()},
-        {subject: together(parts) for subject, parts in subjects.items()},
+    Raises:
+        BadRequestError: there are more than can be added up while others wait.
+    """
+    wanted = QualityRange(
+        model_id=query.model_id,
+        since=steps.since,
+        until=steps.until,
+        versions=versions,
+        device_class=query.device_class,
     )
+    if (number := tx.quality.count_stretches(wanted)) > MAX_STRETCHES:
+        raise BadRequestError(
+            f"that is {number} minutes and hours of versions on classes of devices, and "
+            f"{MAX_STRETCHES} are added up at once; ask for a later since, or for one version"
+        )
+    return tx.quality.stretches(wanted)
+
+
+def _added_up(
+    stretches: Iterable[Stretch], steps: Steps
+) -> tuple[list[QualityPoint], Mapping[Subject, Tally]]:
+    """Add up by point, and by subject; what comes by time needs one point in memory at once."""
+    points: list[QualityPoint] = []
+    subjects: dict[Subject, TallySum] = defaultdict(TallySum)
+    for at, of_point in groupby(stretches, lambda each: steps.start_of(each.began_at)):
+        point = TallySum()
+        for each in of_point:
+            point.add(each.tally)
+            subjects[each.subject].add(each.tally)
+        points.append(QualityPoint(at=shown(at), figures=_figures(point.whole())))
+    return points, {subject: each.whole() for subject, each in subjects.items()}
 
 
 def _figures(tally: Tally) -> QualityFigures:

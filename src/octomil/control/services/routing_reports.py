@@ -11,6 +11,7 @@ from octomil.control.records.routing_series import SUMMED
 from octomil.control.services.callers import Caller
 from octomil.control.services.devices import no_device
 from octomil.control.services.last_seen import LastSeen
+from octomil.control.time_steps import minutes_since_s
 from octomil.errors import BadRequestError
 from octomil.wire.routing_series import (
     ROUTING_US_BOUNDS,
@@ -32,7 +33,6 @@ SPOOLS_KEPT = 2 * TAKEN_FOR
 ROLLED_UP_EVERY_S = 600.0
 
 _HOURS_AT_ONCE = 50
-_HOUR_S = 3600
 
 
 class RoutingReportService:
@@ -82,7 +82,9 @@ class RoutingReportService:
     def roll_up_some(self) -> bool:
         """Make hours of some minutes that are a day old; tell whether there may be more."""
         with self._store.system() as tx:
-            return tx.routing_hours.roll_up(minutes_since_s(self._clock), _HOURS_AT_ONCE) > 0
+            return (
+                tx.routing_hours.roll_up(routing_minutes_since_s(self._clock), _HOURS_AT_ONCE) > 0
+            )
 
     def _is_taken(self, minute: RoutingMinute) -> bool:
         now = self._clock()
@@ -90,10 +92,9 @@ class RoutingReportService:
         return earliest <= minute.start_s <= latest
 
 
-def minutes_since_s(clock: Clock) -> int:
+def routing_minutes_since_s(clock: Clock) -> int:
     """Return the hour since which minutes are kept, in seconds since 1970."""
-    oldest_s = int((clock() - MINUTES_KEPT).timestamp())
-    return oldest_s - oldest_s % _HOUR_S
+    return minutes_since_s(clock(), MINUTES_KEPT)
 
 
 def _count(tx: Transaction, device_id: str, minutes: list[RoutingMinute]) -> None:

@@ -14,7 +14,8 @@ from octomil.control.records import RoutingRange, RoutingSums, RoutingTotal
 from octomil.control.records.routing_series import SUMMED
 from octomil.control.services.callers import Caller
 from octomil.control.services.devices import no_device
-from octomil.control.services.routing_reports import AHEAD, minutes_since_s
+from octomil.control.services.routing_reports import AHEAD, routing_minutes_since_s
+from octomil.control.time_steps import MINUTE_S, whole_steps
 from octomil.errors import BadRequestError
 from octomil.wire.routing_series import (
     ROUTING_US_BOUNDS,
@@ -31,7 +32,6 @@ MAX_POINTS = 1500
 MAX_MODELS = 50
 
 _TIERS = ("deterministic", "fast", "balanced", "quality")
-_MINUTE_S, _HOUR_S = 60, 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,20 +84,18 @@ class RoutingSeriesService:
                 multiple of a minute.
         """
         step_s = query.step_s
-        if step_s % _MINUTE_S:
-            raise BadRequestError(f"step {step_s} is no multiple of {_MINUTE_S} seconds")
+        if step_s % MINUTE_S:
+            raise BadRequestError(f"step {step_s} is no multiple of {MINUTE_S} seconds")
         since_s, until_s = self._bounds(since, until, SERIES_OF)
-        if since_s < minutes_since_s(self._clock):
-            step_s = -(-step_s // _HOUR_S) * _HOUR_S
-        since_s, until_s = _aligned(since_s, until_s, step_s)
-        if (points := (until_s - since_s) // step_s) > MAX_POINTS:
+        steps = whole_steps(since_s, until_s, step_s, routing_minutes_since_s(self._clock))
+        if steps.number > MAX_POINTS:
             raise BadRequestError(
-                f"that is {points} points, and {MAX_POINTS} are told at once; ask with a longer "
-                "step, or for a shorter time"
+                f"that is {steps.number} points, and {MAX_POINTS} are told at once; ask with a "
+                "longer step, or for a shorter time"
             )
         wanted = RoutingRange(
-            since_s=since_s,
-            until_s=until_s,
+            since_s=steps.since_s,
+            until_s=steps.until_s,
             device_id=query.device_id,
             model=query.model,
             tier=query.tier,
@@ -105,12 +103,12 @@ class RoutingSeriesService:
         with self._store.snapshot(caller.organisation) as tx:
             if query.device_id is not None and tx.devices.get(query.device_id) is None:
                 raise no_device(query.device_id)
-            totals = tx.routing_series.over_time(wanted, step_s)
+            totals = tx.routing_series.over_time(wanted, steps.step_s)
         of_steps = groupby(totals, lambda each: each.start_s)
         return RoutingSeriesView(
-            since=_shown(since_s),
-            until=_shown(until_s),
-            step_s=step_s,
+            since=shown(steps.since),
+            until=shown(steps.until),
+            step_s=steps.step_s,
             points=[_point(start_s, list(of_step)) for start_s, of_step in of_steps],
         )
 
@@ -128,16 +126,15 @@ class RoutingSeriesService:
             BadRequestError: it ends before it begins.
         """
         since_s, until_s = self._bounds(since, until, SUMMARY_OF)
-        is_by_hours = since_s < minutes_since_s(self._clock)
-        since_s, until_s = _aligned(since_s, until_s, _HOUR_S if is_by_hours else _MINUTE_S)
-        wanted = RoutingRange(since_s=since_s, until_s=until_s)
+        steps = whole_steps(since_s, until_s, MINUTE_S, routing_minutes_since_s(self._clock))
+        wanted = RoutingRange(since_s=steps.since_s, until_s=steps.until_s)
         with self._store.snapshot(caller.organisation) as tx:
             totals = tx.routing_series.by_model(wanted)
             nodes, dropped = tx.routing_series.nodes(wanted), tx.routing_series.dropped()
         return RoutingSummaryView(
             **_figures(each.sums for each in totals),
-            since=_shown(since_s),
-            until=_shown(until_s),
+            since=shown(steps.since),
+            until=shown(steps.until),
             nodes=nodes,
             dropped_minutes=dropped,
             tiers=_shares(totals),
@@ -153,18 +150,13 @@ class RoutingSeriesService:
             BadRequestError: that is nothing.
         """
         now_s = self._clock().timestamp()
-        until_s = now_s + _MINUTE_S if until is None else until.timestamp()
-        until_s = min(until_s, now_s + AHEAD.total_seconds() + _MINUTE_S)
+        until_s = now_s + MINUTE_S if until is None else until.timestamp()
+        until_s = min(until_s, now_s + AHEAD.total_seconds() + MINUTE_S)
         since_s = until_s - length.total_seconds() if since is None else since.timestamp()
         since_s = max(0.0, since_s)
         if since_s >= until_s:
             raise BadRequestError("since must lie before until")
         return since_s, until_s
-
-
-def _aligned(since_s: float, until_s: float, step_s: int) -> tuple[int, int]:
-    """Return the whole steps that a stretch of time is in."""
-    return int(since_s // step_s) * step_s, -int(-until_s // step_s) * step_s
 
 
 def _shown(moment_s: int) -> str:

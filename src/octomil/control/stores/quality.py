@@ -25,18 +25,22 @@ from sqlalchemy import (
     update,
 )
 
-from octomil.control.records import Known, Stretch, Subject
+from octomil.control.records import Known, QualityRange, Stretch, Subject
 from octomil.control.stores.columns import PLAIN_TEXT, JsonText, Moment
 from octomil.control.stores.schema import insert_new, metadata, upsert
+from octomil.control.time_steps import HOUR_S, MINUTE_S
 from octomil.quality.sketches import Sketch
 from octomil.quality.tallies import Measure, Outcome, Tally, together
 
 MAX_SUBJECTS: Final = 1_000
 """An organisation's events are counted of so many models' versions on classes of devices."""
 
-_MINUTE_S, _HOUR_S = 60, 3_600
 _TOUCHED = timedelta(hours=1)
 """So far may what is noted of when a subject was last heard of be behind."""
+
+_UNHEARD = timedelta(days=1)
+"""What nothing came of for so long gives its place up where there is no room."""
+_READ_AT_ONCE = 200
 
 _SUBJECT = ("model_id", "version", "device_class")
 
@@ -93,7 +97,7 @@ class QualityRows:
         """Add to what a subject did in a minute; see the port."""
         if not self._has_room(subject, now):
             return False
-        key = _key(self._organisation, subject, minute, _MINUTE_S)
+        key = _key(self._organisation, subject, minute, MINUTE_S)
         _add(self._connection, key, tally)
         return True
 
@@ -106,16 +110,30 @@ class QualityRows:
         rows = self._connection.execute(ordered).mappings()
         return [Known(subject=_subject(row), first_at=row["first_at"]) for row in rows]
 
-    def stretches(self, model_id: str, since: datetime, until: datetime) -> Iterator[Stretch]:
-        """Return what was added up of a model, of stretches that began in some time, by time."""
-        query = select(quality_stretches).where(
-            _stretches.organisation == self._organisation,
-            _stretches.model_id == model_id,
-            _stretches.began_at >= since,
-            _stretches.began_at < until,
-        )
-        for row in self._connection.execute(query.order_by(_stretches.began_at)).mappings():
+    def count_stretches(self, wanted: QualityRange) -> int:
+        """Return how many stretches there are; see the port."""
+        query = select(func.count()).select_from(quality_stretches).where(self._within(wanted))
+        return int(self._connection.execute(query).scalar_one())
+
+    def stretches(self, wanted: QualityRange) -> Iterator[Stretch]:
+        """Return what was added up in each stretch, by time; see the port."""
+        query = select(quality_stretches).where(self._within(wanted)).order_by(_stretches.began_at)
+        found = self._connection.execute(query, execution_options={"yield_per": _READ_AT_ONCE})
+        for row in found.mappings():
             yield Stretch(subject=_subject(row), began_at=row["began_at"], tally=_tally(row))
+
+    def _within(self, wanted: QualityRange) -> ColumnElement[bool]:
+        found = (
+            (_stretches.organisation == self._organisation)
+            & (_stretches.model_id == wanted.model_id)
+            & (_stretches.began_at >= wanted.since)
+            & (_stretches.began_at < wanted.until)
+        )
+        if wanted.versions is not None:
+            found &= _stretches.version.in_(sorted(wanted.versions))
+        if wanted.device_class is not None:
+            found &= _stretches.device_class == wanted.device_class
+        return found
 
     def _has_room(self, subject: Subject, now: datetime) -> bool:
         """Tell whether a subject is known, or may become so; it is from then on."""
@@ -125,14 +143,28 @@ class QualityRows:
         query = select(_subjects.last_at).where(own, *same)
         last_at = self._connection.execute(query).scalar_one_or_none()
         if last_at is None:
-            count = select(func.count()).where(own)
-            if self._connection.execute(count).scalar_one() >= MAX_SUBJECTS:
+            if not self._make_room(now):
                 return False
             row = values | {"organisation": self._organisation, "first_at": now, "last_at": now}
             insert_new(self._connection, quality_subjects, row)
         elif last_at < now - _TOUCHED:
             change = update(quality_subjects).where(own, *same).values(last_at=now)
             self._connection.execute(change)
+        return True
+
+    def _make_room(self, now: datetime) -> bool:
+        """Tell whether there is room for one more, in the place of one long unheard if need be."""
+        own = _subjects.organisation == self._organisation
+        count = select(func.count()).where(own)
+        if self._connection.execute(count).scalar_one() < MAX_SUBJECTS:
+            return True
+        key = [_subjects[name] for name in _SUBJECT]
+        unheard = select(*key).where(own, _subjects.last_at < now - _UNHEARD)
+        row = self._connection.execute(unheard.order_by(_subjects.last_at, *key).limit(1)).first()
+        if row is None:
+            return False
+        same = [column == value for column, value in zip(key, row, strict=True)]
+        self._connection.execute(delete(quality_subjects).where(own, *same))
         return True
 
 
@@ -144,15 +176,15 @@ class QualityLedgerRows:
 
     def roll_up(self, before: datetime, limit: int) -> int:
         """Add minutes to the hours that they lie in; see the port."""
-        is_due = (_stretches.length_s == _MINUTE_S) & (_stretches.began_at < _hour_of(before))
+        is_due = (_stretches.length_s == MINUTE_S) & (_stretches.began_at < _hour_of(before))
         query = select(quality_stretches).where(is_due).order_by(_stretches.began_at).limit(limit)
         rows = self._connection.execute(query).mappings().all()
         for key, minutes in groupby(sorted(rows, key=_hour_key), _hour_key):
             organisation, subject, hour = key
             tally = together(_tally(row) for row in minutes)
-            _add(self._connection, _key(organisation, subject, hour, _HOUR_S), tally)
+            _add(self._connection, _key(organisation, subject, hour, HOUR_S), tally)
         for row in rows:
-            gone = _is(_key(row["organisation"], _subject(row), row["began_at"], _MINUTE_S))
+            gone = _is(_key(row["organisation"], _subject(row), row["began_at"], MINUTE_S))
             self._connection.execute(delete(quality_stretches).where(*gone))
         return len(rows)
 

@@ -33,9 +33,9 @@ from octomil.control.records.routing_series import (
 )
 from octomil.control.stores.columns import PLAIN_TEXT, Moment
 from octomil.control.stores.schema import insert_or_add, metadata, upsert
+from octomil.control.time_steps import HOUR_S, MINUTE_S
 from octomil.wire.routing_series import ROUTING_US_BOUNDS
 
-MINUTE_S, HOUR_S = 60, 3600
 MAX_KEYS = 64
 """So many models and tiers of a node are told apart in one minute, and in one hour."""
 MAX_SPOOLS = 8
