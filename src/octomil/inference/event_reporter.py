@@ -1,6 +1,7 @@
 """Events on their way to the control plane, on a thread of their own: nobody waits for them."""
 
 import atexit
+import json
 import logging
 import random
 from collections import deque
@@ -21,6 +22,9 @@ from octomil.http.retry import RETRYABLE_STATUSES, Backoff
 Event = Mapping[str, Any]
 """One event, as JSON values."""
 
+Send = Callable[[Sequence[bytes]], None]
+"""Sends some events, each of them JSON; raises OctomilClientError if they did not arrive."""
+
 _BLAMES_CONTENT = BadRequestError, UnprocessableError, PayloadTooLargeError
 _BACKOFF = Backoff(attempts=16, first_s=0.5, longest_s=30.0)
 _LAST_CHANCE_S = 2.0
@@ -36,7 +40,7 @@ class ReportCounts:
         sent: that the control plane has.
         waiting: that are yet to be sent, or under way.
         dropped: for which there was no room, or no time at the end.
-        refused: that the control plane would not have.
+        refused: that the control plane would not have, or that cannot be written as JSON.
     """
 
     sent: int = 0
@@ -52,7 +56,7 @@ class EventReporter:
     counted. An event may arrive twice, which the receiver has to notice.
 
     Args:
-        send: sends some events; raises OctomilClientError if they did not arrive.
+        send: sends some events.
         capacity: events that may wait.
         at_once: events that are sent together.
         linger_s: so long the first of them waits for others.
@@ -62,7 +66,7 @@ class EventReporter:
 
     def __init__(
         self,
-        send: Callable[[Sequence[Event]], None],
+        send: Send,
         *,
         capacity: int = 1_000,
         at_once: int = 100,
@@ -77,8 +81,8 @@ class EventReporter:
         self._backoff = backoff or _BACKOFF
         self._rng = rng or random.Random()
         self._change = Condition()
-        self._waiting: deque[Event] = deque()
-        self._under_way: Sequence[Event] = ()
+        self._waiting: deque[bytes] = deque()
+        self._under_way: Sequence[bytes] = ()
         self._counts = ReportCounts()
         self._thread: Thread | None = None
         self._hurries = 0
@@ -91,15 +95,19 @@ class EventReporter:
             return self._counted()
 
     def put(self, event: Event) -> None:
-        """Take an event to be sent; once closed, it is dropped."""
+        """Take an event to be sent, as it is now; once closed, it is dropped."""
+        written = _written(event)
         with self._change:
             if self._is_closed:
                 self._counted(dropped=1)
                 return
+            if written is None:
+                self._counted(refused=1)
+                return
             if len(self._waiting) + len(self._under_way) >= self._capacity and self._waiting:
                 self._waiting.popleft()
                 self._counted(dropped=1)
-            self._waiting.append(event)
+            self._waiting.append(written)
             self._start()
             self._change.notify_all()
 
@@ -164,7 +172,7 @@ class EventReporter:
             failures = 0
             self._settle(batch, refused)
 
-    def _next(self) -> Sequence[Event]:
+    def _next(self) -> Sequence[bytes]:
         """Wait for events and return some; none if it is over."""
         with self._change:
             if not self._under_way:
@@ -184,7 +192,7 @@ class EventReporter:
     def _is_idle(self) -> bool:
         return not self._waiting and not self._under_way
 
-    def _deliver(self, batch: Sequence[Event]) -> int:
+    def _deliver(self, batch: Sequence[bytes]) -> int:
         """Send events; return how many were refused, which are looked for by halves.
 
         Raises:
@@ -215,7 +223,7 @@ class EventReporter:
             before = self._hurries
             self._change.wait_for(lambda: self._is_stopped or self._hurries != before, delay_s)
 
-    def _settle(self, batch: Sequence[Event], refused: int) -> None:
+    def _settle(self, batch: Sequence[bytes], refused: int) -> None:
         with self._change:
             if self._under_way is batch:  # else it was given up meanwhile
                 self._under_way = ()
@@ -232,3 +240,12 @@ class EventReporter:
             refused=before.refused + refused,
         )
         return self._counts
+
+
+def _written(event: Event) -> bytes | None:
+    """Return an event as JSON; None if it cannot be written so."""
+    try:
+        return json.dumps(event, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        _log.warning("an event cannot be sent: %s", error)
+        return None

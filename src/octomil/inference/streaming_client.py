@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from octomil.http.connection import connect
 from octomil.http.exchange import Request
-from octomil.inference.event_reporter import Event, EventReporter, ReportCounts
+from octomil.inference.event_reporter import Event, EventReporter, ReportCounts, Send
 from octomil.inference.stream_meter import StreamingInferenceResult, StreamMeter
 
 ChunkT = TypeVar("ChunkT")
@@ -90,7 +90,7 @@ class StreamingInferenceClient:
         api_base: str | None = None,
         clock_s: Callable[[], float] = time.perf_counter,
         now: Callable[[], datetime] = _utc_now,
-        reporter: Callable[[Callable[[Sequence[Event]], None]], EventReporter] = EventReporter,
+        reporter: Callable[[Send], EventReporter] = EventReporter,
     ) -> None:
         self._api, organisation = connect(api_key, api_base, org_id)
         given = {"device_id": device_id, "device_class": device_class, "org_id": organisation}
@@ -162,12 +162,13 @@ class StreamingInferenceClient:
         self._api.close()
         return is_done
 
-    def _send(self, events: Sequence[Event]) -> None:
+    def _send(self, events: Sequence[bytes]) -> None:
         self._api.send(
             Request(
                 method="POST",
                 path=EVENTS_PATH,
-                json={"events": list(events)},
+                headers={"Content-Type": "application/json"},
+                options={"content": b'{"events":[' + b",".join(events) + b"]}"},
                 timeout_s=_SEND_TIMEOUT_S,
                 is_repeatable=False,  # the reporter tries again, and can be stopped meanwhile
             )

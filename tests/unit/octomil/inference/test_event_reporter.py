@@ -1,5 +1,7 @@
 """Events on their way: none is waited for, and none is lost without being counted."""
 
+import json
+import math
 from collections.abc import Sequence
 from threading import Event as Signal
 from typing import Any
@@ -15,11 +17,15 @@ from octomil.errors import (
     UnprocessableError,
 )
 from octomil.http.retry import Backoff
-from octomil.inference.event_reporter import Event, EventReporter, ReportCounts
+from octomil.inference.event_reporter import EventReporter, ReportCounts
 from support.waiting import PATIENCE_S, eventually
 
 AT_ONCE = Backoff(attempts=4, first_s=0.0, longest_s=0.0)
 NEVER = Backoff(attempts=4, first_s=1e6, longest_s=1e6)
+
+
+def numbers_of(events: Sequence[bytes]) -> list[Any]:
+    return [json.loads(event)["n"] for event in events]
 
 
 class Receiver:
@@ -33,12 +39,12 @@ class Receiver:
         if is_open:
             self.open.set()
 
-    def __call__(self, events: Sequence[Event]) -> None:
+    def __call__(self, events: Sequence[bytes]) -> None:
         self.asked.set()
         assert self.open.wait(PATIENCE_S)
         if self.failures:
             raise self.failures.pop(0)
-        self.batches.append([event["n"] for event in events])
+        self.batches.append(numbers_of(events))
 
     @property
     def numbers(self) -> list[int]:
@@ -48,8 +54,8 @@ class Receiver:
 class Particular(Receiver):
     """Takes no batch that has the event 3 in it."""
 
-    def __call__(self, events: Sequence[Event]) -> None:
-        if any(event["n"] == 3 for event in events):
+    def __call__(self, events: Sequence[bytes]) -> None:
+        if 3 in numbers_of(events):
             raise UnprocessableError("3 makes no sense")
         super().__call__(events)
 
@@ -140,7 +146,7 @@ def test_a_refusal_of_the_key_is_not_argued_with():
 
 
 def test_a_fault_of_ours_costs_its_events_and_no_later_ones(caplog: pytest.LogCaptureFixture):
-    receiver = Receiver(TypeError("not JSON"))
+    receiver = Receiver(TypeError("no such argument"))
     made = reporter(receiver)
     put(made, range(1))
     assert made.flush(PATIENCE_S)
@@ -149,6 +155,32 @@ def test_a_fault_of_ours_costs_its_events_and_no_later_ones(caplog: pytest.LogCa
     assert made.close(PATIENCE_S)
     assert made.counts == ReportCounts(sent=1, refused=1)
     assert "cannot be sent" in caplog.text
+
+
+def test_an_event_that_is_no_json_costs_itself_alone(caplog: pytest.LogCaptureFixture):
+    receiver = Receiver()
+    made = reporter(receiver, linger_s=1e6)
+    circle: dict[str, Any] = {}
+    circle["n"] = circle
+    for unfit in ({"n": object()}, {"n": math.nan}, {"n": {1, 2}}, circle):
+        put(made, range(2))
+        made.put(unfit)
+
+    assert made.close(PATIENCE_S)
+    assert receiver.batches == [[0, 1] * 4]
+    assert made.counts == ReportCounts(sent=8, refused=4)
+    assert caplog.text.count("an event cannot be sent") == 4
+
+
+def test_an_event_is_sent_as_it_was_when_it_was_put():
+    receiver = Receiver()
+    made = reporter(receiver, linger_s=1e6)
+    event = {"n": 1}
+    made.put(event)
+    event["n"] = 2
+
+    assert made.close(PATIENCE_S)
+    assert receiver.numbers == [1]
 
 
 def test_closing_has_a_bound_and_counts_what_is_left():

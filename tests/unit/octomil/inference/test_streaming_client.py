@@ -2,7 +2,8 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Iterator
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -32,8 +33,11 @@ class Told:
         self.client = StreamingInferenceClient(
             device_id="box-1", device_class="server", api_key="edg_x", org_id="acme",
             api_base="http://127.0.0.1:1", clock_s=self.clock,
-            reporter=lambda _: EventReporter(self._events.extend, linger_s=0.0),
+            reporter=lambda _: EventReporter(self._take, linger_s=0.0),
         )  # fmt: skip
+
+    def _take(self, events: Sequence[bytes]) -> None:
+        self._events.extend(map(json.loads, events))
 
     def paced(self, *chunks: Any, gap_s: float = 0.005) -> Iterator[Any]:
         for chunk in chunks:
