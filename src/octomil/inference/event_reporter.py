@@ -7,7 +7,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from threading import Condition, Thread, current_thread
+from threading import Condition, Thread
 from typing import Any
 
 from octomil.errors import (
@@ -86,7 +86,7 @@ class EventReporter:
         self._counts = ReportCounts()
         self._thread: Thread | None = None
         self._hurries = 0
-        self._is_hurried = self._is_closed = self._is_stopped = False
+        self._is_hurried = self._is_closed = self._is_retired = self._is_stopped = False
 
     @property
     def counts(self) -> ReportCounts:
@@ -131,6 +131,17 @@ class EventReporter:
         with self._change:
             self._is_closed = True
         is_done = self.flush(timeout_s)
+        self._stop()
+        return is_done
+
+    def retire(self) -> None:
+        """Have what waits sent, once, while nobody waits for it; then the thread ends."""
+        with self._change:
+            self._is_closed = self._is_retired = True
+            self._change.notify_all()
+
+    def _stop(self) -> None:
+        """Drop what is left, and end."""
         with self._change:
             self._is_stopped = True
             self._counted(dropped=len(self._waiting) + len(self._under_way))
@@ -138,7 +149,6 @@ class EventReporter:
             self._under_way = ()
             self._change.notify_all()
         atexit.unregister(self._close_at_exit)
-        return is_done
 
     def _close_at_exit(self) -> None:
         self.close(_LAST_CHANCE_S)
@@ -163,7 +173,9 @@ class EventReporter:
                 refused = self._deliver(batch)
             except OctomilClientError as error:
                 failures += 1
-                _log.debug("%d events are sent again: %s", len(batch), error)
+                _log.debug("%d events did not arrive: %s", len(batch), error)
+                if self._is_retired:
+                    break
                 self._pause(failures, error)
                 continue
             except Exception:  # noqa: BLE001 - a fault of ours costs these events, and no more
@@ -171,19 +183,20 @@ class EventReporter:
                 refused = len(batch)
             failures = 0
             self._settle(batch, refused)
+        self._stop()
 
     def _next(self) -> Sequence[bytes]:
         """Wait for events and return some; none if it is over."""
         with self._change:
             if not self._under_way:
-                self._change.wait_for(lambda: self._waiting or self._is_stopped)
+                self._change.wait_for(lambda: self._waiting or self._is_over())
                 self._change.wait_for(self._is_due, self._linger_s)
                 number = min(self._at_once, len(self._waiting))
                 self._under_way = [self._waiting.popleft() for _ in range(number)]
-            return self._under_way if self._is_mine() else ()
+            return () if self._is_stopped else self._under_way
 
-    def _is_mine(self) -> bool:
-        return not self._is_stopped and self._thread is current_thread()
+    def _is_over(self) -> bool:
+        return self._is_stopped or self._is_retired
 
     def _is_due(self) -> bool:
         is_full = len(self._waiting) >= self._at_once
@@ -221,7 +234,7 @@ class EventReporter:
         delay_s = self._backoff.longest_s if delay_s is None else delay_s
         with self._change:
             before = self._hurries
-            self._change.wait_for(lambda: self._is_stopped or self._hurries != before, delay_s)
+            self._change.wait_for(lambda: self._is_over() or self._hurries != before, delay_s)
 
     def _settle(self, batch: Sequence[bytes], refused: int) -> None:
         with self._change:

@@ -206,6 +206,25 @@ def test_who_is_in_a_hurry_does_not_wait_for_the_next_try():
     assert made.close(PATIENCE_S)
 
 
+def test_one_that_retires_sends_what_waits_and_ends():
+    receiver = Receiver()
+    made = reporter(receiver, linger_s=1e6)
+    put(made, range(3))
+    made.retire()
+    put(made, range(3, 4))
+
+    assert eventually(lambda: made.counts == ReportCounts(sent=3, dropped=1))
+    assert receiver.numbers == [0, 1, 2]
+
+
+def test_one_that_retires_does_not_try_for_ever():
+    made = reporter(Receiver(*[ServerUnreachableError("nobody there")] * 50), backoff=NEVER)
+    put(made, range(3))
+    made.retire()
+
+    assert eventually(lambda: made.counts == ReportCounts(dropped=3))
+
+
 def test_nothing_to_send_begins_no_thread():
     made = reporter(Receiver())
 
