@@ -14,18 +14,21 @@ from collections.abc import (
     Sequence,
 )
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from functools import partial
 from inspect import isawaitable
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, Self, TypeVar, get_args
 from uuid import uuid4
 
+from octomil.errors import ConfigurationError
 from octomil.http.api import ApiClient
 from octomil.http.connection import connect
 from octomil.http.deadline import Deadline
 from octomil.http.exchange import Request
 from octomil.inference.event_reporter import Event, EventReporter, ReportCounts, Send
 from octomil.inference.stream_meter import StreamingInferenceResult, StreamMeter
+from octomil.wire.inference_events import ClassName
 
 ChunkT = TypeVar("ChunkT")
 Source = Iterable[ChunkT] | Callable[[], Iterable[ChunkT]]
@@ -72,7 +75,8 @@ class StreamingInferenceClient:
         last_result: what was measured of the generation that ended last; None before the first.
 
     Raises:
-        ConfigurationError: there is no key, or the address is none. Nobody is asked yet.
+        ConfigurationError: there is no key, the address is none, or no class of devices is called
+            that. Nobody is asked yet.
 
     Example:
         ```
@@ -95,6 +99,7 @@ class StreamingInferenceClient:
         now: Callable[[], datetime] = _utc_now,
         reporter: Callable[[Send], EventReporter] = EventReporter,
     ) -> None:
+        _check_class(device_class)
         self._api, organisation = connect(api_key, api_base, org_id)
         given = {"device_id": device_id, "device_class": device_class, "org_id": organisation}
         self._common = {name: value for name, value in given.items() if value is not None}
@@ -179,6 +184,15 @@ class StreamingInferenceClient:
 
     def _ended(self, result: StreamingInferenceResult) -> None:
         self.last_result = result
+
+
+def _check_class(name: str | None) -> None:
+    known = get_args(ClassName)
+    if name is None or name in known:
+        return
+    near = get_close_matches(str(name), known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
+    raise ConfigurationError(f"device_class={name!r} is no class of devices{hint}")
 
 
 def _send(api: ApiClient, events: Sequence[bytes]) -> None:

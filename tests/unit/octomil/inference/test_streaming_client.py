@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from octomil.errors import ConfigurationError
 from octomil.inference import StreamingInferenceClient
 from octomil.inference.event_reporter import EventReporter
 from support.manual_clock import ManualClock
@@ -222,3 +223,14 @@ def test_streams_of_one_client_may_go_on_at_once(told: Told):
     assert first.session_id != second.session_id
     assert told.types == ["started", "started", "completed", "completed"]
     assert second.result.ttfc_ms == pytest.approx(5)
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [("sever", "did you mean 'server'?"), ("laptop", "flagship, high, mid, low, server")],
+)
+def test_a_class_of_devices_that_there_is_not_is_refused_at_once(given: str, hint: str):
+    with pytest.raises(ConfigurationError, match="device_class=") as refused:
+        StreamingInferenceClient(api_key="edg_x", device_class=given)
+
+    assert hint in str(refused.value)
