@@ -3,12 +3,14 @@
 import atexit
 import json
 import logging
+import os
 import random
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Condition, Thread
 from typing import Any
+from weakref import WeakSet
 
 from octomil.errors import (
     ApiError,
@@ -53,7 +55,8 @@ class EventReporter:
     """Sends events in the background, several at once, and again until they have arrived.
 
     `put` takes some microseconds and never fails: where too many wait, the oldest is dropped, and
-    counted. An event may arrive twice, which the receiver has to notice.
+    counted. An event may arrive twice, which the receiver has to notice. In a process that was
+    forked a reporter begins anew, and counts its own.
 
     Args:
         send: sends some events.
@@ -80,13 +83,23 @@ class EventReporter:
         self._linger_s = linger_s
         self._backoff = backoff or _BACKOFF
         self._rng = rng or random.Random()
+        self._is_closed = self._is_retired = self._is_stopped = False
+        self._begin()
+        _all.add(self)
+
+    def _begin(self) -> None:
+        """Begin with nothing: at first, and in a process that was forked.
+
+        There nobody may ever let go of the lock, the thread is gone, and what waits is the other
+        process's to send.
+        """
         self._change = Condition()
         self._waiting: deque[bytes] = deque()
         self._under_way: Sequence[bytes] = ()
         self._counts = ReportCounts()
         self._thread: Thread | None = None
         self._hurries = 0
-        self._is_hurried = self._is_closed = self._is_retired = self._is_stopped = False
+        self._is_hurried = False
 
     @property
     def counts(self) -> ReportCounts:
@@ -154,8 +167,8 @@ class EventReporter:
         self.close(_LAST_CHANCE_S)
 
     def _start(self) -> None:
-        """Begin the thread if there is none: at first, and in a process that was forked."""
-        if self._thread is not None and self._thread.is_alive():
+        """Begin the thread if there is none."""
+        if self._thread is not None:
             return
         thread = Thread(target=self._run, name="octomil-events", daemon=True)
         try:
@@ -262,3 +275,15 @@ def _written(event: Event) -> bytes | None:
     except (TypeError, ValueError, RecursionError) as error:
         _log.warning("an event cannot be sent: %s", error)
         return None
+
+
+_all: WeakSet[EventReporter] = WeakSet()
+
+
+def _begin_in_fork() -> None:
+    for reporter in _all:
+        reporter._begin()  # noqa: SLF001 - of this module
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_in_fork)

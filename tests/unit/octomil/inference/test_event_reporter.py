@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from threading import Event as Signal
 from typing import Any
@@ -204,6 +207,43 @@ def test_who_is_in_a_hurry_does_not_wait_for_the_next_try():
     assert eventually(lambda: made.flush(0.05))
     assert receiver.numbers == [0]
     assert made.close(PATIENCE_S)
+
+
+FORKED = f"""
+import os, signal, threading
+from octomil.inference.event_reporter import EventReporter
+
+def tell(events):
+    os.write(1, b"".join(event + b"\\n" for event in events))
+
+reporter = EventReporter(tell, linger_s=1e6)
+reporter.put({{"n": "parent"}})
+is_held, is_over = threading.Event(), threading.Event()
+
+def hold():  # as a thread that is in the middle of `put`
+    with reporter._change:
+        is_held.set()
+        is_over.wait()
+
+threading.Thread(target=hold).start()
+is_held.wait()
+child = os.fork()
+if not child:
+    signal.alarm({PATIENCE_S:.0f})
+    reporter.put({{"n": "child"}})
+    os._exit(not reporter.close({PATIENCE_S}))
+is_failed = os.waitpid(child, 0)[1]
+is_over.set()
+raise SystemExit(bool(is_failed or not reporter.close({PATIENCE_S})))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_sends_its_own_events_whatever_was_under_way():
+    ran = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, check=False)
+
+    assert ran.returncode == 0, ran.stderr.decode()
+    assert numbers_of(ran.stdout.splitlines()) == ["child", "parent"]
 
 
 def test_one_that_retires_sends_what_waits_and_ends():
