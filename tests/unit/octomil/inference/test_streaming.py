@@ -276,7 +276,13 @@ class TestOverTls:
 
         assert isinstance(read(secure.url, TALK, timeout_s=0.5).error, AnswerTimeoutError)
 
-    def test_a_stream_that_falls_silent(self, secure: InferenceServer):
+    @both_ways
+    def test_a_stream_that_falls_silent(self, secure: InferenceServer, read: Reading):
+        secure.script(streaming(token("one"), Hold()))
+
+        assert isinstance(read(secure.url, TALK, timeout_s=0.5).error, AnswerTimeoutError)
+
+    def test_a_stream_that_is_left(self, secure: InferenceServer):
         hold = Hold()
         secure.script(streaming(token("one"), hold))
         with ApiClient(secure.url, None) as api:
