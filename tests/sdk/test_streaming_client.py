@@ -1,5 +1,7 @@
 """`StreamingInferenceClient` against a real control plane, and against one that misbehaves."""
 
+import gc
+import weakref
 from functools import partial
 
 import httpx
@@ -93,6 +95,27 @@ def test_a_control_plane_that_is_away_breaks_nothing_and_the_loss_is_counted():
         assert not client.close(timeout_s=0.05)
 
     assert client.reports == ReportCounts(dropped=2)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_client_that_is_dropped_leaves_neither_thread_nor_connection(is_there: bool):
+    left: list[weakref.ref[object]] = []
+
+    def watched(send) -> EventReporter:
+        made = EventReporter(send)
+        left.extend(weakref.ref(each) for each in (made, send.args[0]))
+        return made
+
+    with scripted(Answer({"counted": 2, "repeated": 0, "ignored": 0})) as script:
+        url = script.url if is_there else "http://127.0.0.1:1"
+        client = StreamingInferenceClient(api_key="edg_x", api_base=url, reporter=watched)
+        assert list(client.generate("phi", ["a"])) == ["a"]
+        del client
+
+        assert eventually(lambda: gc.collect() >= 0 and [ref() for ref in left] == [None, None])
+
+    told_of = [event for asked in script.asked for event in asked.json["events"]]
+    assert len(told_of) == 2 * is_there
 
 
 def test_a_control_plane_that_refuses_breaks_nothing():

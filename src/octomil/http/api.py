@@ -2,8 +2,9 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlsplit
@@ -51,8 +52,6 @@ class ApiClient:
         sleep: Callable[[float], None] = time.sleep,
         rng: random.Random | None = None,
     ) -> None:
-        import httpx
-
         self.caller = Caller(
             base_url=api_base(base_url),
             bearer=bearer,
@@ -61,7 +60,7 @@ class ApiClient:
             rng=rng or random.Random(),
         )
         self._sleep = sleep
-        self._client = httpx.Client(headers={"User-Agent": USER_AGENT}, verify=tls_context())
+        self._client = _client()
 
     def __enter__(self) -> Self:
         return self
@@ -124,8 +123,8 @@ class ApiClient:
             AnswerTimeoutError: the request's deadline was over before the whole answer was there.
             UnexpectedAnswerError: what answers is no control plane.
         """
-        with _watched(request.deadline) as watchdog:
-            return self._answer(request, watchdog, is_whole=True)
+        with self._line(request.deadline) as line:
+            return self._answer(request, line, is_whole=True)
 
     @contextmanager
     def stream(self, request: Request) -> "Iterator[httpx.Response]":
@@ -141,26 +140,23 @@ class ApiClient:
         import httpx
 
         with (
-            _watched(request.deadline) as watchdog,
-            closing(self._answer(request, watchdog, is_whole=False)) as answer,
+            self._line(request.deadline) as line,
+            closing(self._answer(request, line, is_whole=False)) as answer,
         ):
             try:
                 yield answer
             except httpx.RequestError as error:
                 raise unreachable(str(answer.url), reason_of(error)) from error
 
-    def _answer(
-        self, request: Request, watchdog: Watchdog | None, *, is_whole: bool
-    ) -> "httpx.Response":
+    def _answer(self, request: Request, line: "_Line", *, is_whole: bool) -> "httpx.Response":
         import httpx
 
         exchange = Exchange(self.caller, request)
-        extensions = None if watchdog is None else {"trace": watchdog.trace}
         while True:
-            sent = exchange.build(self._client, extensions)
+            sent = exchange.build(line.client, line.extensions)
             failure: httpx.Response | Exception
             try:
-                answer = self._try(sent, watchdog, is_whole=is_whole)
+                answer = _try(line.client, sent, is_whole=is_whole)
             except (httpx.RequestError, UnicodeError) as error:
                 failure = error
             else:
@@ -169,23 +165,46 @@ class ApiClient:
                 failure = answer
             self._sleep(exchange.delay_s(failure))
 
-    def _try(
-        self, sent: "httpx.Request", watchdog: Watchdog | None, *, is_whole: bool
-    ) -> "httpx.Response":
-        """Send a request once; read the body if it is wanted whole, or tells of an error."""
-        answer = self._client.send(sent, stream=True)
-        if watchdog is not None:  # which does not know of a connection that was open before
-            watchdog.guard(answer.extensions["network_stream"])
-        if is_whole or not answer.is_success:
-            with closing(answer):
-                answer.read()
-            if watchdog is not None:
-                watchdog.release()  # the connection may be another call's from here on
-        return answer
+    @contextmanager
+    def _line(self, deadline: Deadline | None) -> "Iterator[_Line]":
+        """Hand over what a request is sent by: with a deadline, on connections of its own.
+
+        httpx tells of a connection that it makes, and not of one that it kept; and what a watchdog
+        may shut down must never be another call's.
+        """
+        import httpx
+
+        if deadline is None:
+            yield _Line(self._client)
+            return
+        with (
+            _client(limits=httpx.Limits(max_keepalive_connections=0)) as client,
+            Watchdog(deadline) as watchdog,
+        ):
+            yield _Line(client, {"trace": watchdog.trace})
 
 
-def _watched(deadline: Deadline | None) -> "Watchdog | nullcontext[None]":
-    return nullcontext() if deadline is None else Watchdog(deadline)
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What a request is sent by, and what httpx is told with each of its tries."""
+
+    client: "httpx.Client"
+    extensions: Mapping[str, Any] | None = None
+
+
+def _client(**options: Any) -> "httpx.Client":
+    import httpx
+
+    return httpx.Client(headers={"User-Agent": USER_AGENT}, verify=tls_context(), **options)
+
+
+def _try(client: "httpx.Client", sent: "httpx.Request", *, is_whole: bool) -> "httpx.Response":
+    """Send a request once; read the body if it is wanted whole, or tells of an error."""
+    answer = client.send(sent, stream=True)
+    if is_whole or not answer.is_success:
+        with closing(answer):
+            answer.read()
+    return answer
 
 
 def path_to(*segments: str) -> str:

@@ -4,6 +4,7 @@ What is sent, what an answer means, whether to try again and when: an exchange k
 drivers, one that blocks and one for event loops, send and sleep.
 """
 
+import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 from uuid import uuid4
 
-from octomil.errors import OctomilClientError, UnexpectedAnswerError
+from octomil.errors import BadRequestError, OctomilClientError, UnexpectedAnswerError
 from octomil.http.deadline import Deadline
 from octomil.http.problems import error_of_answer, too_late, unreachable
 from octomil.http.retry import RETRYABLE_STATUSES, Backoff, parse_retry_after
@@ -81,12 +82,20 @@ class Caller:
 
 
 class Exchange:
-    """The tries of one request."""
+    """The tries of one request.
+
+    Raises:
+        BadRequestError: what is asked cannot be written as JSON.
+    """
 
     def __init__(self, caller: Caller, request: Request) -> None:
         self._caller = caller
         self._request = request
         self._headers = caller.headers(request)
+        self._content: dict[str, Any] = {}
+        if request.json is not None:
+            self._content["content"] = _written(request.json)
+            self._headers["Content-Type"] = "application/json"
         self._failures = 0
 
     def build(
@@ -105,9 +114,9 @@ class Exchange:
             self._url(),
             params={k: v for k, v in (request.query or {}).items() if v is not None} or None,
             headers=dict(self._headers),
-            json=request.json,
             timeout=self._timeout(),
             extensions=dict(extensions or {}),
+            **self._content,
             **(request.options or {}),
         )
 
@@ -167,6 +176,14 @@ class Exchange:
             return httpx.Timeout(self._caller.timeout_s if asked_s is None else asked_s)
         # A deadline may be renewed while the answer is read, which httpx cannot be told.
         return httpx.Timeout(max(deadline.left_s, _SHORTEST_S), read=deadline.timeout_s)
+
+
+def _written(value: Any) -> bytes:
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadRequestError(f"the request cannot be written as JSON: {error}") from error
 
 
 def is_timeout(error: Exception) -> bool:

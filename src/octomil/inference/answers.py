@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from octomil.http.api import ApiClient
+from octomil.http.connection import bearer_of
 from octomil.http.deadline import Deadline
 from octomil.http.exchange import Request
 from octomil.http.problems import unexpected
 from octomil.http.records import parse_json
 from octomil.inference.fields import number_or_none, object_of, text_of, text_or_none
-from octomil.inference.queries import Messages, bearer_of, query_body
+from octomil.inference.queries import Messages, query_body
 from octomil.inference.tokens import usage_of
 from octomil.wire.inference import TokenUsage
 

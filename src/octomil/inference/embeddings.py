@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from octomil.http.api import ApiClient
+from octomil.http.connection import bearer_of
 from octomil.http.deadline import Deadline
 from octomil.http.exchange import Request
 from octomil.http.problems import unexpected
 from octomil.http.records import parse_json
 from octomil.inference.fields import count_of, misfit, number_of, object_of, text_of
-from octomil.inference.queries import bearer_of
 
 EMBED_TIMEOUT_S = 30.0
 

@@ -1,9 +1,9 @@
-"""What is asked of a model, as it goes over the wire, and by whom."""
+"""What is asked of a model, as it goes over the wire."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from octomil.errors import ConfigurationError
+from octomil.errors import BadRequestError
 
 Messages = Iterable[Mapping[str, Any]]
 """A conversation: objects with `role` and `content`."""
@@ -19,6 +19,9 @@ def query_body(
         input_data: what the user says; or a whole conversation.
         parameters: such as `temperature` and `max_tokens`; the control plane checks them.
 
+    Raises:
+        BadRequestError: that is no conversation, or the parameters are no object.
+
     Example:
         >>> query_body("m", "Hello", {"max_tokens": 8})
         {'model_id': 'm', 'input_data': 'Hello', 'parameters': {'max_tokens': 8}}
@@ -29,18 +32,23 @@ def query_body(
     if isinstance(input_data, str):
         body["input_data"] = input_data
     else:
-        body["messages"] = [dict(message) for message in input_data]
+        body["messages"] = _messages(input_data)
     if parameters is not None:
+        if not isinstance(parameters, Mapping):
+            raise BadRequestError(
+                f'parameters are no object, such as {{"temperature": 0.2}}: {parameters!r:.80}'
+            )
         body["parameters"] = dict(parameters)
     return body
 
 
-def bearer_of(api_key: str) -> Callable[[], str]:
-    """Return what shows a key.
-
-    Raises:
-        ConfigurationError: there is none.
-    """
-    if not api_key:
-        raise ConfigurationError("api_key is empty; `octomil keys create NAME` makes one")
-    return lambda: api_key
+def _messages(conversation: Messages) -> list[dict[str, Any]]:
+    # An object is iterable as well: its keys would be taken for messages.
+    if not isinstance(conversation, Mapping) and isinstance(conversation, Iterable):
+        messages = list(conversation)
+        if all(isinstance(message, Mapping) for message in messages):
+            return [dict(message) for message in messages]
+    raise BadRequestError(
+        "input_data is neither a text nor a list of messages, such as "
+        f'[{{"role": "user", "content": "Hello"}}]: {conversation!r:.80}'
+    )

@@ -5,10 +5,11 @@ from contextlib import closing
 from typing import Any
 
 from octomil.http.api import ApiClient, api_base
+from octomil.http.connection import bearer_of
 from octomil.http.deadline import Deadline
 from octomil.http.event_loop import stream_async, within
 from octomil.http.exchange import Caller, Request
-from octomil.inference.queries import Messages, bearer_of, query_body
+from octomil.inference.queries import Messages, query_body
 from octomil.inference.tokens import StreamToken, TokenReader
 
 STREAM_TIMEOUT_S = 120.0
@@ -41,6 +42,8 @@ def stream_inference(
 
     Raises:
         ConfigurationError: address, key or timeout make no sense; raised at once.
+        BadRequestError: what is asked is neither a text nor a conversation, which is raised at
+            once, too; or it cannot be written as JSON.
         ApiError: the control plane refuses, or says that the generation failed.
         AnswerTimeoutError: no token came in time.
         TruncatedStreamError: the stream broke off.

@@ -1,6 +1,7 @@
 """Streams of chunks, passed on as they are, measured, and told of to the control plane."""
 
 import time
+import weakref
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -13,16 +14,21 @@ from collections.abc import (
     Sequence,
 )
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from functools import partial
 from inspect import isawaitable
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, Self, TypeVar, get_args
 from uuid import uuid4
 
+from octomil.errors import ConfigurationError
+from octomil.http.api import ApiClient
 from octomil.http.connection import connect
+from octomil.http.deadline import Deadline
 from octomil.http.exchange import Request
-from octomil.inference.event_reporter import Event, EventReporter, ReportCounts
+from octomil.inference.event_reporter import Event, EventReporter, ReportCounts, Send
 from octomil.inference.stream_meter import StreamingInferenceResult, StreamMeter
+from octomil.wire.inference_events import ClassName
 
 ChunkT = TypeVar("ChunkT")
 Source = Iterable[ChunkT] | Callable[[], Iterable[ChunkT]]
@@ -52,7 +58,7 @@ class StreamingInferenceClient:
     It generates nothing itself: chunks come from where the caller says, and are passed on as they
     are. Reports go out on a thread of their own; neither a slow control plane nor one that is away
     or refuses them holds up or breaks off a generation. Several threads and tasks may use one
-    client.
+    client. One that is dropped without being closed has what waits sent once, and leaves nothing.
 
     Args:
         device_id: what the control plane calls this device, if it knows it.
@@ -69,7 +75,8 @@ class StreamingInferenceClient:
         last_result: what was measured of the generation that ended last; None before the first.
 
     Raises:
-        ConfigurationError: there is no key, or the address is none. Nobody is asked yet.
+        ConfigurationError: there is no key, the address is none, or no class of devices is called
+            that. Nobody is asked yet.
 
     Example:
         ```
@@ -90,14 +97,18 @@ class StreamingInferenceClient:
         api_base: str | None = None,
         clock_s: Callable[[], float] = time.perf_counter,
         now: Callable[[], datetime] = _utc_now,
-        reporter: Callable[[Callable[[Sequence[Event]], None]], EventReporter] = EventReporter,
+        reporter: Callable[[Send], EventReporter] = EventReporter,
     ) -> None:
+        _check_class(device_class)
         self._api, organisation = connect(api_key, api_base, org_id)
         given = {"device_id": device_id, "device_class": device_class, "org_id": organisation}
         self._common = {name: value for name, value in given.items() if value is not None}
         self._clock_s = clock_s
         self._now = now
-        self._reporter = reporter(self._send)
+        self._reporter = reporter(partial(_send, self._api))
+        # Neither the reporter nor what it sends by knows this client, so that it can be collected.
+        self._dropped = weakref.finalize(self, self._reporter.retire)
+        self._dropped.atexit = False  # when Python ends, the reporter sees to itself
         self.last_result: StreamingInferenceResult | None = None
 
     def __enter__(self) -> Self:
@@ -158,20 +169,10 @@ class StreamingInferenceClient:
         Returns:
             Whether no event had to be dropped here.
         """
+        self._dropped.detach()
         is_done = self._reporter.close(timeout_s)
         self._api.close()
         return is_done
-
-    def _send(self, events: Sequence[Event]) -> None:
-        self._api.send(
-            Request(
-                method="POST",
-                path=EVENTS_PATH,
-                json={"events": list(events)},
-                timeout_s=_SEND_TIMEOUT_S,
-                is_repeatable=False,  # the reporter tries again, and can be stopped meanwhile
-            )
-        )
 
     def _session(self, model_id: str, version: str, modality: str) -> "_Session":
         subject = {"model_id": model_id, "version": version, "modality": modality}
@@ -183,6 +184,28 @@ class StreamingInferenceClient:
 
     def _ended(self, result: StreamingInferenceResult) -> None:
         self.last_result = result
+
+
+def _check_class(name: str | None) -> None:
+    known = get_args(ClassName)
+    if name is None or name in known:
+        return
+    near = get_close_matches(str(name), known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
+    raise ConfigurationError(f"device_class={name!r} is no class of devices{hint}")
+
+
+def _send(api: ApiClient, events: Sequence[bytes]) -> None:
+    api.send(
+        Request(
+            method="POST",
+            path=EVENTS_PATH,
+            headers={"Content-Type": "application/json"},
+            options={"content": b'{"events":[' + b",".join(events) + b"]}"},
+            deadline=Deadline(_SEND_TIMEOUT_S),
+            is_repeatable=False,  # the reporter tries again, and can be stopped meanwhile
+        )
+    )
 
 
 class MeasuredStream(Iterator[ChunkT], Generic[ChunkT]):

@@ -12,6 +12,7 @@ import pytest
 import octomil
 from octomil.errors import (
     AnswerTimeoutError,
+    BadRequestError,
     ConfigurationError,
     ServerUnreachableError,
 )
@@ -111,12 +112,38 @@ def test_nothing_is_sent_before_a_token_is_asked_for(server: InferenceServer):
 @pytest.mark.parametrize("stream", [stream_inference, stream_inference_async])
 @pytest.mark.parametrize(
     "given",
-    [{"server_url": "nowhere"}, {"api_key": ""}, {"timeout": 0}, {"timeout": float("nan")}],
-)
+    [
+        {"server_url": "nowhere"}, {"api_key": ""}, {"api_key": "edg_é"}, {"api_key": "edg_1\n"},
+        {"timeout": 0}, {"timeout": float("nan")},
+    ],
+)  # fmt: skip
 def test_what_makes_no_sense_is_refused_at_once(stream, given):
     with pytest.raises(ConfigurationError):
         stream(**{"server_url": "http://x", "api_key": "k", "model_id": "m", "input_data": "a",
                   **given})  # fmt: skip
+
+
+@pytest.mark.parametrize("stream", [stream_inference, stream_inference_async])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"input_data": {"role": "user", "content": "Hello"}}, {"input_data": ["Hello"]},
+        {"input_data": None}, {"input_data": b"Hello"}, {"parameters": ["temperature"]},
+    ],
+)  # fmt: skip
+def test_what_is_no_question_is_refused_at_once(stream, given):
+    with pytest.raises(BadRequestError, match=next(iter(given))):
+        stream("http://x", "k", "m", **{"input_data": "a", **given})
+
+
+@both_ways
+@pytest.mark.parametrize("unfit", ["a lone \ud800", [{"content": {1}}], [{"content": math.nan}]])
+def test_what_is_no_json_is_an_error_that_says_so(server: InferenceServer, read: Reading, unfit):
+    error = read(server.url, unfit).error
+
+    assert isinstance(error, BadRequestError)
+    assert "JSON" in str(error)
+    assert server.seen == []
 
 
 @both_ways
@@ -249,7 +276,13 @@ class TestOverTls:
 
         assert isinstance(read(secure.url, TALK, timeout_s=0.5).error, AnswerTimeoutError)
 
-    def test_a_stream_that_falls_silent(self, secure: InferenceServer):
+    @both_ways
+    def test_a_stream_that_falls_silent(self, secure: InferenceServer, read: Reading):
+        secure.script(streaming(token("one"), Hold()))
+
+        assert isinstance(read(secure.url, TALK, timeout_s=0.5).error, AnswerTimeoutError)
+
+    def test_a_stream_that_is_left(self, secure: InferenceServer):
         hold = Hold()
         secure.script(streaming(token("one"), hold))
         with ApiClient(secure.url, None) as api:

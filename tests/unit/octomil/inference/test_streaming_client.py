@@ -2,13 +2,15 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Iterator
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import pytest
 
+from octomil.errors import ConfigurationError
 from octomil.inference import StreamingInferenceClient
 from octomil.inference.event_reporter import EventReporter
 from support.manual_clock import ManualClock
@@ -32,8 +34,11 @@ class Told:
         self.client = StreamingInferenceClient(
             device_id="box-1", device_class="server", api_key="edg_x", org_id="acme",
             api_base="http://127.0.0.1:1", clock_s=self.clock,
-            reporter=lambda _: EventReporter(self._events.extend, linger_s=0.0),
+            reporter=lambda _: EventReporter(self._take, linger_s=0.0),
         )  # fmt: skip
+
+    def _take(self, events: Sequence[bytes]) -> None:
+        self._events.extend(map(json.loads, events))
 
     def paced(self, *chunks: Any, gap_s: float = 0.005) -> Iterator[Any]:
         for chunk in chunks:
@@ -218,3 +223,14 @@ def test_streams_of_one_client_may_go_on_at_once(told: Told):
     assert first.session_id != second.session_id
     assert told.types == ["started", "started", "completed", "completed"]
     assert second.result.ttfc_ms == pytest.approx(5)
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [("sever", "did you mean 'server'?"), ("laptop", "flagship, high, mid, low, server")],
+)
+def test_a_class_of_devices_that_there_is_not_is_refused_at_once(given: str, hint: str):
+    with pytest.raises(ConfigurationError, match="device_class=") as refused:
+        StreamingInferenceClient(api_key="edg_x", device_class=given)
+
+    assert hint in str(refused.value)
