@@ -4,7 +4,6 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -13,6 +12,7 @@ from octomil.config import Settings
 from octomil.control.backends.assumed import AssumedBackend
 from octomil.control.backends.catalog import open_backends
 from octomil.control.backends.ollama import OllamaBackend
+from octomil.control.backends.openai import OpenAIBackend
 from octomil.control.plane import ControlPlane
 from octomil.engines.upstream import open_upstream
 from support.backends import EchoBackend
@@ -42,10 +42,10 @@ def openai() -> Iterator[FakeUpstream]:
 
 @asynccontextmanager
 async def chained(
-    folder: Path, ollama_url: str, openai: FakeUpstream, **settings: Any
+    folder: Path, ollama_url: str, openai: FakeUpstream
 ) -> AsyncIterator[tuple[ControlPlane, httpx.AsyncClient]]:
     """A control plane with both backends, and a client of it."""
-    known = Settings(ollama_base_url=ollama_url, openai_api_endpoint=f"{openai.url}/v1", **settings)
+    known = Settings(ollama_base_url=ollama_url, openai_api_endpoint=f"{openai.url}/v1")
     with control_plane(folder, backends=open_backends(known)) as plane:
         async with client_of(plane, key_of(plane)) as client:
             yield plane, client
@@ -128,11 +128,16 @@ async def test_a_backend_that_sends_nothing_in_time_is_passed_over(
     tmp_path: Path, api: OllamaApi, openai: FakeUpstream
 ):
     api.chill()
-    async with chained(tmp_path, api.url, openai, backend_timeout_s=0.2) as (_, client):
-        answer = await client.post(INFERENCE, json=HELLO)
+    hasty = OllamaBackend(open_upstream(api.url, read_timeout_s=0.2))
+    patient = OpenAIBackend(open_upstream(f"{openai.url}/v1"))
+    with control_plane(tmp_path, backends=[hasty, patient]) as plane:
+        async with client_of(plane, key_of(plane)) as client:
+            answer = await client.post(INFERENCE, json=HELLO)
+            passed = await counted(client, "fall_overs_total", provider="ollama", reason="failed")
+        await plane.inference.close()
 
     assert answer.json()["provider"] == "openai"
-    assert len(api.seen) == 1
+    assert passed == 1
 
 
 FAULTS: list[Fault] = ["cut", "error", "garbage", "early end"]
