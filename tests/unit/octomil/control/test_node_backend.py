@@ -1,15 +1,21 @@
 """The backend over a node of this machine: when it is started, and what its refusals mean."""
 
+import asyncio
 import json
-from contextlib import aclosing
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
 
 import pytest
 
+from octomil.asgi.server import listen
+from octomil.config import Settings
 from octomil.control.backend_metrics import BackendMetrics
+from octomil.control.backends.catalog import open_backends
 from octomil.control.backends.node import NodeBackend
 from octomil.control.backends.replies import refusal
 from octomil.control.ports import GenerationQuery
 from octomil.control.services.backend_chain import BackendChain
+from octomil.control.serving_node import ServingNode
 from octomil.engines.base import Embeddings
 from octomil.engines.upstream import Reply
 from octomil.errors import (
@@ -23,6 +29,7 @@ from octomil.errors import (
 )
 from octomil.wire.inference import Message
 from support.backends import EchoBackend
+from support.waiting import PATIENCE_S
 
 
 class Process:
@@ -38,6 +45,10 @@ class Process:
 
     def start(self) -> None:
         self.starts += 1
+
+    @contextmanager
+    def told_of_end(self, tell: Callable[[], object]) -> Iterator[None]:
+        yield
 
 
 def backend(process: Process) -> NodeBackend:
@@ -82,6 +93,26 @@ async def test_while_it_is_down_it_is_unreachable():
         await backend(process).embed("m", ["a"])
     with pytest.raises(EngineUnreachableError):
         await backend(process).models()
+
+
+@pytest.fixture
+def stillborn() -> Iterator[NodeBackend]:
+    """The backend over a node whose process always ends with status 2, before it takes anything."""
+    listener = listen("127.0.0.1", 0)
+    with ServingNode(["--no-such-flag"], listener, drain_s=0, say=print) as node:
+        found = open_backends(Settings(), node)[-1]
+        assert isinstance(found, NodeBackend)
+        yield found
+
+
+async def test_whoever_waits_for_a_node_that_ends_first_is_told(stillborn: NodeBackend):
+    async with asyncio.timeout(PATIENCE_S):
+        with pytest.raises(EngineUnreachableError, match="has ended"):
+            await text_of(stillborn)
+        with pytest.raises(EngineUnreachableError, match="has ended"):
+            await stillborn.embed("m", ["a"])
+        with pytest.raises(EngineUnreachableError, match="has ended"):
+            await stillborn.models()
 
 
 @pytest.mark.parametrize(
