@@ -14,6 +14,7 @@ from octomil.control.backends.catalog import open_backends
 from octomil.control.backends.ollama import OllamaBackend
 from octomil.control.backends.openai import OpenAIBackend
 from octomil.control.plane import ControlPlane
+from octomil.control.services.backend_chain import POLICY
 from octomil.engines.upstream import open_upstream
 from support.backends import EchoBackend
 from support.caller import Caller
@@ -229,6 +230,23 @@ async def test_embeddings_fall_over_too(tmp_path: Path, api: OllamaApi, openai: 
         there = await client.post(EMBEDDINGS, json={"model_id": WRITER, "input": "tide"})
 
     assert (here.json()["provider"], there.json()["provider"]) == ("ollama", "openai")
+
+
+async def test_what_one_asks_in_vain_of_a_model_keeps_nobody_else_from_the_backend(
+    tmp_path: Path, api: OllamaApi
+):
+    with control_plane(tmp_path, backends=[OllamaBackend(open_upstream(api.url))]) as plane:
+        async with client_of(plane, key_of(plane)) as client:
+            refused = [
+                await client.post(EMBEDDINGS, json={"model_id": WRITER, "input": "tide"})
+                for _ in range(POLICY.failure_threshold)
+            ]
+            answer = await client.post(INFERENCE, json=HELLO)
+        await plane.inference.close()
+
+    assert {each.status_code for each in refused} == {400}
+    assert "does not support embeddings" in refused[0].json()["message"]
+    assert answer.status_code == 200, answer.text
 
 
 def test_while_a_model_is_loaded_a_comment_comes_and_then_its_tokens(

@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
-from octomil.control.backends.replies import fetched, given, streamed
+from octomil.control.backends.replies import fetched, given, refusal, streamed
 from octomil.control.ports import Ending, GenerationQuery, Piece
 from octomil.engines.base import Embeddings
 from octomil.engines.relay import error_from
-from octomil.engines.upstream import Upstream
-from octomil.errors import GenerationError
+from octomil.engines.upstream import Reply, Upstream
+from octomil.errors import GenerationError, ModelUnsuitedError
 
 MAX_LINE_BYTES = 16 * 2**20
 
@@ -81,7 +81,7 @@ class OllamaBackend:
     async def embed(self, model: str, texts: Sequence[str]) -> Embeddings:
         """Turn texts into vectors."""
         body = _encode({"model": model, "input": texts})
-        answer = await fetched(self._upstream, "POST", "/api/embed", model, body)
+        answer = await fetched(self._upstream, "POST", "/api/embed", model, body, refused=_refusal)
         try:
             found = _decode_embedded(answer)
         except _NONSENSE as error:
@@ -103,6 +103,12 @@ class OllamaBackend:
     async def close(self) -> None:
         """Close the connections."""
         await self._upstream.close()
+
+
+def _refusal(reply: Reply, model: str) -> Exception:
+    """Return the error that says what a refusal of Ollama's says."""
+    error = refusal(reply, model)
+    return ModelUnsuitedError(str(error)) if reply.status == 501 else error
 
 
 def _options(query: GenerationQuery) -> dict[str, Any]:

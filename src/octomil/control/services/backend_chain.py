@@ -30,6 +30,8 @@ from octomil.errors import (
     GenerationError,
     InvalidRequestError,
     ModelError,
+    ModelUnavailableError,
+    ModelUnsuitedError,
     OctomilError,
     UnknownModelError,
 )
@@ -276,7 +278,11 @@ def _nobody(model: str, said: dict[str, OctomilError]) -> OctomilError:
     expected = [error for error in said.values() if not isinstance(error, EngineAbsentError)]
     if expected and all(isinstance(error, UnknownModelError) for error in expected):
         return UnknownModelError(f"no backend has the model {model!r} ({told})")
-    waits_s = [e.retry_after_s for e in said.values() if isinstance(e, EngineUnavailableError)]
+    lacking = (UnknownModelError, ModelUnsuitedError)
+    if expected and all(isinstance(error, lacking) for error in expected):
+        return InvalidRequestError(f"no backend does this with the model {model!r} ({told})")
+    waiting = (EngineUnavailableError, ModelUnavailableError)
+    waits_s = [e.retry_after_s or 1.0 for e in said.values() if isinstance(e, waiting)]
     return EngineUnavailableError(
         f"no backend can answer for the model {model!r} now ({told})",
         retry_after_s=min(waits_s, default=1.0),

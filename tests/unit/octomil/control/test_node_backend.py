@@ -122,7 +122,13 @@ async def test_whoever_waits_for_a_node_that_ends_first_is_told(stillborn: NodeB
         (503, "model_unavailable", ModelUnavailableError),
         (500, "model_unusable", InvalidModelFileError),
         (507, "insufficient_space", InsufficientSpaceError),
-        (503, "engine_unavailable", EngineUnavailableError),
+        (503, "engine_unavailable", ModelUnavailableError),
+        (502, "engine_crashed", ModelUnavailableError),
+        (502, "generation_failed", ModelUnavailableError),
+        (429, "queue_full", ModelUnavailableError),
+        (504, "queue_timeout", ModelUnavailableError),
+        (429, "spend_cap_reached", ModelUnavailableError),
+        (503, "shutting_down", EngineUnavailableError),
         (500, "internal_error", EngineRefusedError),
     ],
 )
@@ -137,12 +143,21 @@ def test_refusal_for_the_model_alone_is_told_from_one_of_the_server(
     assert "it says why" in str(error)
 
 
+def test_refusal_for_now_says_when_to_come_back():
+    body = json.dumps({"error": {"message": "the line is full", "code": "queue_full"}}).encode()
+
+    error = refusal(Reply(429, body, retry_after_s=7.0), "m")
+
+    assert isinstance(error, ModelUnavailableError)
+    assert error.retry_after_s == 7.0
+
+
 class Choosy(EchoBackend):
     """Cannot have one of its models now."""
 
     async def embed(self, model: str, texts: list[str]) -> Embeddings:
         if model == "absent":
-            raise ModelUnavailableError("the hub cannot be reached")
+            raise ModelUnavailableError("the hub cannot be reached", retry_after_s=7.0)
         return await super().embed(model, texts)
 
 
@@ -150,7 +165,8 @@ async def test_model_that_cannot_be_had_speaks_against_no_other():
     chain = BackendChain([Choosy("octomil")], BackendMetrics())
 
     for _ in range(20):
-        with pytest.raises(EngineUnavailableError, match="the hub cannot be reached"):
+        with pytest.raises(EngineUnavailableError, match="the hub cannot be reached") as refused:
             await chain.embed("absent", ["a"])
+        assert refused.value.retry_after_s == 7.0
 
     assert (await chain.embed("m", ["a"]))[0] == "octomil"
