@@ -20,10 +20,10 @@ from support.backends import EchoBackend
 from support.caller import Caller
 from support.control import bearer, client_of, control_plane, key_of, printed_key, upping
 from support.inference import EMBEDDINGS, INFERENCE, STREAM, asked, events_of, nobody
-from support.ollama_api import BUSY, WRITER, Fault, OllamaApi, ollama_api
+from support.ollama_api import BUSY, EMBEDDER, WRITER, Fault, OllamaApi, ollama_api
 from support.prometheus import read_metrics
 from support.servers import app_served
-from support.upstream import FakeUpstream, fake_upstream
+from support.upstream import FakeUpstream, failure, fake_upstream
 from support.waiting import eventually
 
 HELLO = {"model_id": WRITER, "messages": [{"role": "user", "content": "low tide at noon"}]}
@@ -51,6 +51,10 @@ async def chained(
         async with client_of(plane, key_of(plane)) as client:
             yield plane, client
         await plane.inference.close()
+
+
+def ollama_at(url: str, **patience: float) -> OllamaBackend:
+    return OllamaBackend(open_upstream(url, **patience))
 
 
 async def counted(client: httpx.AsyncClient, name: str, suffix: str = "", **labels: str) -> float:
@@ -129,7 +133,7 @@ async def test_a_backend_that_sends_nothing_in_time_is_passed_over(
     tmp_path: Path, api: OllamaApi, openai: FakeUpstream
 ):
     api.chill()
-    hasty = OllamaBackend(open_upstream(api.url, read_timeout_s=0.2))
+    hasty = ollama_at(api.url, read_timeout_s=0.2)
     patient = OpenAIBackend(open_upstream(f"{openai.url}/v1"))
     with control_plane(tmp_path, backends=[hasty, patient]) as plane:
         async with client_of(plane, key_of(plane)) as client:
@@ -169,17 +173,46 @@ async def test_what_has_begun_is_never_answered_twice(
 async def test_a_request_that_is_refused_as_wrong_is_tried_nowhere_else(
     tmp_path: Path, api: OllamaApi, openai: FakeUpstream
 ):
-    async with chained(tmp_path, api.url, openai) as (_, client):
-        answer = await client.post(INFERENCE, json=HELLO | {"model_id": "all-minilm"})
-        refused = await counted(
-            client, "requests_total", operation="inference", provider="none",
-            outcome="refused",
-        )  # fmt: skip
+    openai.always(WRITER, failure(400, "the messages make no sense"))
+    backends = [OpenAIBackend(open_upstream(f"{openai.url}/v1")), ollama_at(api.url)]
+    with control_plane(tmp_path, backends=backends) as plane:
+        async with client_of(plane, key_of(plane)) as client:
+            answer = await client.post(INFERENCE, json=HELLO)
+            refused = await counted(
+                client, "requests_total", operation="inference", provider="none",
+                outcome="refused",
+            )  # fmt: skip
+        await plane.inference.close()
 
     assert answer.status_code == 400
-    assert "does not support chat" in answer.json()["message"]
-    assert openai.seen == []
+    assert "the messages make no sense" in answer.json()["message"]
+    assert api.seen == []
     assert refused == 1
+
+
+@pytest.mark.parametrize("name", ["who@where", "two words", "accounts/one/models/two", EMBEDDER])
+async def test_a_name_or_a_kind_of_model_that_one_does_not_take_is_the_next_one_s(
+    tmp_path: Path, api: OllamaApi, openai: FakeUpstream, name: str
+):
+    async with chained(tmp_path, api.url, openai) as (_, client):
+        answer = await client.post(INFERENCE, json=HELLO | {"model_id": name})
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["provider"] == "openai"
+    assert [each["model"] for each in api.seen] == [name]
+
+
+@pytest.mark.parametrize(("name", "status"), [("who@where", 404), (EMBEDDER, 400)])
+async def test_if_there_is_no_next_one_the_refusal_says_which_of_both_it_is(
+    tmp_path: Path, api: OllamaApi, name: str, status: int
+):
+    with control_plane(tmp_path, backends=[ollama_at(api.url)]) as plane:
+        async with client_of(plane, key_of(plane)) as client:
+            answer = await client.post(INFERENCE, json=HELLO | {"model_id": name})
+        await plane.inference.close()
+
+    assert answer.status_code == status
+    assert name in answer.json()["message"]
 
 
 async def test_if_none_can_answer_the_error_says_what_each_said(tmp_path: Path, api: OllamaApi):
@@ -203,7 +236,7 @@ async def test_if_none_can_answer_the_error_says_what_each_said(tmp_path: Path, 
 
 async def test_nobody_waits_for_a_server_that_nobody_said_is_there(tmp_path: Path):
     with nobody() as url:
-        absent = AssumedBackend(OllamaBackend(open_upstream(url)))
+        absent = AssumedBackend(ollama_at(url))
         backends = [absent, EchoBackend("one", models=["a"])]
         with control_plane(tmp_path, backends=backends) as plane:
             async with client_of(plane, key_of(plane)) as client:
@@ -235,7 +268,7 @@ async def test_embeddings_fall_over_too(tmp_path: Path, api: OllamaApi, openai: 
 async def test_what_one_asks_in_vain_of_a_model_keeps_nobody_else_from_the_backend(
     tmp_path: Path, api: OllamaApi
 ):
-    with control_plane(tmp_path, backends=[OllamaBackend(open_upstream(api.url))]) as plane:
+    with control_plane(tmp_path, backends=[ollama_at(api.url)]) as plane:
         async with client_of(plane, key_of(plane)) as client:
             refused = [
                 await client.post(EMBEDDINGS, json={"model_id": WRITER, "input": "tide"})

@@ -78,7 +78,7 @@ async def fetched(
 
 
 async def streamed(
-    upstream: Upstream, path: str, model: str, body: bytes
+    upstream: Upstream, path: str, model: str, body: bytes, *, refused: Refusal = refusal
 ) -> AsyncGenerator[bytes, None]:
     """Post a request and yield its answer as it arrives; closing the generator ends it.
 
@@ -88,7 +88,7 @@ async def streamed(
     async with aclosing(upstream.stream(path, body)) as chunks:
         async for chunk in chunks:
             if isinstance(chunk, Reply):
-                raise refusal(chunk, model)
+                raise refused(chunk, model)
             yield chunk
 
 
