@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import Context
 
-from octomil.engines.pooled import PooledEngine, end
+from octomil.engines.pooled import EngineState, PooledEngine, end
 from octomil.errors import InsufficientSpaceError
 
 
@@ -12,8 +12,8 @@ class Residency:
     """Makes room for engines that are to be loaded, by unloading lazy ones.
 
     Who needs room stands in a line: what a large engine waits for is not taken by small ones that
-    came later. One that is idle goes before one that is in use, and the least recently used
-    before the others; one in use ends first what it has begun.
+    came later. One that has died goes first, one that is idle before one that is in use, and the
+    least recently used before the others; one in use ends first what it has begun.
 
     Args:
         entries: all engines, by name; they come and go.
@@ -122,8 +122,9 @@ class Residency:
                         await asyncio.shield(entry.unload())
 
 
-def _worth(entry: PooledEngine) -> tuple[bool, bool, float]:
-    return (entry.is_awaited, entry.is_in_use, entry.used_at_s)
+def _worth(entry: PooledEngine) -> tuple[bool, bool, bool, float]:
+    has_died = entry.state is EngineState.RESTARTING
+    return (not has_died, entry.is_awaited, entry.is_in_use, entry.used_at_s)
 
 
 def _is_idle(entry: PooledEngine) -> bool:
