@@ -58,8 +58,7 @@ class Residency:
                 elif other.is_awaited:  # whoever loads it shall have used it once
                     await other.unawaited()
                 else:
-                    self._report(f"model {other_name!r} is unloaded: {name!r} needs the room")
-                    await asyncio.shield(other.unload())
+                    await self._unload(other_name, other, f"{name!r} needs the room")
             entry.is_resident = True
             entry.touch()
         if self._idle_s is not None and self._sweeper is None:
@@ -118,8 +117,12 @@ class Residency:
             async with self._line:
                 for name, entry in self._residents():
                     if _is_idle(entry) and now() >= entry.used_at_s + idle_s:
-                        self._report(f"model {name!r} is unloaded: not used for {idle_s:g} s")
-                        await asyncio.shield(entry.unload())
+                        await self._unload(name, entry, f"not used for {idle_s:g} s")
+
+    async def _unload(self, name: str, entry: PooledEngine, why: str) -> None:
+        self._report(f"model {name!r} is unloaded: {why}")
+        told = f"model {name!r} did not close cleanly"
+        await asyncio.shield(entry.unload(lambda error: self._report(f"{told}: {error!r}")))
 
 
 def _worth(entry: PooledEngine) -> tuple[bool, bool, bool, float]:

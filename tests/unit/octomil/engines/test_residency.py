@@ -82,6 +82,20 @@ class Mayfly(Sized):
         return "out of memory"
 
 
+class Unclean(Sized):
+    """Frees its memory, and cannot remove its files the first time."""
+
+    def __init__(self, machine: Machine, name: str, size: int) -> None:
+        super().__init__(machine, name, size, fault=False)
+        self._closes = 0
+
+    async def close(self) -> None:
+        await super().close()
+        self._closes += 1
+        if self._closes == 1:
+            raise OSError("no such folder")
+
+
 def now() -> float:
     return asyncio.get_running_loop().time()
 
@@ -373,4 +387,35 @@ async def test_request_for_one_that_is_being_brought_back_is_told_when_to_come_b
             async with asyncio.timeout(60):
                 await machine.ask("mayfly")
         assert refused.value.retry_after_s > 0
+    await machine.pool.close()
+
+
+@in_virtual_time
+async def test_engine_that_does_not_close_cleanly_makes_room_all_the_same():
+    machine = Machine(budget=10)
+    machine.hold(Unclean(machine, "unclean", 8))
+    machine.add("other", 8)
+
+    for name in ("unclean", "other", "unclean"):
+        async with asyncio.timeout(60):
+            await machine.ask(name)
+
+    assert machine.taken == {"unclean": 8}
+    assert "model 'unclean' did not close cleanly: OSError('no such folder')" in machine.reports
+    await machine.pool.close()
+
+
+@in_virtual_time
+async def test_idle_engines_go_even_if_one_before_did_not_close_cleanly():
+    machine = Machine(idle_s=60)
+    machine.hold(Unclean(machine, "unclean", 1))
+    machine.add("later", 1)
+    await machine.ask("unclean")
+    await asyncio.sleep(90)
+
+    await machine.ask("later")
+    await asyncio.sleep(90)
+
+    assert machine.taken == {}
+    assert machine.reports[-1] == "model 'later' is unloaded: not used for 60 s"
     await machine.pool.close()
