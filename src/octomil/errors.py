@@ -6,7 +6,8 @@ OctomilError
 ├ MissingDependencyError (ImportError)  an optional package is needed; the message names it
 ├ ModelError
 │ ├ UnknownModelError (LookupError)     no model of that name; the nearest are suggested
-│ ├ ModelUnavailableError               its files cannot be had now (network, hub, permission)
+│ ├ ModelUnavailableError               its files, or answers of it, cannot be had now
+│ ├ ModelUnsuitedError                  it is of another kind than what was asked of it
 │ ├ DigestMismatchError                 what arrived is not what was promised
 │ ├ InvalidModelFileError               the file is not what its name says
 │ └ InsufficientSpaceError (OSError)    disk or memory is too small
@@ -67,7 +68,19 @@ class UnknownModelError(ModelError, LookupError):
 
 
 class ModelUnavailableError(ModelError):
-    """The model is known, but its files cannot be had now."""
+    """The model is known, but its files, or answers of it, cannot be had now.
+
+    Attributes:
+        retry_after_s: seconds after which another try makes sense; None where nobody said so.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ModelUnsuitedError(ModelError):
+    """The model is there, and of another kind than what was asked of it."""
 
 
 class DigestMismatchError(ModelError):

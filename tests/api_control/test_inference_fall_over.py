@@ -4,7 +4,6 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -13,16 +12,18 @@ from octomil.config import Settings
 from octomil.control.backends.assumed import AssumedBackend
 from octomil.control.backends.catalog import open_backends
 from octomil.control.backends.ollama import OllamaBackend
+from octomil.control.backends.openai import OpenAIBackend
 from octomil.control.plane import ControlPlane
+from octomil.control.services.backend_chain import POLICY
 from octomil.engines.upstream import open_upstream
 from support.backends import EchoBackend
 from support.caller import Caller
 from support.control import bearer, client_of, control_plane, key_of, printed_key, upping
 from support.inference import EMBEDDINGS, INFERENCE, STREAM, asked, events_of, nobody
-from support.ollama_api import BUSY, WRITER, Fault, OllamaApi, ollama_api
+from support.ollama_api import BUSY, EMBEDDER, WRITER, Fault, OllamaApi, ollama_api
 from support.prometheus import read_metrics
 from support.servers import app_served
-from support.upstream import FakeUpstream, fake_upstream
+from support.upstream import FakeUpstream, failure, fake_upstream
 from support.waiting import eventually
 
 HELLO = {"model_id": WRITER, "messages": [{"role": "user", "content": "low tide at noon"}]}
@@ -42,14 +43,18 @@ def openai() -> Iterator[FakeUpstream]:
 
 @asynccontextmanager
 async def chained(
-    folder: Path, ollama_url: str, openai: FakeUpstream, **settings: Any
+    folder: Path, ollama_url: str, openai: FakeUpstream
 ) -> AsyncIterator[tuple[ControlPlane, httpx.AsyncClient]]:
     """A control plane with both backends, and a client of it."""
-    known = Settings(ollama_base_url=ollama_url, openai_api_endpoint=f"{openai.url}/v1", **settings)
+    known = Settings(ollama_base_url=ollama_url, openai_api_endpoint=f"{openai.url}/v1")
     with control_plane(folder, backends=open_backends(known)) as plane:
         async with client_of(plane, key_of(plane)) as client:
             yield plane, client
         await plane.inference.close()
+
+
+def ollama_at(url: str, **patience: float) -> OllamaBackend:
+    return OllamaBackend(open_upstream(url, **patience))
 
 
 async def counted(client: httpx.AsyncClient, name: str, suffix: str = "", **labels: str) -> float:
@@ -128,11 +133,16 @@ async def test_a_backend_that_sends_nothing_in_time_is_passed_over(
     tmp_path: Path, api: OllamaApi, openai: FakeUpstream
 ):
     api.chill()
-    async with chained(tmp_path, api.url, openai, backend_timeout_s=0.2) as (_, client):
-        answer = await client.post(INFERENCE, json=HELLO)
+    hasty = ollama_at(api.url, read_timeout_s=0.2)
+    patient = OpenAIBackend(open_upstream(f"{openai.url}/v1"))
+    with control_plane(tmp_path, backends=[hasty, patient]) as plane:
+        async with client_of(plane, key_of(plane)) as client:
+            answer = await client.post(INFERENCE, json=HELLO)
+            passed = await counted(client, "fall_overs_total", provider="ollama", reason="failed")
+        await plane.inference.close()
 
     assert answer.json()["provider"] == "openai"
-    assert len(api.seen) == 1
+    assert passed == 1
 
 
 FAULTS: list[Fault] = ["cut", "error", "garbage", "early end"]
@@ -163,17 +173,46 @@ async def test_what_has_begun_is_never_answered_twice(
 async def test_a_request_that_is_refused_as_wrong_is_tried_nowhere_else(
     tmp_path: Path, api: OllamaApi, openai: FakeUpstream
 ):
-    async with chained(tmp_path, api.url, openai) as (_, client):
-        answer = await client.post(INFERENCE, json=HELLO | {"model_id": "all-minilm"})
-        refused = await counted(
-            client, "requests_total", operation="inference", provider="none",
-            outcome="refused",
-        )  # fmt: skip
+    openai.always(WRITER, failure(400, "the messages make no sense"))
+    backends = [OpenAIBackend(open_upstream(f"{openai.url}/v1")), ollama_at(api.url)]
+    with control_plane(tmp_path, backends=backends) as plane:
+        async with client_of(plane, key_of(plane)) as client:
+            answer = await client.post(INFERENCE, json=HELLO)
+            refused = await counted(
+                client, "requests_total", operation="inference", provider="none",
+                outcome="refused",
+            )  # fmt: skip
+        await plane.inference.close()
 
     assert answer.status_code == 400
-    assert "does not support chat" in answer.json()["message"]
-    assert openai.seen == []
+    assert "the messages make no sense" in answer.json()["message"]
+    assert api.seen == []
     assert refused == 1
+
+
+@pytest.mark.parametrize("name", ["who@where", "two words", "accounts/one/models/two", EMBEDDER])
+async def test_a_name_or_a_kind_of_model_that_one_does_not_take_is_the_next_one_s(
+    tmp_path: Path, api: OllamaApi, openai: FakeUpstream, name: str
+):
+    async with chained(tmp_path, api.url, openai) as (_, client):
+        answer = await client.post(INFERENCE, json=HELLO | {"model_id": name})
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["provider"] == "openai"
+    assert [each["model"] for each in api.seen] == [name]
+
+
+@pytest.mark.parametrize(("name", "status"), [("who@where", 404), (EMBEDDER, 400)])
+async def test_if_there_is_no_next_one_the_refusal_says_which_of_both_it_is(
+    tmp_path: Path, api: OllamaApi, name: str, status: int
+):
+    with control_plane(tmp_path, backends=[ollama_at(api.url)]) as plane:
+        async with client_of(plane, key_of(plane)) as client:
+            answer = await client.post(INFERENCE, json=HELLO | {"model_id": name})
+        await plane.inference.close()
+
+    assert answer.status_code == status
+    assert name in answer.json()["message"]
 
 
 async def test_if_none_can_answer_the_error_says_what_each_said(tmp_path: Path, api: OllamaApi):
@@ -197,7 +236,7 @@ async def test_if_none_can_answer_the_error_says_what_each_said(tmp_path: Path, 
 
 async def test_nobody_waits_for_a_server_that_nobody_said_is_there(tmp_path: Path):
     with nobody() as url:
-        absent = AssumedBackend(OllamaBackend(open_upstream(url)))
+        absent = AssumedBackend(ollama_at(url))
         backends = [absent, EchoBackend("one", models=["a"])]
         with control_plane(tmp_path, backends=backends) as plane:
             async with client_of(plane, key_of(plane)) as client:
@@ -224,6 +263,23 @@ async def test_embeddings_fall_over_too(tmp_path: Path, api: OllamaApi, openai: 
         there = await client.post(EMBEDDINGS, json={"model_id": WRITER, "input": "tide"})
 
     assert (here.json()["provider"], there.json()["provider"]) == ("ollama", "openai")
+
+
+async def test_what_one_asks_in_vain_of_a_model_keeps_nobody_else_from_the_backend(
+    tmp_path: Path, api: OllamaApi
+):
+    with control_plane(tmp_path, backends=[ollama_at(api.url)]) as plane:
+        async with client_of(plane, key_of(plane)) as client:
+            refused = [
+                await client.post(EMBEDDINGS, json={"model_id": WRITER, "input": "tide"})
+                for _ in range(POLICY.failure_threshold)
+            ]
+            answer = await client.post(INFERENCE, json=HELLO)
+        await plane.inference.close()
+
+    assert {each.status_code for each in refused} == {400}
+    assert "does not support embeddings" in refused[0].json()["message"]
+    assert answer.status_code == 200, answer.text
 
 
 def test_while_a_model_is_loaded_a_comment_comes_and_then_its_tokens(

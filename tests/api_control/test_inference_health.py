@@ -25,6 +25,7 @@ from support.control import client_of, control_plane, key_of
 from support.inference import HEALTH, nobody
 from support.manual_clock import ManualClock
 from support.ollama_api import MODELS, ollama_api
+from support.waiting import PATIENCE_S
 
 QUERY = GenerationQuery(model="m", messages=[Message(role="user", content="hello")])
 LATER_S = POLICY.max_recovery_timeout_s * (1 + POLICY.jitter) + 1
@@ -179,6 +180,24 @@ class Silent(EchoBackend):
         raise AssertionError("unreachable")
 
 
+class Mute(Silent):
+    async def stream(self, query: GenerationQuery) -> AsyncGenerator[Piece, None]:
+        raise EngineUnreachableError("refused")
+        yield
+
+
+class Sociable(Mute):
+    """Tells its models once as many are asked as the barrier has parties."""
+
+    def __init__(self, name: str, all_asked: asyncio.Barrier) -> None:
+        super().__init__(name)
+        self._all_asked = all_asked
+
+    async def models(self) -> Sequence[str]:
+        await self._all_asked.wait()
+        return []
+
+
 async def test_one_that_does_not_tell_in_time_is_unknown():
     clock = ManualClock()
 
@@ -186,3 +205,31 @@ async def test_one_that_does_not_tell_in_time_is_unknown():
 
     assert (found.backends[0].status, found.status) == ("unknown", "down")
     assert "0.01 s" in (found.backends[0].detail or "")
+
+
+async def test_a_look_at_one_that_does_not_tell_in_time_ends():
+    clock = ManualClock()
+    mute = Mute("mute")
+    chain = chain_of(clock, mute)
+    with pytest.raises(EngineUnavailableError):
+        await chain.begin(QUERY)
+    clock.advance(LATER_S)
+
+    async with asyncio.timeout(PATIENCE_S):
+        await chain.look(within_s=0.01)
+
+    with pytest.raises(EngineUnavailableError, match="told no models"):
+        await chain.begin(QUERY)
+
+
+async def test_a_look_at_one_does_not_wait_for_another():
+    clock, both = ManualClock(), asyncio.Barrier(2)
+    chain = chain_of(clock, Sociable("one", both), Sociable("two", both))
+    with pytest.raises(EngineUnavailableError):
+        await chain.begin(QUERY)
+    clock.advance(LATER_S)
+
+    async with asyncio.timeout(PATIENCE_S):
+        await chain.look()
+
+    assert [link.is_asked for link in chain.links] == [True, True]

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from octomil.control.api.idempotency import HEADER, REPEATED
+from octomil.control.services.idempotency import MAX_KEPT_BYTES
 from support.caller import Caller
 from support.control import bearer
 from support.inference import BATCH, EMBEDDINGS, INFERENCE, STREAM, asked, user
@@ -87,6 +88,19 @@ def test_a_refusal_for_now_is_not_kept_and_a_final_one_is(
     assert [each.status_code for each in final] == [400, 400]
     assert final[1].headers[REPEATED] == "true"
     assert len(upstream.requests("m")) == 3
+
+
+def test_an_answer_too_large_to_be_kept_is_asked_for_again(
+    served: ServeProcess, key: str, upstream: FakeUpstream
+):
+    long = "x" * MAX_KEPT_BYTES
+    upstream.script("m", Answer(words(long)), Answer(words("found")))
+
+    lost, found, kept = (ask(served, key, "long") for _ in range(3))
+
+    assert (lost.status_code, len(lost.content) > MAX_KEPT_BYTES) == (200, True)
+    assert (found.status_code, found.json()["output"]) == (200, "found")
+    assert (kept.content, kept.headers.get(REPEATED)) == (found.content, "true")
 
 
 def test_another_request_under_the_same_key_is_refused(

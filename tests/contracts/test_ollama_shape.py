@@ -51,7 +51,8 @@ def test_models_are_listed_and_shown(client: ollama.Client):
 
 @pytest.mark.parametrize(
     ("model", "status", "message"),
-    [("nobody", 404, "model 'nobody:latest' not found"),
+    [("who@where", 400, "model is required"),
+     ("nobody", 404, "model 'nobody:latest' not found"),
      (EMBEDDER, 400, '"all-minilm:latest" does not support chat')],
 )  # fmt: skip
 def test_refusals_have_a_status_and_a_reason(

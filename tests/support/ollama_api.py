@@ -39,6 +39,9 @@ CREATED_AT = "2026-11-22T12:00:00.000000Z"
 BUSY = "server busy, please try again.  maximum pending requests exceeded"
 NO_MEMORY = "llama runner process has terminated: out of memory"
 
+_NAME = re.compile(r"([\w.:-]+/)?([\w-]+/)?[\w.-]+(:[\w.-]+)?", re.ASCII)
+"""Host, namespace, model and tag; whatever else is asked for is called no name at all."""
+
 Fault = Literal["cut", "error", "garbage", "early end"]
 
 
@@ -131,6 +134,8 @@ class OllamaApi:
     async def _chat(self, request: Request) -> Response:
         body = await request.json()
         self.seen.append(body)
+        if not _NAME.fullmatch(body["model"]):
+            return _refusal(400, "model is required")
         name = _named(body["model"])
         if self.is_busy:
             return _refusal(503, BUSY)

@@ -5,7 +5,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from os import close, pipe
 from types import TracebackType
 from typing import Self
@@ -54,6 +55,8 @@ class ServingNode:
         self._child: subprocess.Popen[bytes] | None = None
         self._is_down = False
         self._lock = threading.Lock()  # a child is not started while it is being ended
+        self._concerned: set[Callable[[], object]] = set()
+        self._telling = threading.Lock()  # who leaves the set is not told any more
         self._lifeline_end, self._lifeline = pipe()
         self._watcher: threading.Thread | None = None
 
@@ -66,6 +69,21 @@ class ServingNode:
     def is_down(self) -> bool:
         """Whether it has died and was not started again yet."""
         return self._is_down
+
+    @contextmanager
+    def told_of_end(self, tell: Callable[[], object]) -> Iterator[None]:
+        """Call `tell` each time that the process ends while the block runs; `is_down` by then.
+
+        Args:
+            tell: called in a thread of this node's; must not block or raise, nor be given twice.
+        """
+        with self._telling:
+            self._concerned.add(tell)
+        try:
+            yield
+        finally:
+            with self._telling:
+                self._concerned.remove(tell)
 
     def start(self) -> None:
         """Start it, unless that was done; it is ready when it answers."""
@@ -105,6 +123,7 @@ class ServingNode:
             began_s = time.monotonic()
             status = child.wait()
             self._is_down = True
+            self._tell_of_end()
             if self._ended.is_set():
                 return
             if time.monotonic() - began_s > _STEADY_S:
@@ -113,6 +132,11 @@ class ServingNode:
             if self._ended.wait(wait_s):
                 return
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+    def _tell_of_end(self) -> None:
+        with self._telling:
+            for tell in self._concerned:
+                tell()
 
     def _start_child(self) -> "subprocess.Popen[bytes] | None":
         with self._lock:

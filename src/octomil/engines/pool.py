@@ -170,10 +170,7 @@ class EnginePool:
         """
         entry = self[name]
         if entry.state is not EngineState.READY:
-            raise EngineUnavailableError(
-                f"model {name!r} is {entry.state}{': ' + entry.detail if entry.detail else ''}",
-                retry_after_s=entry.retry_after_s,
-            )
+            raise _not_ready(name, entry)
         return entry.engine
 
     async def ready(self, name: str) -> Engine:
@@ -181,6 +178,8 @@ class EnginePool:
 
         Raises:
             InsufficientSpaceError: it does not fit into the budget, whatever else is unloaded.
+            EngineUnavailableError: it is lazy, has died and is being brought back: nobody waits for
+                that, since what is waited for keeps its room from the others.
             OctomilError: its first load failed; a later call tries again.
         """
         entry = self[name]
@@ -191,6 +190,8 @@ class EnginePool:
             assert supervisor is not None  # nobody ends it while the engine is awaited
             if supervisor.done():
                 supervisor.result()  # raises why the load failed
+            if entry.lazy and entry.state is EngineState.RESTARTING:
+                raise _not_ready(name, entry)
             with entry.awaited():
                 changed = asyncio.ensure_future(entry.changed.wait())
                 try:
@@ -346,6 +347,13 @@ class EnginePool:
 
     def _note(self, entry: PooledEngine, line: str) -> None:
         entry.detail = line
+
+
+def _not_ready(name: str, entry: PooledEngine) -> EngineUnavailableError:
+    detail = f": {entry.detail}" if entry.detail else ""
+    return EngineUnavailableError(
+        f"model {name!r} is {entry.state}{detail}", retry_after_s=entry.retry_after_s
+    )
 
 
 @contextmanager

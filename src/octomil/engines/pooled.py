@@ -133,16 +133,26 @@ class PooledEngine:
             self._unawaited.clear()
             await self._unawaited.wait()
 
-    def unload(self) -> asyncio.Task[None]:
-        """Let nobody new come to it, and free its memory once nobody uses it any more."""
+    def unload(self, failed: Callable[[Exception], object]) -> asyncio.Task[None]:
+        """Let nobody new come to it, and free its memory once nobody uses it any more.
+
+        Args:
+            failed: told if the engine does not close cleanly, which is nobody's fault who waits for
+                the room: the task that is returned does not fail, and the engine can be loaded
+                again.
+        """
         self.become(EngineState.WAITING)
         supervisor, self.supervisor = self.supervisor, None
 
         async def close() -> None:
             await end(supervisor)
             await self.unused()
-            await self.engine.close()
-            self.is_resident, self.unloading = False, None
+            try:
+                await self.engine.close()
+            except Exception as error:  # noqa: BLE001 - told, and others need the room
+                failed(error)
+            finally:
+                self.is_resident, self.unloading = False, None
 
         self.unloading = asyncio.create_task(close(), name="unload", context=Context())
         return self.unloading

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import Context
 
-from octomil.engines.pooled import PooledEngine, end
+from octomil.engines.pooled import EngineState, PooledEngine, end
 from octomil.errors import InsufficientSpaceError
 
 
@@ -12,8 +12,8 @@ class Residency:
     """Makes room for engines that are to be loaded, by unloading lazy ones.
 
     Who needs room stands in a line: what a large engine waits for is not taken by small ones that
-    came later. One that is idle goes before one that is in use, and the least recently used
-    before the others; one in use ends first what it has begun.
+    came later. One that has died goes first, one that is idle before one that is in use, and the
+    least recently used before the others; one in use ends first what it has begun.
 
     Args:
         entries: all engines, by name; they come and go.
@@ -58,8 +58,7 @@ class Residency:
                 elif other.is_awaited:  # whoever loads it shall have used it once
                     await other.unawaited()
                 else:
-                    self._report(f"model {other_name!r} is unloaded: {name!r} needs the room")
-                    await asyncio.shield(other.unload())
+                    await self._unload(other_name, other, f"{name!r} needs the room")
             entry.is_resident = True
             entry.touch()
         if self._idle_s is not None and self._sweeper is None:
@@ -118,12 +117,17 @@ class Residency:
             async with self._line:
                 for name, entry in self._residents():
                     if _is_idle(entry) and now() >= entry.used_at_s + idle_s:
-                        self._report(f"model {name!r} is unloaded: not used for {idle_s:g} s")
-                        await asyncio.shield(entry.unload())
+                        await self._unload(name, entry, f"not used for {idle_s:g} s")
+
+    async def _unload(self, name: str, entry: PooledEngine, why: str) -> None:
+        self._report(f"model {name!r} is unloaded: {why}")
+        told = f"model {name!r} did not close cleanly"
+        await asyncio.shield(entry.unload(lambda error: self._report(f"{told}: {error!r}")))
 
 
-def _worth(entry: PooledEngine) -> tuple[bool, bool, float]:
-    return (entry.is_awaited, entry.is_in_use, entry.used_at_s)
+def _worth(entry: PooledEngine) -> tuple[bool, bool, bool, float]:
+    has_died = entry.state is EngineState.RESTARTING
+    return (not has_died, entry.is_awaited, entry.is_in_use, entry.used_at_s)
 
 
 def _is_idle(entry: PooledEngine) -> bool:

@@ -105,7 +105,7 @@ class EventStream(Response):
                 async for data in events:
                     await line.send(encode_event(data))
         except Exception as error:
-            if not line.is_open:
+            if line.refuse():
                 raise
             told = as_api_error(Request(scope), error)
             await line.send(_error_event(told, request_id_of_scope(scope)))
@@ -127,10 +127,18 @@ class _Line:
         self.sent_at_s = perf_counter()
         self._turn = asyncio.Lock()  # a comment must not overtake the headers
         self.is_open = False
+        self._is_refused = False
+
+    def refuse(self) -> bool:
+        """Send nothing any more, if nothing was sent; tell whether that is so."""
+        self._is_refused = not self.is_open
+        return self._is_refused
 
     async def send(self, events: bytes) -> None:
-        """Send events, the headers before the first."""
+        """Send events, the headers before the first; nothing where the request was refused."""
         async with self._turn:
+            if self._is_refused:  # a comment came due before whoever refuses could stop it
+                return
             if not self.is_open:
                 self.is_open = True
                 start = {"type": "http.response.start", "status": 200, "headers": [*_HEADERS]}

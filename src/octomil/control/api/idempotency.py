@@ -67,7 +67,7 @@ SECRET: Final = Depends(_mark_secret)
 
 AWAITED: Final = Depends(_mark_awaited)
 """A route that asks others than the database, and changes nothing in it: its answer is kept once it
-is there. If it is lost before, the request is carried out again."""
+is there. If it is lost before, or too large to be kept, the request is carried out again."""
 
 
 class IdempotentRoute(APIRoute):

@@ -1,13 +1,15 @@
 """The serving node beside the control plane, which the first request starts."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
-from contextlib import aclosing
-from typing import Protocol
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager
+from typing import Final, Protocol
 
 from octomil.control.ports.inference import GenerationQuery, InferenceBackend, Piece
 from octomil.engines.base import Embeddings
 from octomil.errors import EngineUnreachableError
+
+_ENDED: Final = "the serving node has ended, and is being started again"
 
 
 class Startable(Protocol):
@@ -25,6 +27,10 @@ class Startable(Protocol):
 
     def start(self) -> None:
         """Start it, unless that was done; never blocks for long."""
+        ...
+
+    def told_of_end(self, tell: Callable[[], object]) -> AbstractContextManager[None]:
+        """Call `tell`, from whatever thread, each time that it dies while the block runs."""
         ...
 
 
@@ -54,32 +60,55 @@ class NodeBackend:
 
     async def stream(self, query: GenerationQuery) -> AsyncGenerator[Piece, None]:
         """Answer piece by piece."""
-        self._start()
+        self._node.start()
         async with aclosing(self._inner.stream(query)) as pieces:
+            async with self._while_it_lives():
+                first = await anext(pieces, None)
+            if first is not None:  # from here on, its end breaks the connection
+                yield first
             async for piece in pieces:
                 yield piece
 
     async def embed(self, model: str, texts: Sequence[str]) -> Embeddings:
         """Turn texts into vectors."""
-        self._start()
-        return await self._inner.embed(model, texts)
+        self._node.start()
+        async with self._while_it_lives():
+            return await self._inner.embed(model, texts)
 
     async def models(self) -> Sequence[str]:
         """Return the names that it answers to; to ask for them starts nothing."""
         if not self._node.is_started:
             return list(await asyncio.to_thread(self._offers))
-        self._require_up()
-        return await self._inner.models()
+        async with self._while_it_lives():
+            return await self._inner.models()
 
     async def close(self) -> None:
         """Close the connections; the process is its owner's to end."""
         await self._inner.close()
 
-    def _start(self) -> None:
-        self._node.start()
-        self._require_up()
+    @asynccontextmanager
+    async def _while_it_lives(self) -> AsyncIterator[None]:
+        """Give the block up when the process ends: its socket takes connections all the same.
 
-    def _require_up(self) -> None:
-        """Refuse while nobody would answer: the node's socket takes connections all the same."""
-        if self._node.is_down:
-            raise EngineUnreachableError("the serving node has ended, and is being started again")
+        Raises:
+            EngineUnreachableError: it has ended.
+        """
+        loop, waiting = asyncio.get_running_loop(), asyncio.timeout(None)
+        is_waiting = True
+
+        def give_up() -> None:
+            if is_waiting and not waiting.expired():
+                waiting.reschedule(loop.time())
+
+        try:
+            async with waiting:
+                with self._node.told_of_end(lambda: loop.call_soon_threadsafe(give_up)):
+                    if self._node.is_down:
+                        raise EngineUnreachableError(_ENDED)
+                    yield
+        except TimeoutError as error:
+            if not waiting.expired():
+                raise
+            raise EngineUnreachableError(_ENDED) from error
+        finally:
+            is_waiting = False

@@ -2,18 +2,23 @@
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from octomil.control.backends.replies import fetched, given, streamed
+from octomil.control.backends.replies import fetched, given, refusal, streamed
 from octomil.control.ports import Ending, GenerationQuery, Piece
 from octomil.engines.base import Embeddings
 from octomil.engines.relay import error_from
-from octomil.engines.upstream import Upstream
-from octomil.errors import GenerationError
+from octomil.engines.upstream import Reply, Upstream
+from octomil.errors import GenerationError, ModelUnsuitedError, UnknownModelError
 
 MAX_LINE_BYTES = 16 * 2**20
+
+_NO_NAME: Final = frozenset({"model is required", "invalid model name"})
+"""How it refuses names that its own models cannot have; those of other servers' can."""
+
+_NO_CHAT: Final = "does not support chat"
 
 _NONSENSE = (msgspec.DecodeError, UnicodeDecodeError)
 
@@ -71,7 +76,7 @@ class OllamaBackend:
             "options": _options(query),
         }
         lines = _Lines(query.model)
-        chunks = streamed(self._upstream, "/api/chat", query.model, _encode(body))
+        chunks = streamed(self._upstream, "/api/chat", query.model, _encode(body), refused=_refusal)
         async with aclosing(chunks):
             async for chunk in chunks:
                 for piece in lines.feed(chunk):
@@ -81,7 +86,7 @@ class OllamaBackend:
     async def embed(self, model: str, texts: Sequence[str]) -> Embeddings:
         """Turn texts into vectors."""
         body = _encode({"model": model, "input": texts})
-        answer = await fetched(self._upstream, "POST", "/api/embed", model, body)
+        answer = await fetched(self._upstream, "POST", "/api/embed", model, body, refused=_refusal)
         try:
             found = _decode_embedded(answer)
         except _NONSENSE as error:
@@ -103,6 +108,17 @@ class OllamaBackend:
     async def close(self) -> None:
         """Close the connections."""
         await self._upstream.close()
+
+
+def _refusal(reply: Reply, model: str) -> Exception:
+    """Return the error that says what a refusal of Ollama's says; it has no codes, but texts."""
+    error = refusal(reply, model)
+    text = str(error)
+    if reply.status == 400 and text in _NO_NAME:
+        return UnknownModelError(f"it takes no name such as {model!r}: {text}")
+    if reply.status == 501 or (reply.status == 400 and text.endswith(_NO_CHAT)):
+        return ModelUnsuitedError(text)
+    return error
 
 
 def _options(query: GenerationQuery) -> dict[str, Any]:

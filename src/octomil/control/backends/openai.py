@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
-from octomil.control.backends.replies import fetched, given, streamed
+from octomil.control.backends.replies import fetched, given, refusal, streamed
 from octomil.control.ports import Ending, GenerationQuery, Piece
 from octomil.engines.base import Embeddings
 from octomil.engines.openai_wire import read_embeddings
-from octomil.engines.relay import error_from, error_status
-from octomil.engines.upstream import Upstream
+from octomil.engines.relay import error_status
+from octomil.engines.upstream import Reply, Upstream
 from octomil.errors import GenerationError
 from octomil.http.sse import SseFramer, event_data
 
@@ -148,7 +148,7 @@ class _Answer:
             message = f"model {self._model!r} answered what makes no sense: {error}"
             raise GenerationError(message) from error
         if chunk.error:
-            raise error_from(error_status(chunk.error), data, self._model)
+            raise refusal(Reply(error_status(chunk.error), data), self._model)
         if chunk.usage is not None:
             self._usage = chunk.usage
         if not chunk.choices:

@@ -1,6 +1,6 @@
 """What a backend's server says besides an answer."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import asdict
 from types import MappingProxyType
@@ -19,12 +19,22 @@ from octomil.wire.inference import InferenceParameters
 
 _OF_THE_MODEL: Final[Mapping[str | None, type[ModelError]]] = MappingProxyType(
     {
-        "model_unavailable": ModelUnavailableError,
         "model_unusable": InvalidModelFileError,
         "insufficient_space": InsufficientSpaceError,
     }
 )
 """How a node of our own says that it cannot have this model; others it can."""
+
+_FOR_NOW: Final = frozenset(
+    {
+        *("model_unavailable", "engine_unavailable", "engine_crashed", "generation_failed"),
+        *("queue_full", "queue_timeout", "spend_cap_reached"),
+    }
+)
+"""How it says that this model does not answer now: each has an engine and a line of its own."""
+
+Refusal = Callable[[Reply, str], Exception]
+"""Returns the error that says what an answer says which is no success; the model comes second."""
 
 
 def refusal(reply: Reply, model: str) -> Exception:
@@ -32,26 +42,43 @@ def refusal(reply: Reply, model: str) -> Exception:
     error = error_from(reply.status, reply.body, model, reply.retry_after_s)
     if reply.status == 404:
         return UnknownModelError(str(error))
-    found = _OF_THE_MODEL.get(error_code(reply.body))
+    code = error_code(reply.body)
+    if code in _FOR_NOW:
+        return ModelUnavailableError(str(error), retry_after_s=reply.retry_after_s)
+    found = _OF_THE_MODEL.get(code)
     return error if found is None else found(str(error))
 
 
 async def fetched(
-    upstream: Upstream, method: str, path: str, model: str, body: bytes | None = None
+    upstream: Upstream,
+    method: str,
+    path: str,
+    model: str,
+    body: bytes | None = None,
+    *,
+    refused: Refusal = refusal,
 ) -> bytes:
     """Send a request and return the body of its answer.
+
+    Args:
+        upstream: where to.
+        method: of the request.
+        path: of the request.
+        model: named in errors.
+        body: JSON, if there is any.
+        refused: reads the server's refusals.
 
     Raises:
         OctomilError: the answer is no success, or there is none.
     """
     reply = await upstream.request(method, path, body)
     if reply.status != 200:
-        raise refusal(reply, model)
+        raise refused(reply, model)
     return reply.body
 
 
 async def streamed(
-    upstream: Upstream, path: str, model: str, body: bytes
+    upstream: Upstream, path: str, model: str, body: bytes, *, refused: Refusal = refusal
 ) -> AsyncGenerator[bytes, None]:
     """Post a request and yield its answer as it arrives; closing the generator ends it.
 
@@ -61,7 +88,7 @@ async def streamed(
     async with aclosing(upstream.stream(path, body)) as chunks:
         async for chunk in chunks:
             if isinstance(chunk, Reply):
-                raise refusal(chunk, model)
+                raise refused(chunk, model)
             yield chunk
 
 

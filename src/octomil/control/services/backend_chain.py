@@ -5,6 +5,7 @@ never answered twice. One that failed is not asked until a look at it, which no 
 finds it well again.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -29,6 +30,8 @@ from octomil.errors import (
     GenerationError,
     InvalidRequestError,
     ModelError,
+    ModelUnavailableError,
+    ModelUnsuitedError,
     OctomilError,
     UnknownModelError,
 )
@@ -38,6 +41,9 @@ POLICY: Final = BreakerPolicy(
     recovery_timeout_s=5.0,
     max_recovery_timeout_s=60.0,
 )
+
+LONGEST_LOOK_S: Final = 10.0
+"""A backend that does not tell its models in so many seconds is not well."""
 
 _log = logging.getLogger("octomil.control")
 
@@ -97,16 +103,22 @@ class Link:
         else:
             self._breaker.release(permit)
 
-    async def look(self) -> None:
-        """Find out whether a backend that failed is well again, if it is time to."""
+    async def look(self, within_s: float) -> None:
+        """Find out, in `within_s` seconds, whether a backend that failed is well again.
+
+        Does nothing where it is not time to.
+        """
         if self._breaker.state is not BreakerState.HALF_OPEN:
             return
         if (permit := self._breaker.allow()) is None:
             return
         try:
-            await self.backend.models()
+            async with asyncio.timeout(within_s):
+                await self.backend.models()
         except OctomilError as error:
             self._breaker.record_failure(permit, reason_of(error))
+        except TimeoutError:
+            self._breaker.record_failure(permit, f"it told no models within {within_s:g} s")
         except BaseException:
             self._breaker.release(permit)
             raise
@@ -212,10 +224,15 @@ class BackendChain:
 
         return await self._first_of(model, embedded)
 
-    async def look(self) -> None:
-        """Find out which of the backends that failed are well again."""
-        for link in self.links:
-            await link.look()
+    async def look(self, within_s: float = LONGEST_LOOK_S) -> None:
+        """Find out which of the backends that failed are well again; no one waits for another.
+
+        Args:
+            within_s: seconds that each has to tell its models.
+        """
+        async with asyncio.TaskGroup() as looks:
+            for link in self.links:
+                looks.create_task(link.look(within_s))
 
     async def close(self) -> None:
         """Close the backends."""
@@ -261,7 +278,11 @@ def _nobody(model: str, said: dict[str, OctomilError]) -> OctomilError:
     expected = [error for error in said.values() if not isinstance(error, EngineAbsentError)]
     if expected and all(isinstance(error, UnknownModelError) for error in expected):
         return UnknownModelError(f"no backend has the model {model!r} ({told})")
-    waits_s = [e.retry_after_s for e in said.values() if isinstance(e, EngineUnavailableError)]
+    lacking = (UnknownModelError, ModelUnsuitedError)
+    if expected and all(isinstance(error, lacking) for error in expected):
+        return InvalidRequestError(f"no backend does this with the model {model!r} ({told})")
+    waiting = (EngineUnavailableError, ModelUnavailableError)
+    waits_s = [e.retry_after_s or 1.0 for e in said.values() if isinstance(e, waiting)]
     return EngineUnavailableError(
         f"no backend can answer for the model {model!r} now ({told})",
         retry_after_s=min(waits_s, default=1.0),

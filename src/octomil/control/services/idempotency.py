@@ -154,10 +154,15 @@ class IdempotencyService:
     def settle(self, request: KeyedRequest, answer: Answer) -> Answer:
         """Keep what a request was answered by what is no transaction of this store.
 
+        Nothing is kept of an answer that is too large, nor that there was one: it did nothing that
+        must not be done again, so that whoever lost it may ask once more.
+
         Returns:
             what it is to be answered: the same, or what another replica was faster with. Raises
             what `earlier` does.
         """
+        if len(answer.body) > MAX_KEPT_BYTES:
+            return answer
         with self._store.group():
             if (earlier := self._earlier(request)) is not None:
                 return earlier

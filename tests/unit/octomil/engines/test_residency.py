@@ -8,7 +8,12 @@ from octomil.engines.base import Progress
 from octomil.engines.echo import EchoEngine
 from octomil.engines.pool import EnginePool
 from octomil.engines.pooled import EngineState
-from octomil.errors import EngineError, InsufficientSpaceError, UnknownModelError
+from octomil.errors import (
+    EngineError,
+    EngineUnavailableError,
+    InsufficientSpaceError,
+    UnknownModelError,
+)
 from support.virtual_time import in_virtual_time
 
 LOAD_S = 1.0
@@ -30,8 +35,10 @@ class Machine:
         self.loads: list[str] = []
 
     def add(self, name: str, size: int, *, lazy: bool = True, fault: bool = False) -> None:
-        engine = Sized(self, name, size, fault=fault)
-        self.pool.add(name, engine, lazy=lazy, memory_bytes=size)
+        self.hold(Sized(self, name, size, fault=fault), lazy=lazy)
+
+    def hold(self, engine: "Sized", *, lazy: bool = True) -> None:
+        self.pool.add(engine.name, engine, lazy=lazy, memory_bytes=engine.size)
 
     async def ask(self, name: str, seconds: float = 0.0) -> None:
         """Use an engine for a while, as a request does."""
@@ -45,7 +52,7 @@ class Machine:
 class Sized(EchoEngine):
     def __init__(self, machine: Machine, name: str, size: int, *, fault: bool) -> None:
         super().__init__(name)
-        self._machine, self._size, self._fault = machine, size, fault
+        self._machine, self.size, self._fault = machine, size, fault
 
     async def load(self, progress: Progress) -> None:
         machine = self._machine
@@ -54,13 +61,39 @@ class Sized(EchoEngine):
         await asyncio.sleep(LOAD_S)
         if self._fault:
             raise EngineError("it is no model")
-        machine.taken[self.name] = self._size
+        machine.taken[self.name] = self.size
         machine.most_taken = max(machine.most_taken, sum(machine.taken.values()))
         await super().load(progress)
 
     async def close(self) -> None:
         self._machine.taken.pop(self.name, None)
         await super().close()
+
+
+class Mayfly(Sized):
+    """Dies as soon as it is loaded, and cannot be brought back."""
+
+    def __init__(self, machine: Machine, name: str, size: int) -> None:
+        super().__init__(machine, name, size, fault=False)
+
+    async def failure(self) -> str:
+        self._machine.taken.pop(self.name)
+        self._fault = True
+        return "out of memory"
+
+
+class Unclean(Sized):
+    """Frees its memory, and cannot remove its files the first time."""
+
+    def __init__(self, machine: Machine, name: str, size: int) -> None:
+        super().__init__(machine, name, size, fault=False)
+        self._closes = 0
+
+    async def close(self) -> None:
+        await super().close()
+        self._closes += 1
+        if self._closes == 1:
+            raise OSError("no such folder")
 
 
 def now() -> float:
@@ -325,3 +358,64 @@ async def test_pool_closes_while_one_drains_and_another_waits_for_its_room():
 async def test_engine_that_there_is_not_is_not_loaded():
     with pytest.raises(UnknownModelError):
         await Machine().ask("a")
+
+
+@in_virtual_time
+async def test_engine_that_dies_for_ever_keeps_nobody_else_waiting():
+    machine = Machine(budget=10)
+    machine.hold(Mayfly(machine, "mayfly", 8))
+    machine.add("large", 8)
+    machine.add("small", 1)
+    asked = [asyncio.create_task(machine.ask(name)) for name in ("mayfly", "large", "small")]
+
+    async with asyncio.timeout(60):
+        died, *answered = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert isinstance(died, EngineUnavailableError)
+    assert answered == [None, None]
+    assert machine.taken == {"large": 8, "small": 1}
+    assert machine.reports[-1] == "model 'mayfly' is unloaded: 'large' needs the room"
+    await machine.pool.close()
+
+
+@in_virtual_time
+async def test_request_for_one_that_is_being_brought_back_is_told_when_to_come_back():
+    machine = Machine(budget=10)
+    machine.hold(Mayfly(machine, "mayfly", 8))
+    for _ in range(2):
+        with pytest.raises(EngineUnavailableError, match="restarting") as refused:
+            async with asyncio.timeout(60):
+                await machine.ask("mayfly")
+        assert refused.value.retry_after_s > 0
+    await machine.pool.close()
+
+
+@in_virtual_time
+async def test_engine_that_does_not_close_cleanly_makes_room_all_the_same():
+    machine = Machine(budget=10)
+    machine.hold(Unclean(machine, "unclean", 8))
+    machine.add("other", 8)
+
+    for name in ("unclean", "other", "unclean"):
+        async with asyncio.timeout(60):
+            await machine.ask(name)
+
+    assert machine.taken == {"unclean": 8}
+    assert "model 'unclean' did not close cleanly: OSError('no such folder')" in machine.reports
+    await machine.pool.close()
+
+
+@in_virtual_time
+async def test_idle_engines_go_even_if_one_before_did_not_close_cleanly():
+    machine = Machine(idle_s=60)
+    machine.hold(Unclean(machine, "unclean", 1))
+    machine.add("later", 1)
+    await machine.ask("unclean")
+    await asyncio.sleep(90)
+
+    await machine.ask("later")
+    await asyncio.sleep(90)
+
+    assert machine.taken == {}
+    assert machine.reports[-1] == "model 'later' is unloaded: not used for 60 s"
+    await machine.pool.close()

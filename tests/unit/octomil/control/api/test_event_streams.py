@@ -169,3 +169,21 @@ async def test_no_events_at_all_are_an_empty_answer():
 
     assert client.sent[0]["status"] == 200
     assert client.body == b""
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_refusal_as_patience_ends_has_its_status_or_is_an_event_and_never_both(turns: int):
+    async def refused() -> AsyncGenerator[bytes, None]:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        raise ServiceUnavailableError("all backends are down")
+        yield b""
+
+    client = Client()
+    try:
+        await EventStream(refused(), patience_s=0)(SCOPE, client.receive, client.send)
+    except ServiceUnavailableError:
+        assert client.sent == []
+    else:
+        assert b"event: error" in client.body
+        assert client.sent[-1]["more_body"] is False
