@@ -278,7 +278,7 @@ def _told(store: Store, clock: Clock, last_seen: LastSeen) -> _Told:
     metrics = ControlMetrics()
     return _Told(
         metrics=metrics,
-        inference_events=InferenceEventService(store, clock, metrics.generations.note),
+        inference_events=InferenceEventService(store, clock, metrics.generations),
         quality=QualityService(store, clock),
         routing_reports=RoutingReportService(store, clock, last_seen),
         routing_series=RoutingSeriesService(store, clock),

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from octomil.control.plane import ControlPlane
+from octomil.control.stores import quality as quality_store
 from support.control import API, WallClock, client_of, key_of
 from support.generations import EVENTS, PUBLISHED, event, quality, told
 from support.prometheus import read_metrics
@@ -206,6 +207,40 @@ async def test_metrics_show_what_was_counted_once(admin: httpx.AsyncClient, cloc
     first = metrics["octomil:control_generation_first_chunk_seconds"]
     assert first.value("_sum", **labels) == pytest.approx(0.12)
     assert first.value("_count", **labels) == 1
+
+
+async def test_made_up_models_of_one_organisation_take_no_room_from_another(
+    plane: ControlPlane, admin: httpx.AsyncClient, clock: WallClock
+):
+    await told(admin, event("a", clock))
+    async with client_of(plane, key_of(plane, "globex")) as stranger:
+        junk = [event(str(number), clock, model_id=f"junk-{number:03}") for number in range(300)]
+        assert await told(stranger, *junk) == ONE | {"counted": 300}
+    await told(admin, event("b", clock, model_id="new"))
+
+    metrics = read_metrics((await admin.get("/metrics")).text)
+    times = metrics["octomil:control_generation_first_chunk_seconds"]
+    kind = {"version": "1.0.0", "device_class": "unknown"}
+    models = ("phi-4-mini", "new", "junk-299", "junk-000")
+    assert [times.value("_count", model=model, **kind) for model in models] == [1, 1, 1, 0]
+
+
+async def test_metrics_show_what_was_ignored(
+    admin: httpx.AsyncClient, clock: WallClock, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(quality_store, "MAX_SUBJECTS", 1)
+    found = await told(
+        admin,
+        event("a", clock),
+        event("b", clock, event_type="chunk_produced"),
+        event("c", clock, version="2.0.0"),
+        event("d", clock, version="2.0.0"),
+    )
+
+    assert found == {"counted": 1, "repeated": 0, "ignored": 3}
+    metrics = read_metrics((await admin.get("/metrics")).text)
+    ignored = metrics["octomil:control_generation_events_ignored_total"]
+    assert (ignored.value(reason="unknown_type"), ignored.value(reason="no_room")) == (1, 2)
 
 
 def test_the_published_example_has_all_that_the_published_client_sends():

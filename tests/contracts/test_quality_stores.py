@@ -21,10 +21,10 @@ FAILED = tally_of(Outcome.FAILED, {})
 
 def add(
     store: SqlStore, tally: Tally, subject: Subject = PHONE, minute: datetime = MINUTE,
-    owner: str = "acme",
+    owner: str = "acme", now: datetime = NOW,
 ) -> bool:  # fmt: skip
     with store.transaction(owner) as tx:
-        return tx.quality.add(subject, minute, tally, NOW)
+        return tx.quality.add(subject, minute, tally, now)
 
 
 def stretches(store: SqlStore, owner: str = "acme", **asked: Any) -> list[Stretch]:
@@ -124,6 +124,26 @@ def test_there_is_room_for_so_many_subjects(store: SqlStore, monkeypatch: pytest
     assert [add(store, DONE, each) for each in subjects] == [True, True, False, True]
     assert add(store, DONE, subjects[2], owner="globex")
     assert {each.subject.version for each in stretches(store)} == {"1", "2"}
+
+
+def test_what_was_not_heard_of_for_a_day_makes_room(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(quality, "MAX_SUBJECTS", 2)
+    one, two, new, newer = (Subject("phi", number, "low") for number in ("1", "2", "3", "4"))
+    for subject in (one, two):
+        assert add(store, DONE, subject)
+        assert add(store, DONE, subject, owner="globex")
+
+    assert not add(store, DONE, new, now=NOW + 23 * HOUR)
+    assert add(store, DONE, one, now=NOW + 25 * HOUR)
+    assert add(store, DONE, new, now=NOW + 25 * HOUR)
+    assert not add(store, DONE, newer, now=NOW + 25 * HOUR)
+
+    for owner, known in (("acme", [one, new]), ("globex", [one, two])):
+        with store.snapshot(owner) as tx:
+            assert [each.subject for each in tx.quality.known()] == known
+    assert {each.subject for each in stretches(store)} == {one, two, new}
 
 
 def test_minutes_become_hours_a_few_at_a_time_and_once(store: SqlStore):

@@ -104,6 +104,11 @@ class _Family(Generic[Series]):
                 found = self.series[labels] = self._new_series()
             return found
 
+    def forget(self, *labels: LabelValue) -> None:
+        """Show a series no more; the next record begins it anew."""
+        with self.lock:
+            self.series.pop(labels, None)
+
     def _new_series(self) -> Series:
         raise NotImplementedError
 
@@ -146,11 +151,6 @@ class Gauge(_Scalars):
         """Replace the value."""
         series = self.series.get(labels) or self.open(labels)
         series.value = value
-
-    def forget(self, *labels: LabelValue) -> None:
-        """Show a series no more, until it is set again."""
-        with self.lock:
-            self.series.pop(labels, None)
 
     def add(self, amount: float, *labels: LabelValue) -> None:
         """Change the value by `amount`."""

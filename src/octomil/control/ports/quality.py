@@ -24,7 +24,8 @@ class Quality(Protocol):
 
         Returns:
             False, and nothing is added, where the subject is a new one and there is no room for it:
-            a client names models and versions as it likes.
+            a client names models and versions as it likes. Where there is none, one that nothing
+            came of for a day is forgotten for it; what was added up of that one stays.
         """
 
     def known(self, model_id: str | None = None) -> Sequence[Known]:

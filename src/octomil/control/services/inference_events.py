@@ -1,12 +1,12 @@
 """What clients tell of generations: counted once, and added up."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256
 from itertools import groupby
-from typing import Final
+from typing import Final, Protocol
 
 from octomil.control.ports import Clock, Store, Transaction
 from octomil.control.records import Subject
@@ -22,6 +22,19 @@ UNKNOWN_CLASS: Final = "unknown"
 
 _EARLIEST, _LATEST = timedelta(days=1), timedelta(minutes=5)
 _DIGEST_BYTES = 16
+
+
+class Counts(Protocol):
+    """What is shown of events at once, apart from the store."""
+
+    def note(
+        self, organisation: str, subject: Subject, outcome: Outcome,
+        measured: Mapping[Measure, float],
+    ) -> None:  # fmt: skip
+        """Count what one event said."""
+
+    def ignore(self, reason: str, number: int) -> None:
+        """Count events that were not counted, `unknown_type` or `no_room`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +57,13 @@ class InferenceEventService:
     Args:
         store: where they are added up.
         clock: tells the time.
-        note: is told of each that was counted, once that is committed.
+        counts: is told of all that was counted, or not, once that is committed.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        clock: Clock,
-        note: Callable[[Subject, Outcome, Mapping[Measure, float]], None],
-    ) -> None:
+    def __init__(self, store: Store, clock: Clock, counts: Counts) -> None:
         self._store = store
         self._clock = clock
-        self._note = note
+        self._counts = counts
 
     def take(self, caller: Caller, body: InferenceEvents) -> EventsTaken:
         """Count events that did not come before; all of them, or none."""
@@ -63,27 +71,34 @@ class InferenceEventService:
         now = self._clock()
         with self._store.transaction(caller.organisation) as tx:
             new = [event for event in known if tx.quality.claim(_digest(event), now)]
-            counted = self._add(tx, _counted(tx, new, now), now)
+            added = self._add(tx, _counted(tx, new, now), now)
+            counted = len(added)
+            unknown, crowded_out = len(body.events) - len(known), len(new) - counted
+            tx.after_commit(partial(self._tell, caller.organisation, added, unknown, crowded_out))
         return EventsTaken(
-            counted=counted,
-            repeated=len(known) - len(new),
-            ignored=len(body.events) - len(known) + len(new) - counted,
+            counted=counted, repeated=len(known) - len(new), ignored=unknown + crowded_out
         )
 
-    def _add(self, tx: Transaction, events: Sequence[_Counted], now: datetime) -> int:
-        """Add events to the minutes that they lie in; return for how many there was room."""
-        added = 0
+    def _add(
+        self, tx: Transaction, events: Sequence[_Counted], now: datetime
+    ) -> Sequence[_Counted]:
+        """Add events to the minutes that they lie in; return those for which there was room."""
+        added: list[_Counted] = []
         for place, some in groupby(sorted(events, key=_place), key=_place):
             of_place = list(some)
             tally = together(tally_of(each.outcome, each.measured) for each in of_place)
             if tx.quality.add(*place, tally, now):
-                added += len(of_place)
-                tx.after_commit(partial(self._tell, of_place))
+                added += of_place
         return added
 
-    def _tell(self, events: Sequence[_Counted]) -> None:
-        for event in events:
-            self._note(event.subject, event.outcome, event.measured)
+    def _tell(
+        self, organisation: str, counted: Sequence[_Counted], unknown: int, crowded_out: int
+    ) -> None:
+        for event in counted:
+            self._counts.note(organisation, event.subject, event.outcome, event.measured)
+        for reason, number in (("unknown_type", unknown), ("no_room", crowded_out)):
+            if number:
+                self._counts.ignore(reason, number)
 
 
 def _place(event: _Counted) -> tuple[Subject, datetime]:

@@ -38,6 +38,8 @@ MAX_SUBJECTS: Final = 1_000
 _TOUCHED = timedelta(hours=1)
 """So far may what is noted of when a subject was last heard of be behind."""
 
+_UNHEARD = timedelta(days=1)
+"""What nothing came of for so long gives its place up where there is no room."""
 _READ_AT_ONCE = 200
 
 _SUBJECT = ("model_id", "version", "device_class")
@@ -141,14 +143,28 @@ class QualityRows:
         query = select(_subjects.last_at).where(own, *same)
         last_at = self._connection.execute(query).scalar_one_or_none()
         if last_at is None:
-            count = select(func.count()).where(own)
-            if self._connection.execute(count).scalar_one() >= MAX_SUBJECTS:
+            if not self._make_room(now):
                 return False
             row = values | {"organisation": self._organisation, "first_at": now, "last_at": now}
             insert_new(self._connection, quality_subjects, row)
         elif last_at < now - _TOUCHED:
             change = update(quality_subjects).where(own, *same).values(last_at=now)
             self._connection.execute(change)
+        return True
+
+    def _make_room(self, now: datetime) -> bool:
+        """Tell whether there is room for one more, in the place of one long unheard if need be."""
+        own = _subjects.organisation == self._organisation
+        count = select(func.count()).where(own)
+        if self._connection.execute(count).scalar_one() < MAX_SUBJECTS:
+            return True
+        key = [_subjects[name] for name in _SUBJECT]
+        unheard = select(*key).where(own, _subjects.last_at < now - _UNHEARD)
+        row = self._connection.execute(unheard.order_by(_subjects.last_at, *key).limit(1)).first()
+        if row is None:
+            return False
+        same = [column == value for column, value in zip(key, row, strict=True)]
+        self._connection.execute(delete(quality_subjects).where(own, *same))
         return True
 
 
