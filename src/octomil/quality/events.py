@@ -12,14 +12,16 @@ EVENT_TYPES: Final[Mapping[str, Outcome]] = {
 """The types of events that are counted."""
 
 _MS_PER_S = 1e3
+_MEASURED = frozenset({Outcome.COMPLETED, Outcome.FAILED})
 _OF_WHOLE = frozenset({Measure.TOTAL_DURATION_MS, Measure.THROUGHPUT})
 
 
 def measured(outcome: Outcome, metrics: GenerationMetrics | None) -> dict[Measure, float]:
     """Return what was measured of a generation; what its client left out follows from the rest.
 
-    What broke off has no duration: it is not that of an answer. Where no chunk came, there is no
-    time to the first, whatever the client put there.
+    What failed has no duration: it is not that of an answer. Of what was cancelled nothing counts:
+    who stops reading says nothing of the model, and what has begun is measured when it ends. Where
+    no chunk came, there is no time to the first, whatever the client put there.
 
     Example:
         >>> told = GenerationMetrics(ttfc_ms=100, total_chunks=5, total_duration_ms=180)
@@ -27,7 +29,7 @@ def measured(outcome: Outcome, metrics: GenerationMetrics | None) -> dict[Measur
         >>> found[Measure.AVG_CHUNK_LATENCY_MS], round(found[Measure.THROUGHPUT], 1)
         (20.0, 27.8)
     """
-    if metrics is None or metrics.total_chunks == 0:
+    if outcome not in _MEASURED or metrics is None or metrics.total_chunks == 0:
         return {}
     found = {
         Measure.TTFC_MS: metrics.ttfc_ms,
