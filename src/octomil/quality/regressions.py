@@ -1,5 +1,6 @@
 """Whether a version of a model is worse than the one before it, looked at as often as one likes.
 
+That holds for generations that only grow in number; a window that moves on is another each time.
 Devices of a class are compared with their like alone: a version that has reached the slow devices
 first is not slower for that. Latencies are compared by the means of their logarithms, whose
 difference is a ratio; failures by the test that the gates of rollouts use. Each finding has a fixed

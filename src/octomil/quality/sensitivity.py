@@ -18,7 +18,7 @@ class Sensitivity:
         tolerated_slowdown: relative: 0.02 for 2 % slower.
         failures: by how much the share of generations that fail may be greater.
         false_alarm: greatest probability that a version no worse than tolerated is ever flagged,
-            by any finding, however often one looks.
+            by any finding, however often one looks while generations come.
         classes: of devices that there are.
         minimum_sample: generations of each version below which nothing is said.
         tuned_for: generations of each version at which the test is most powerful.

@@ -108,7 +108,8 @@ class RegressionFinding:
             null where nothing was measured.
         after: the same of the version.
         ratio: of the two; null where it cannot be told.
-        ratio_low: a lower bound for it that holds however often one looks; null for failures.
+        ratio_low: a lower bound for it that holds however often one looks at a window that begins
+            at the same moment; null for failures.
         ratio_high: an upper bound, likewise.
         generations_before: of the version before, that were measured.
         generations_after: of the version.
@@ -150,7 +151,8 @@ class RegressionReport:
         until: the first moment after them.
         tolerated_slowdown: relative: 0.02 for 2 % slower.
         tolerated_failures: by how much the share that fails may be greater.
-        false_alarm: greatest probability that a version no worse than that is ever flagged.
+        false_alarm: greatest probability that a version no worse than that is ever flagged within
+            one window, however often one looks while it grows; one that begins later is another.
         comparisons: one for each model that has two versions.
     """
 
