@@ -218,10 +218,11 @@ async def test_made_up_models_of_one_organisation_take_no_room_from_another(
         assert await told(stranger, *junk) == ONE | {"counted": 300}
     await told(admin, event("b", clock, model_id="new"))
 
-    counts = read_metrics((await admin.get("/metrics")).text)["octomil:control_generations_total"]
-    told_apart = {"version": "1.0.0", "device_class": "unknown", "outcome": "completed"}
-    models = ("phi-4-mini", "new", "junk-299")
-    assert [counts.value(model=model, **told_apart) for model in models] == [1, 1, 1]
+    metrics = read_metrics((await admin.get("/metrics")).text)
+    times = metrics["octomil:control_generation_first_chunk_seconds"]
+    kind = {"version": "1.0.0", "device_class": "unknown"}
+    models = ("phi-4-mini", "new", "junk-299", "junk-000")
+    assert [times.value("_count", model=model, **kind) for model in models] == [1, 1, 1, 0]
 
 
 async def test_metrics_show_what_was_ignored(

@@ -9,6 +9,7 @@ import pytest
 
 from octomil.control.jobs.catalog import drop_leftovers, roll_up_quality
 from octomil.control.plane import ControlPlane
+from octomil.control.records import QualityRange
 from octomil.control.services import quality as quality_service
 from support.control import API, WallClock, client_of, key_of
 from support.generations import event, quality, told
@@ -180,6 +181,23 @@ async def test_minutes_are_told_apart_for_two_hours(
     counts = [(each["at"][11:16], each["figures"]["completed"]) for each in day["series"]]
     assert counts == [("12:00", 2), ("13:00", 1)]
     assert (two_hours["step_s"], two_hours["series"][0]["at"][11:16]) == (60, "13:29")
+
+
+async def test_minutes_go_only_some_time_after_nobody_asks_for_them(
+    admin: httpx.AsyncClient, plane: ControlPlane, clock: WallClock
+):
+    for name in ("a", "b"):
+        await generations(admin, clock, [100.0], name)
+        clock.advance(minutes=1)
+
+    kept = QualityRange(model_id="phi-4-mini", since=clock() - timedelta(days=1), until=clock())
+    found = []
+    for minute in (1, 4, 6):
+        clock.now = clock.now.replace(hour=15, minute=minute)
+        await roll_up_quality(plane)
+        with plane.store.snapshot("default") as tx:
+            found.append(tx.quality.count_stretches(kept))
+    assert found == [2, 2, 1]
 
 
 async def test_more_than_can_be_added_up_while_others_wait_is_refused(

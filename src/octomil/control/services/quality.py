@@ -50,6 +50,8 @@ _COMPARED_BY_DEFAULT = timedelta(days=7)
 _MAX_COMPARISONS = 10
 _AHEAD = timedelta(minutes=5)
 """So far ahead may clients' clocks be."""
+_ROLLED_UP_AFTER = timedelta(minutes=5)
+"""So much later than readers stop asking for minutes: replicas' clocks differ, readings last."""
 _AT_ONCE = 200
 
 CLASSES: Final = (*get_args(ClassName), UNKNOWN_CLASS)
@@ -150,7 +152,7 @@ class QualityService:
 
     def roll_up_some(self) -> bool:
         """Make hours of some minutes that are old enough; tell whether there may be more."""
-        before = self._clock() - MINUTES_KEPT
+        before = self._clock() - MINUTES_KEPT - _ROLLED_UP_AFTER
         with self._store.system() as tx:
             return tx.quality_ledger.roll_up(before, _AT_ONCE) == _AT_ONCE
 
