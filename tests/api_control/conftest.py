@@ -1,11 +1,14 @@
 import resource
 import signal
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
+from octomil.control.api import inference
+from octomil.control.api.event_streams import EventStream
 from octomil.control.plane import ControlPlane
 from support.control import (
     WallClock,
@@ -21,6 +24,7 @@ from support.registry import new_model
 from support.rollouts import Who, device, published
 from support.serving import ServeProcess
 from support.upstream import FakeUpstream, fake_upstream
+from support.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -109,3 +113,9 @@ def upstream(openai_server: FakeUpstream, served: ServeProcess, key: str) -> Fak
     assert served.post(INFERENCE, asked("hello"), headers=bearer(key)).status_code == 200
     openai_server.forget()
     return openai_server
+
+
+@pytest.fixture
+def patient_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The headers of streams wait for the first event, however busy the machine is."""
+    monkeypatch.setattr(inference, "EventStream", partial(EventStream, patience_s=PATIENCE_S))
