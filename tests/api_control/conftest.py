@@ -1,11 +1,13 @@
 import resource
 import signal
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
+from octomil.control.api.event_streams import EventStream
 from octomil.control.plane import ControlPlane
 from support.control import (
     WallClock,
@@ -109,3 +111,10 @@ def upstream(openai_server: FakeUpstream, served: ServeProcess, key: str) -> Fak
     assert served.post(INFERENCE, asked("hello"), headers=bearer(key)).status_code == 200
     openai_server.forget()
     return openai_server
+
+
+@pytest.fixture
+def patient_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the headers of streams wait for the first event, on however busy a machine."""
+    patient = partial(EventStream, patience_s=1e6)
+    monkeypatch.setattr("octomil.control.api.inference.EventStream", patient)

@@ -215,6 +215,7 @@ async def test_if_there_is_no_next_one_the_refusal_says_which_of_both_it_is(
     assert name in answer.json()["message"]
 
 
+@pytest.mark.usefixtures("patient_streams")
 async def test_if_none_can_answer_the_error_says_what_each_said(tmp_path: Path, api: OllamaApi):
     api.is_busy = True
     with nobody() as url:

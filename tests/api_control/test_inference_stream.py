@@ -1,13 +1,16 @@
 """`/inference/stream` over plain HTTP: token by token, from a backend that is a real server."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from octomil.control.backends.openai import OpenAIBackend
+from octomil.engines.upstream import open_upstream
 from support.caller import Caller
-from support.control import bearer
+from support.control import bearer, client_of, control_plane, key_of
 from support.inference import STREAM, asked, events_of
 from support.serving import ServeProcess
 from support.upstream import (
@@ -108,14 +111,19 @@ def test_while_nothing_comes_a_comment_says_that_it_is_there(
     assert events_of(token + b"\n\n")[0]["token"] == "at"
 
 
-def test_an_error_before_the_first_token_has_its_status(
-    served: ServeProcess, key: str, upstream: FakeUpstream
+@pytest.mark.usefixtures("patient_streams")
+async def test_an_error_before_the_first_token_has_its_status(
+    tmp_path: Path, openai_server: FakeUpstream
 ):
-    upstream.script("m", failure(503, "all slots taken"), failure(400, "too long"))
-
-    busy = streamed(served, key, asked("hello"))
-    wrong = streamed(served, key, asked("hello"))
-    nonsense = streamed(served, key, {"model_id": "m"})
+    openai_server.forget()
+    openai_server.script("m", failure(503, "all slots taken"), failure(400, "too long"))
+    backend = OpenAIBackend(open_upstream(f"{openai_server.url}/v1"))
+    with control_plane(tmp_path, backends=[backend]) as plane:
+        async with client_of(plane, key_of(plane)) as client:
+            busy = await client.post(STREAM, json=asked("hello"))
+            wrong = await client.post(STREAM, json=asked("hello"))
+            nonsense = await client.post(STREAM, json={"model_id": "m"})
+        await plane.inference.close()
 
     assert busy.status_code == 503
     assert "all slots taken" in busy.json()["message"]
