@@ -116,7 +116,7 @@ async def test_parameters_of_an_input_go_before_those_of_all(admin: httpx.AsyncC
         ({"inputs": [{"messages": user("x"), "input_data": "x"}]}, "inputs.0.messages"),
         ({"max_concurrency": 0}, "max_concurrency"),
         ({"max_concurrency": 33}, "max_concurrency"),
-        ({"parameters": {"nonsense": 1}}, "parameters"),
+        ({"parameters": {"nonsense": 1}}, "parameters.nonsense"),
     ],
 )
 async def test_what_makes_no_sense_is_refused_as_a_whole(

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from octomil.config import Settings
-from octomil.control.backends.catalog import open_backends
+from octomil.control.backends.openai import OpenAIBackend
+from octomil.engines.upstream import open_upstream
 from support.caller import Caller
 from support.control import bearer, client_of, control_plane, key_of
 from support.inference import STREAM, asked, events_of
@@ -21,7 +21,6 @@ from support.upstream import (
     chunk,
     event,
     failure,
-    fake_upstream,
     usage_chunk,
     words,
 )
@@ -113,16 +112,18 @@ def test_while_nothing_comes_a_comment_says_that_it_is_there(
 
 
 @pytest.mark.usefixtures("patient_streams")
-async def test_an_error_before_the_first_token_has_its_status(tmp_path: Path):
-    with fake_upstream() as upstream:
-        upstream.script("m", failure(503, "all slots taken"), failure(400, "too long"))
-        settings = Settings(openai_api_endpoint=f"{upstream.url}/v1")
-        with control_plane(tmp_path, backends=open_backends(settings)[1:]) as plane:
-            async with client_of(plane, key_of(plane)) as client:
-                busy = await client.post(STREAM, json=asked("hello"))
-                wrong = await client.post(STREAM, json=asked("hello"))
-                nonsense = await client.post(STREAM, json={"model_id": "m"})
-            await plane.inference.close()
+async def test_an_error_before_the_first_token_has_its_status(
+    tmp_path: Path, openai_server: FakeUpstream
+):
+    openai_server.forget()
+    openai_server.script("m", failure(503, "all slots taken"), failure(400, "too long"))
+    backend = OpenAIBackend(open_upstream(f"{openai_server.url}/v1"))
+    with control_plane(tmp_path, backends=[backend]) as plane:
+        async with client_of(plane, key_of(plane)) as client:
+            busy = await client.post(STREAM, json=asked("hello"))
+            wrong = await client.post(STREAM, json=asked("hello"))
+            nonsense = await client.post(STREAM, json={"model_id": "m"})
+        await plane.inference.close()
 
     assert busy.status_code == 503
     assert "all slots taken" in busy.json()["message"]
