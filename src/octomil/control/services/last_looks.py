@@ -49,4 +49,6 @@ class LastLooks:
 
     def forget_all_but(self, rollout_ids: Collection[str]) -> None:
         """Remember nothing of rollouts that are over."""
-        self._last = {id_: look for id_, look in self._last.items() if id_ in rollout_ids}
+        for id_ in list(self._last):  # a copy: another thread may note something meanwhile
+            if id_ not in rollout_ids:
+                self._last.pop(id_, None)
