@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import socket
 import struct
 import threading
@@ -63,7 +64,7 @@ class FaultProxy:
             if fault.instead is None:
                 await self._relay(fault, reader, writer)
             else:
-                await reader.readuntil(b"\r\n\r\n")
+                await _read_request(reader)
                 await self._pass_on(fault, fault.instead, 0, writer)
                 await _end(fault, reader, writer)
         writer.close()
@@ -104,6 +105,13 @@ class FaultProxy:
             await writer.drain()
             await asyncio.sleep(0)
         return len(data)
+
+
+async def _read_request(reader: asyncio.StreamReader) -> None:
+    """Read a whole request: who closes before, resets the connection, answer and all."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    if (announced := re.search(rb"\ncontent-length: *(\d+)", head, re.IGNORECASE)) is not None:
+        await reader.readexactly(int(announced[1]))
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
