@@ -216,8 +216,11 @@ def test_garbage_is_an_error_that_says_so(bench: Bench, read: Reading, kind: str
 
 
 @both_ways
-def test_a_proxy_that_is_busy_for_a_moment(bench: Bench, read: Reading):
-    busy = Fault(instead=b"HTTP/1.1 503 Busy\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n")
+@pytest.mark.parametrize("then", ["close", "hold"])
+def test_a_proxy_that_is_busy_for_a_moment(bench: Bench, read: Reading, then):
+    """No try goes over a connection that was refused on: it may be closed, or never heard again."""
+    refusal = b"HTTP/1.1 503 Busy\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n"
+    busy = Fault(then=then, instead=refusal)
 
     outcome = bench.read(read, busy, busy, Fault())
 

@@ -28,7 +28,8 @@ async def stream_async(caller: Caller, request: Request) -> "AsyncGenerator[http
     import httpx
 
     headers = {"User-Agent": USER_AGENT}
-    async with httpx.AsyncClient(headers=headers, verify=tls_context()) as client:
+    limits = httpx.Limits(max_keepalive_connections=0)  # nor for the next try
+    async with httpx.AsyncClient(headers=headers, verify=tls_context(), limits=limits) as client:
         answer = await _answer(client, Exchange(caller, request), request.deadline)
         async with aclosing(answer):
             yield answer
